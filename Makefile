@@ -1,0 +1,38 @@
+# Everything on a fresh machine with Python >= 3.11 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: up install check test bench faults lock clean
+
+up: install            ## the whole product on this machine, with the demo app
+	@$(BIN)/pulse up --demo
+
+install: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "PulseAPI needs Python 3.11 or newer; try: make PYTHON=python3.12 up")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing what requirements.lock names ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+check: install         ## the fast part: style, types, rooms, unit tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -n 2 -m "not engines and not browser" tests
+
+test: check            ## everything, on the real engines and in a real browser
+	$(BIN)/pytest -q -m "engines or browser" tests
+
+bench: install         ## every benchmark, or one: make bench NAME=probe
+	@$(BIN)/python -m tests.benchmarks $(NAME)
+
+lock:                  ## resolve requirements.lock again
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --all-extras --upgrade pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .pulse artifacts

@@ -1,0 +1,42 @@
+"""Subcommands of `pulse` that prepare and show an installation: `migrate`, `settings`."""
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.clickhouse import migrate
+from infra.kafka import provision_topics
+from infra.settings import Settings, get_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's subcommands."""
+    app.command("migrate")(migrate_command)
+    app.command("settings")(settings_command)
+
+
+def migrate_command() -> None:
+    """Create the topics and tables that are missing. Safe to run again.
+
+    Example: PULSE_KAFKA=kafka:9092 PULSE_CLICKHOUSE=http://clickhouse:8123/pulse pulse migrate
+    """
+    settings = get_settings()
+    topics = asyncio.run(provision_topics(settings))
+    migrations = asyncio.run(migrate(settings))
+    Console().print(f"topics created: {', '.join(topics) or 'none'}\nmigrations run: {', '.join(migrations) or 'none'}")
+
+
+def settings_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Print every setting, with secrets masked. Example: pulse settings --json"""
+    values = get_settings().model_dump(mode="json")
+    if as_json:
+        typer.echo(json.dumps(values, indent=2))
+        return
+    table = Table("setting", "value", "what it is")
+    for name, field in Settings.model_fields.items():
+        table.add_row(f"PULSE_{name.upper()}", str(values[name]), field.description or "")
+    Console().print(table)

@@ -1,0 +1,80 @@
+"""Every setting, in one place: `PULSE_*` in the environment, printed by `pulse settings`."""
+
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic.functional_validators import BeforeValidator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Networks = Annotated[
+    list[IPv4Network | IPv6Network],
+    NoDecode,
+    BeforeValidator(lambda v: [part.strip() for part in v.split(",") if part.strip()] if isinstance(v, str) else v),
+]
+
+
+class Settings(BaseSettings):
+    """The installation's settings. Where an engine's address is missing, `pulse up` embeds the engine."""
+
+    model_config = SettingsConfigDict(env_prefix="PULSE_", extra="ignore", frozen=True)
+
+    data: Path = Field(Path(".pulse"), description="Where `pulse up` keeps its data, logs and caches.")
+    cache: Path = Field(
+        Path("~/.cache/pulseapi").expanduser(),
+        description="Where Kafka's jars are kept between installations.",
+    )
+    maven_mirror: str | None = Field(None, description="A Maven repository to use instead of Maven Central.")
+
+    kafka: str | None = Field(None, description="Kafka's bootstrap servers, host:port,host:port.")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_username: str | None = None
+    kafka_password: SecretStr | None = None
+    kafka_ca_file: Path | None = Field(None, description="CA certificates that sign the brokers' ones.")
+    kafka_replication: int = Field(1, ge=1, description="Replicas of each topic; 3 on a cluster.")
+    partitions: int = Field(8, ge=1, le=1024, description="Partitions of monitors and check-results; fixed for good.")
+
+    clickhouse: SecretStr | None = Field(None, description="https://user:password@host:8443/database")
+    clickhouse_cluster: str | None = Field(None, description="A cluster's name, for replicated, sharded tables.")
+
+    http: str = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
+    public_url: str | None = Field(None, description="How the world reaches it, where that differs from `http`.")
+    embedded_kafka_port: int = 19092
+    embedded_kafka_controller_port: int = 19093
+    embedded_clickhouse_port: int = 18123
+    demo_port: int = 18000
+
+    region: str = Field("local", description="The region of `pulse probe`.")
+    probe: str = Field("probe-0", description="The name of this probe.")
+    probe_allow: Networks = Field([], description="Private networks that checks may reach: 10.1.0.0/16,127.0.0.0/8")
+    stream: str = Field("stream-0", description="The name of this stream worker's slot; never shared.")
+    probe_metrics_port: int = Field(0, description="Where the probe serves /metrics; 0: nowhere.")
+    stream_metrics_port: int = Field(0, description="Where the stream worker serves /metrics; 0: nowhere.")
+
+    api_key: SecretStr | None = Field(None, description="The key that the pulse command sends.")
+    admin_key: SecretStr | None = Field(None, description="A key with every scope, known to the query service.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def http_host(self) -> str:
+        """The host part of `http`."""
+        return self.http.rsplit(":", 1)[0]
+
+    @property
+    def http_port(self) -> int:
+        """The port part of `http`."""
+        return int(self.http.rsplit(":", 1)[1])
+
+    @property
+    def base_url(self) -> str:
+        """The address to give to people, without a slash at the end."""
+        return (self.public_url or f"http://{self.http}").rstrip("/")
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

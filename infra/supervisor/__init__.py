@@ -1,0 +1,1 @@
+"""`pulse up`: the whole topology on one machine, under one supervisor."""

@@ -1,0 +1,1 @@
+"""Checks endpoints: schedule, resolve, guard, fetch, judge, emit."""

@@ -1,0 +1,1 @@
+"""What crosses a border: events, topics, the monitor model, SQL. Imports nothing of ours."""

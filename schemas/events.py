@@ -1,0 +1,175 @@
+"""The events in the log, as typed structs: JSON on the wire, tagged by `type`, additive in evolution.
+
+Unknown fields are ignored and new fields have defaults, so that an old reader reads a new writer.
+Each event has a golden example in `schemas/examples`, which a test decodes and encodes to the same bytes.
+"""
+
+from typing import Final
+
+import msgspec
+
+from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A test on the response that failed: which one, and what was seen instead."""
+
+    test: str
+    severity: Severity
+    expected: str
+    seen: str
+    message: str
+
+
+class Component(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part that a health document names."""
+
+    name: str
+    outcome: Outcome
+    message: str = ""
+
+
+class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a person needs at 3 a.m.: the failing answer, cut short and with secrets redacted."""
+
+    status_line: str = ""
+    headers: dict[str, str] = {}
+    body: str = ""
+    address: str = ""
+
+
+class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a check saw. Its identity is (monitor, the batch's region, scheduled_at)."""
+
+    monitor: str
+    scheduled_at: int
+    started_at: int
+    monitor_version: int
+    outcome: Outcome
+    reason: Reason = Reason.OK
+    status_code: int = 0
+    dns_us: int = 0
+    connect_us: int = 0
+    tls_us: int = 0
+    ttfb_us: int = 0
+    transfer_us: int = 0
+    total_us: int = 0
+    overloaded: bool = False
+    """Taken while the probe's event loop lagged: left out of latency statistics."""
+    message: str = ""
+    failures: tuple[Failure, ...] = ()
+    components: tuple[Component, ...] = ()
+    evidence: Evidence | None = None
+    certificate_expires_at: int = 0
+
+
+class CheckBatch(msgspec.Struct, frozen=True, tag_field="type", tag="check-batch"):
+    """Results of one partition, collected by one probe for at most 100 ms."""
+
+    probe: str
+    region: str
+    sent_at: int
+    results: tuple[CheckResult, ...]
+
+
+class Tick(msgspec.Struct, frozen=True, tag_field="type", tag="tick"):
+    """Time, as the log knows it: silence is decided by these and never by a clock."""
+
+    at: int
+
+
+class MonitorRevised(msgspec.Struct, frozen=True, tag_field="type", tag="monitor-revised", omit_defaults=True):
+    """A record of `monitors`, told to the partition's log by its owner so that it has a place in the order.
+
+    `version` is the offset of the record in `monitors`; `state` is `active`, `paused` or `deleted`.
+    """
+
+    monitor: str
+    version: int
+    at: int
+    state: str
+
+
+LogEvent = CheckBatch | Tick | MonitorRevised
+"""What travels on `check-results`."""
+
+
+class StatusChange(msgspec.Struct, frozen=True, tag_field="type", tag="status-change", omit_defaults=True):
+    """From one status to another. `at` is the first result that showed it, `decided_at` the one that confirmed it.
+
+    Its identity is (monitor, at); the highest version of an identity counts. `withdrawn` takes it back.
+    """
+
+    monitor: str
+    at: int
+    version: int
+    decided_at: int
+    previous: Status
+    status: Status
+    reason: Reason = Reason.OK
+    message: str = ""
+    incident: str = ""
+    withdrawn: bool = False
+
+
+class TimelineEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of an incident's story."""
+
+    kind: EntryKind
+    at: int
+    status: Status
+    message: str = ""
+    by: str = ""
+
+
+class Incident(msgspec.Struct, frozen=True, tag_field="type", tag="incident", omit_defaults=True):
+    """From the first bad moment to recovery; the whole of it at `version`, the highest of which counts."""
+
+    id: str
+    monitor: str
+    version: int
+    state: IncidentState
+    severity: Severity
+    opened_at: int
+    decided_at: int
+    reason: Reason
+    message: str
+    resolved_at: int = 0
+    regions: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    evidence: Evidence | None = None
+    entries: tuple[TimelineEntry, ...] = ()
+
+
+class DeadLetter(msgspec.Struct, frozen=True, tag_field="type", tag="dead-letter"):
+    """Bytes that could not be decoded, and where they stood."""
+
+    topic: str
+    partition: int
+    offset: int
+    error: str
+    value: bytes
+    at: int
+
+
+Event = CheckBatch | Tick | MonitorRevised | StatusChange | Incident | DeadLetter
+
+_encoder: Final = msgspec.json.Encoder()
+_log_decoder: Final[msgspec.json.Decoder[LogEvent]] = msgspec.json.Decoder(LogEvent)
+_event_decoder: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
+
+
+def encode(event: Event) -> bytes:
+    """The event as it goes on the wire."""
+    return _encoder.encode(event)
+
+
+def decode_log(value: bytes) -> LogEvent:
+    """An event of `check-results`. Raises msgspec.DecodeError (ValidationError included)."""
+    return _log_decoder.decode(value)
+
+
+def decode(value: bytes) -> Event:
+    """Any event. Raises msgspec.DecodeError (ValidationError included)."""
+    return _event_decoder.decode(value)

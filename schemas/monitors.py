@@ -1,0 +1,277 @@
+"""The monitor model: what users write in `pulse.yaml` and send to `/v1`, and what `monitors` carries.
+
+Configuration is Pydantic, unlike the events of the hot path: one model gives every error of a document at
+once with its place, OpenAPI, and the wire. Reading from the log ignores unknown fields (`Record.from_log`);
+what a person writes must not have any.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final, Generic, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from schemas.durations import DurationMs
+from schemas.enums import Severity
+from schemas.expressions import compile_jsonpath, compile_regex
+from schemas.urls import parse_url
+
+MIN_INTERVAL_MS: Final = 1_000
+MAX_INTERVAL_MS: Final = 86_400_000
+MAX_TIMEOUT_MS: Final = 60_000
+MAX_ASSERTIONS: Final = 50
+DEFAULT_WORKSPACE: Final = "default"
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$", examples=["api"])]
+"""Lower case letters, digits and inner hyphens, 64 characters at most."""
+
+
+def _checked_url(text: str) -> str:
+    parse_url(text)
+    return text
+
+
+def _checked_jsonpath(text: str) -> str:
+    compile_jsonpath(text)
+    return text
+
+
+def _checked_regex(text: str) -> str:
+    compile_regex(text)
+    return text
+
+
+HttpUrl = Annotated[str, AfterValidator(_checked_url), Field(examples=["https://api.example.com/health"])]
+JsonPath = Annotated[str, AfterValidator(_checked_jsonpath), Field(examples=["$.database"])]
+Regex = Annotated[str, AfterValidator(_checked_regex)]
+
+
+class Document(BaseModel):
+    """What people write: names by alias, unknown fields refused, immutable once parsed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class Method(StrEnum):
+    """HTTP methods that a check may use."""
+
+    GET = "GET"
+    HEAD = "HEAD"
+    POST = "POST"
+    PUT = "PUT"
+    PATCH = "PATCH"
+    DELETE = "DELETE"
+    OPTIONS = "OPTIONS"
+
+
+class JsonType(StrEnum):
+    """The types of a JSON value."""
+
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    NULL = "null"
+    OBJECT = "object"
+    ARRAY = "array"
+
+
+SUBJECTS: Final = ("status", "header", "jsonpath", "body", "latency", "certificate_days")
+SELF_CONTAINED: Final = frozenset({"status", "latency", "certificate_days"})
+OPERATORS: Final = (
+    "equals",
+    "not_equals",
+    "exists",
+    "absent",
+    "one_of",
+    "contains",
+    "not_contains",
+    "matches",
+    "not_matches",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "length",
+    "type",
+)
+STATUS_PATTERN: Final = (
+    r"^\s*([1-5]xx|[1-5]\d\d(\s*-\s*[1-5]\d\d)?)(\s*,\s*([1-5]xx|[1-5]\d\d(\s*-\s*[1-5]\d\d)?))*\s*$"
+)
+
+
+class Assertion(Document):
+    """A test on a response: one subject, and (but for the self-contained ones) one operator.
+
+    `status: 2xx, 404` | `latency: 800ms` (slower fails) | `certificate_days: 14` (fewer fails)
+    | `header: NAME` + operator | `jsonpath: EXPRESSION` + operator | `body: text` + operator.
+    """
+
+    status: Annotated[str, Field(pattern=STATUS_PATTERN, examples=["2xx, 304"])] | None = None
+    header: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    jsonpath: JsonPath | None = None
+    body: Literal["text"] | None = None
+    latency_ms: DurationMs | None = Field(default=None, alias="latency")
+    certificate_days: Annotated[int, Field(ge=0, le=3_650)] | None = None
+
+    equals: JsonValue = None
+    not_equals: JsonValue = None
+    exists: Literal[True] | None = None
+    absent: Literal[True] | None = None
+    one_of: Annotated[list[JsonValue], Field(max_length=100)] | None = Field(default=None, alias="in")
+    contains: Annotated[str, Field(max_length=1_000)] | None = None
+    not_contains: Annotated[str, Field(max_length=1_000)] | None = None
+    matches: Regex | None = None
+    not_matches: Regex | None = None
+    lt: float | str | None = None
+    le: float | str | None = None
+    gt: float | str | None = None
+    ge: float | str | None = None
+    length: Annotated[int, Field(ge=0)] | None = None
+    type: JsonType | None = None
+
+    severity: Severity = Severity.DOWN
+
+    @model_validator(mode="after")
+    def _one_subject_one_operator(self) -> Self:
+        subjects = [name for name in SUBJECTS if name in self._given]
+        if len(subjects) != 1:
+            raise ValueError(f"an assertion has one of {', '.join(SUBJECTS)}; this one has {len(subjects)}")
+        operators = [name for name in OPERATORS if name in self._given]
+        wanted = 0 if subjects[0] in SELF_CONTAINED else 1
+        if len(operators) != wanted:
+            raise ValueError(
+                f"an assertion on {subjects[0]} has {'no operator' if not wanted else 'one operator'} "
+                f"({', '.join(OPERATORS).replace('one_of', 'in')}); this one has {len(operators)}"
+            )
+        return self
+
+    @property
+    def _given(self) -> set[str]:
+        """The fields that were written: `equals: null` is a test, a missing `equals` is not."""
+        names = {"latency" if name == "latency_ms" else name for name in self.model_fields_set}
+        return {n for n in names if n in ("equals", "not_equals") or getattr(self, _attribute(n)) is not None}
+
+    @property
+    def subject(self) -> str:
+        """The name of the subject: one of SUBJECTS."""
+        return next(name for name in SUBJECTS if name in self._given)
+
+    @property
+    def operator(self) -> str | None:
+        """The name of the operator: one of OPERATORS, or None for a self-contained subject."""
+        return next((name for name in OPERATORS if name in self._given), None)
+
+
+def _attribute(name: str) -> str:
+    return "latency_ms" if name == "latency" else name
+
+
+class Policy(Document):
+    """How results become status.
+
+    confirmations: failures in a row that make a region bad; recoveries: successes in a row that make it good
+    again; quorum: regions that must agree (None: the majority of the live ones).
+    """
+
+    confirmations: Annotated[int, Field(ge=1, le=20)] = 2
+    recoveries: Annotated[int, Field(ge=1, le=20)] = 2
+    quorum: Annotated[int, Field(ge=1, le=50)] | None = None
+
+
+class Monitor(Document):
+    """What to check, how often, from where, by which assertions, under which policy."""
+
+    slug: Slug
+    name: Annotated[str, Field(max_length=200)] = ""
+    url: HttpUrl
+    method: Method = Method.GET
+    headers: Annotated[dict[str, str], Field(max_length=50)] = {}
+    body: Annotated[str, Field(max_length=100_000)] | None = None
+    interval_ms: Annotated[DurationMs, Field(ge=MIN_INTERVAL_MS, le=MAX_INTERVAL_MS)] = Field(
+        default=60_000, alias="interval"
+    )
+    timeout_ms: Annotated[DurationMs, Field(ge=100, le=MAX_TIMEOUT_MS)] = Field(default=10_000, alias="timeout")
+    latency_threshold_ms: DurationMs | None = Field(default=None, alias="latency_threshold")
+    regions: Annotated[list[Slug], Field(max_length=50)] = []
+    follow_redirects: bool = True
+    verify_tls: bool = True
+    assertions: Annotated[list[Assertion], Field(max_length=MAX_ASSERTIONS)] = []
+    policy: Policy = Policy()
+    paused: bool = False
+
+    @property
+    def title(self) -> str:
+        """What people read: the name, or else the slug."""
+        return self.name or self.slug
+
+    @property
+    def silence_ms(self) -> int:
+        """After so long without a result the monitor is `unknown`."""
+        return max(2 * self.interval_ms, 90_000)
+
+
+class Group(Document):
+    """Monitors under one heading of a page."""
+
+    name: Annotated[str, Field(max_length=200)]
+    monitors: Annotated[list[Slug], Field(max_length=500)]
+
+
+class Page(Document):
+    """A status page. Its slug is unique in the installation: it is in public addresses."""
+
+    slug: Slug
+    title: Annotated[str, Field(max_length=200)] = ""
+    description: Annotated[str, Field(max_length=1_000)] = ""
+    domains: Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9.-]{1,253}$")]], Field(max_length=10)] = []
+    groups: Annotated[list[Group], Field(max_length=100)] = []
+
+
+class KeyScope(StrEnum):
+    """What a key may do; `admin` includes the rest."""
+
+    READ = "read"
+    WRITE = "write"
+    PUSH = "push"
+    ADMIN = "admin"
+
+
+class Key(Document):
+    """An API key as it is kept: never the secret, only its hash. The key is `pulse_<id>_<secret>`."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{8,32}$")]
+    name: Annotated[str, Field(max_length=200)] = ""
+    secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    scopes: list[KeyScope]
+    expires_at: int | None = None
+
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+class Record(BaseModel, Generic[DocumentT]):
+    """A version of a configuration document, as its compacted topic carries it.
+
+    `document` is None once it was deleted; the record stays, so that the audit knows who did it.
+    Its version is its offset in the topic.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    workspace: str
+    by: str
+    at: int
+    document: DocumentT | None
+
+    def to_log(self) -> bytes:
+        """The record as it goes on the wire."""
+        return self.model_dump_json(by_alias=True, exclude_unset=True).encode()
+
+    @classmethod
+    def from_log(cls, value: bytes) -> Self:
+        """A record off the wire; fields of a newer writer are ignored. Raises pydantic.ValidationError."""
+        return cls.model_validate_json(value, extra="ignore")
+
+
+def monitor_id(workspace: str, slug: str) -> str:
+    """The monitor's name everywhere: `workspace/slug`."""
+    return f"{workspace}/{slug}"

@@ -1,0 +1,46 @@
+"""The topics, in one table; the admin step provisions from it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic's name, its record key, its event types, and how it is kept.
+
+    `partitions` is None where the installation's count holds (the setting `partitions`):
+    `check-results` and `monitors` are co-partitioned by murmur2 of the monitor id.
+    """
+
+    name: str
+    key: str
+    events: tuple[str, ...]
+    partitions: int | None = None
+    compacted: bool = False
+    retention_ms: int | None = None
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Kafka's own settings for this topic."""
+        if self.compacted:
+            return {
+                "cleanup.policy": "compact",
+                "min.cleanable.dirty.ratio": "0.1",
+                "segment.ms": "3600000",
+            }
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+
+
+MONITORS: Final = Topic("monitors", "monitor id", ("monitor",), compacted=True)
+CHECK_RESULTS: Final = Topic(
+    "check-results", "monitor id", ("check-batch", "tick", "monitor-revised"), retention_ms=7 * DAY_MS
+)
+STATUS_CHANGES: Final = Topic("status-changes", "monitor id", ("status-change",), retention_ms=30 * DAY_MS)
+INCIDENTS: Final = Topic("incidents", "monitor id", ("incident",), retention_ms=30 * DAY_MS)
+PAGES: Final = Topic("pages", "page slug", ("page",), partitions=1, compacted=True)
+KEYS: Final = Topic("keys", "key id", ("key",), partitions=1, compacted=True)
+DEAD_LETTERS: Final = Topic("dead-letters", "topic", ("dead-letter",), partitions=1, retention_ms=30 * DAY_MS)
+
+TOPICS: Final = (MONITORS, CHECK_RESULTS, STATUS_CHANGES, INCIDENTS, PAGES, KEYS, DEAD_LETTERS)

@@ -1,0 +1,1 @@
+"""Turns check results into statuses, incidents and uptime: the Faust app, snapshots, sink."""
