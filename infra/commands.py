@@ -1,7 +1,8 @@
-"""Subcommands of `pulse` that prepare and show an installation: `migrate`, `settings`."""
+"""Subcommands of `pulse` that prepare and show an installation: `migrate`, `settings`, `schemas`."""
 
 import asyncio
 import json
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -11,12 +12,14 @@ from rich.table import Table
 from infra.clickhouse import migrate
 from infra.kafka import provision_topics
 from infra.settings import Settings, get_settings
+from schemas.asyncapi import asyncapi_document
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's subcommands."""
     app.command("migrate")(migrate_command)
     app.command("settings")(settings_command)
+    app.command("schemas")(schemas_command)
 
 
 def migrate_command() -> None:
@@ -40,3 +43,8 @@ def settings_command(as_json: Annotated[bool, typer.Option("--json", help="Print
     for name, field in Settings.model_fields.items():
         table.add_row(f"PULSE_{name.upper()}", str(values[name]), field.description or "")
     Console().print(table)
+
+
+def schemas_command() -> None:
+    """Print the AsyncAPI document of the log, for code generators and for people. Example: pulse schemas > log.json"""
+    typer.echo(json.dumps(asyncapi_document(version("pulseapi")), indent=2))
