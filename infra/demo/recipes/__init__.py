@@ -1,0 +1,1 @@
+"""Recipes to copy: round-trip health endpoints for the usual background workers."""
