@@ -1,0 +1,14 @@
+"""One running product for all tests that only use it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.product import Product
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """`pulse up --demo`, with every monitor of the demo page up."""
+    with Product(tmp_path_factory.mktemp("product")) as running:
+        yield running
