@@ -4,11 +4,21 @@ Unknown fields are ignored and new fields have defaults, so that an old reader r
 Each event has a golden example in `schemas/examples`, which a test decodes and encodes to the same bytes.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
+
+TimeMs = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]
+"""Milliseconds since the epoch, up to the year 2100: what ClickHouse keeps."""
+DurationUs = Annotated[int, Meta(ge=0, le=4_294_967_295)]
+"""Microseconds, up to 71 minutes."""
+MonitorId = Annotated[str, Meta(min_length=1, max_length=200)]
+"""`workspace/slug`."""
+Version = Annotated[int, Meta(ge=0, le=(1 << 48) - 1)]
+"""An offset in a topic."""
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,19 +51,19 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
 class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a check saw. Its identity is (monitor, the batch's region, scheduled_at)."""
 
-    monitor: str
-    scheduled_at: int
-    started_at: int
-    monitor_version: int
+    monitor: MonitorId
+    scheduled_at: TimeMs
+    started_at: TimeMs
+    monitor_version: Version
     outcome: Outcome
     reason: Reason = Reason.OK
-    status_code: int = 0
-    dns_us: int = 0
-    connect_us: int = 0
-    tls_us: int = 0
-    ttfb_us: int = 0
-    transfer_us: int = 0
-    total_us: int = 0
+    status_code: Annotated[int, Meta(ge=0, le=999)] = 0
+    dns_us: DurationUs = 0
+    connect_us: DurationUs = 0
+    tls_us: DurationUs = 0
+    ttfb_us: DurationUs = 0
+    transfer_us: DurationUs = 0
+    total_us: DurationUs = 0
     overloaded: bool = False
     """Taken while the probe's event loop lagged: left out of latency statistics."""
     message: str = ""
@@ -68,14 +78,14 @@ class CheckBatch(msgspec.Struct, frozen=True, tag_field="type", tag="check-batch
 
     probe: str
     region: str
-    sent_at: int
+    sent_at: TimeMs
     results: tuple[CheckResult, ...]
 
 
 class Tick(msgspec.Struct, frozen=True, tag_field="type", tag="tick"):
     """Time, as the log knows it: silence is decided by these and never by a clock."""
 
-    at: int
+    at: TimeMs
 
 
 class MonitorRevised(msgspec.Struct, frozen=True, tag_field="type", tag="monitor-revised", omit_defaults=True):
@@ -84,9 +94,9 @@ class MonitorRevised(msgspec.Struct, frozen=True, tag_field="type", tag="monitor
     `version` is the offset of the record in `monitors`; `state` is `active`, `paused` or `deleted`.
     """
 
-    monitor: str
-    version: int
-    at: int
+    monitor: MonitorId
+    version: Version
+    at: TimeMs
     state: str
 
 
@@ -155,6 +165,9 @@ class DeadLetter(msgspec.Struct, frozen=True, tag_field="type", tag="dead-letter
 
 Event = CheckBatch | Tick | MonitorRevised | StatusChange | Incident | DeadLetter
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no event."""
+
 _encoder: Final = msgspec.json.Encoder()
 _log_decoder: Final[msgspec.json.Decoder[LogEvent]] = msgspec.json.Decoder(LogEvent)
 _event_decoder: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
@@ -166,10 +179,10 @@ def encode(event: Event) -> bytes:
 
 
 def decode_log(value: bytes) -> LogEvent:
-    """An event of `check-results`. Raises msgspec.DecodeError (ValidationError included)."""
+    """An event of `check-results`. Raises what UNREADABLE names."""
     return _log_decoder.decode(value)
 
 
 def decode(value: bytes) -> Event:
-    """Any event. Raises msgspec.DecodeError (ValidationError included)."""
+    """Any event. Raises what UNREADABLE names."""
     return _event_decoder.decode(value)
