@@ -1,0 +1,71 @@
+"""Serves one data folder at one port of this machine until SIGTERM, which lets running queries end."""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from infra.embedded.clickhouse.data_folder import DataFolder, FolderInUse
+from infra.logs import configure_logs
+
+HOST: Final = "127.0.0.1"
+WRONG_USE: Final = 2
+DRAIN_S: Final = 8
+
+
+def main() -> int:
+    """The process: 0 after SIGTERM, 2 where the folder or the port is taken."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    parser = argparse.ArgumentParser(prog="python -m infra.embedded.clickhouse", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where the data live; made if missing")
+    parser.add_argument("--port", type=int, required=True, help="the port of the HTTP interface, at 127.0.0.1")
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    arguments = parser.parse_args()
+
+    configure_logs("clickhouse", arguments.log_level)
+    try:
+        folder = DataFolder.open(arguments.data)
+        listener = socket.create_server((HOST, arguments.port), backlog=1024)
+    except FolderInUse as error:
+        return _refuse(str(error))
+    except OSError as error:
+        return _refuse(f"Cannot serve {arguments.data} at {HOST}:{arguments.port}: {error.strerror or error}.")
+    _serve(folder, listener)
+    return 0
+
+
+def _refuse(message: str) -> int:
+    print(message, file=sys.stderr)  # noqa: T201 - for the person who started it
+    return WRONG_USE
+
+
+def _serve(folder: DataFolder, listener: socket.socket) -> None:
+    # Only now: the engine takes half a second to load, and a refusal should not wait for it.
+    from infra.embedded.clickhouse.app import Gateway
+
+    # uvicorn raises the signal again after its shutdown: let that do nothing, so that the process exits with 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    config = uvicorn.Config(
+        Gateway(folder),
+        http="httptools",
+        loop="uvloop",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""The engine in this process: connections with their settings, pooled, and every call in a thread."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from chdb import _chdb
+
+from infra.embedded.clickhouse.errors import from_engine
+
+DEFAULT_DATABASE: Final = "default"
+MAX_IDLE: Final = 16
+
+
+class Native(Protocol):
+    """What the gateway uses of a chDB connection. Every call raises RuntimeError with ClickHouse's text."""
+
+    def query(self, sql: str, output_format: str, *, params: dict[str, str]) -> Any: ...
+    def send_query(self, sql: str, output_format: str, *, params: dict[str, str]) -> Any: ...
+    def streaming_fetch_result(self, stream: Any) -> Any: ...
+    def streaming_cancel_query(self, stream: Any) -> None: ...
+    def send_insert(self, sql: str, data_format: str) -> Any: ...
+    def insert_append(self, insert: Any, data: bytes) -> None: ...
+    def insert_done(self, insert: Any) -> Any: ...
+    def insert_cancel(self, insert: Any) -> None: ...
+    def classify_query(self, sql: str) -> dict[str, Any]: ...
+    def close(self) -> None: ...
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Turn the engine's RuntimeError into EngineError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise from_engine(error) from None
+
+
+def quote_value(value: str) -> str:
+    """A string literal."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def quote_name(name: str) -> str:
+    """A quoted identifier."""
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """A chDB connection, and what was set on it: only the difference is sent."""
+
+    native: Native
+    settings: dict[str, str] = field(default_factory=dict)
+    database: str = DEFAULT_DATABASE
+    spoiled: bool = False
+
+    def prepare(self, database: str | None, settings: dict[str, str]) -> None:
+        """Bring settings and current database to what is wanted. Raises EngineError."""
+        changes = [
+            f"{name}={quote_value(value)}" for name, value in settings.items() if self.settings.get(name) != value
+        ]
+        changes += [f"{name}=DEFAULT" for name in self.settings.keys() - settings.keys()]
+        if database is not None and database != self.database:
+            self._run(f"USE {quote_name(database)}")
+            self.database = database
+        if changes:
+            self.settings = dict(settings)
+            self._run("SET " + ", ".join(changes))
+
+    def _run(self, sql: str) -> None:
+        try:
+            with engine_errors():
+                self.native.query(sql, "Null", params={})
+        except BaseException:
+            self.spoiled = True
+            raise
+
+    def fits(self, database: str, settings: dict[str, str]) -> bool:
+        """Whether it can become what is wanted: a read-only connection cannot change its settings again."""
+        if "readonly" not in self.settings:
+            return True
+        return self.settings == settings and self.database == database
+
+
+class Engine:
+    """The engine over one folder, and its idle connections. Thread-safe."""
+
+    def __init__(self, folder: Path, config_file: Path) -> None:
+        """Open the folder. Raises EngineError."""
+        _chdb.set_signal_handlers_enabled(0)
+        self._path = str(folder)
+        with engine_errors():
+            self._first: Native = _chdb.connect(f"{folder}?config-file={config_file}")
+        self._idle: list[Connection] = []
+        self._lock = threading.Lock()
+        self.version = self._text("SELECT version()")
+
+    def _text(self, sql: str) -> str:
+        with engine_errors():
+            return bytes(self._first.query(sql, "TSVRaw", params={}).bytes()).decode().rstrip("\n")
+
+    def classify(self, sql: str) -> tuple[str, int]:
+        """The statement's class (READ_ONLY, MUTATING, MUTATING_GLOBAL, CONTROL, UNKNOWN) and how many there are."""
+        with self._lock:
+            found = self._first.classify_query(sql)
+        return found["query_class"].name, found["statement_count"]
+
+    def connect(self) -> Connection:
+        """A new connection, for a session or for work that leaves traces."""
+        with engine_errors():
+            return Connection(_chdb.connect(self._path))
+
+    def acquire(self, database: str, settings: dict[str, str]) -> Connection:
+        """A connection prepared as wanted. Raises EngineError."""
+        with self._lock:
+            found = next((c for c in reversed(self._idle) if c.fits(database, settings)), None)
+            if found is not None:
+                self._idle.remove(found)
+        connection = found or self.connect()
+        try:
+            connection.prepare(database, settings)
+        except BaseException:
+            self.release(connection)
+            raise
+        return connection
+
+    def release(self, connection: Connection) -> None:
+        """Keep it for the next query, or close it where it has traces of this one."""
+        dropped = connection
+        if not connection.spoiled:
+            with self._lock:
+                self._idle.append(connection)
+                if len(self._idle) <= MAX_IDLE:
+                    return
+                dropped = self._idle.pop(0)
+        dropped.native.close()
+
+    def close(self) -> None:
+        """Close every idle connection and the engine; those in use must have been released."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.native.close()
+        self._first.close()

@@ -1,0 +1,158 @@
+"""The engine's work for one request, in steps that each run in a thread: reads, inserts, everything else."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from infra.embedded.clickhouse.engine import Connection, engine_errors, quote_name, quote_value
+from infra.embedded.clickhouse.request import ExternalTable
+from infra.embedded.clickhouse.statements import Insert, Statement, mark
+
+CHUNKED_FORMATS: Final = frozenset(
+    {
+        "Native",
+        "TabSeparated",
+        "TSV",
+        "TabSeparatedRaw",
+        "TSVRaw",
+        "CSV",
+        "RowBinary",
+        "JSONEachRow",
+        "JSONCompactEachRow",
+        "JSONStringsEachRow",
+        "JSONCompactStringsEachRow",
+    }
+)
+"""Formats whose chunks, one after the other, are the whole."""
+
+LEAVES_TRACES: Final = frozenset({"SET", "USE"})
+
+
+@dataclass(slots=True)
+class Totals:
+    """What X-ClickHouse-Summary tells."""
+
+    read_rows: int = 0
+    read_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+    result_rows: int = 0
+    result_bytes: int = 0
+    elapsed_s: float = 0.0
+
+    def add(self, result: Any) -> None:
+        """Count a result, or a chunk of one."""
+        self.read_rows += result.storage_rows_read()
+        self.read_bytes += result.storage_bytes_read()
+        self.written_rows += result.rows_written()
+        self.written_bytes += result.bytes_written()
+        self.result_rows += result.rows_read()
+        self.result_bytes += result.bytes_read()
+        self.elapsed_s = max(self.elapsed_s, result.elapsed())
+
+
+@dataclass(slots=True)
+class Read:
+    """A statement and its result: whole, or in chunks, of which the first two come with `start`."""
+
+    connection: Connection
+    statement: Statement
+    query_id: str
+    output_format: str
+    parameters: dict[str, str]
+    external: list[ExternalTable]
+    chunked: bool
+    totals: Totals = field(default_factory=Totals)
+    _stream: Any = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self._stream is None
+
+    def start(self) -> bytes:
+        """Run it; the result, or the first chunks of it. Raises EngineError."""
+        for table in self.external:
+            create_external(self.connection, table)
+        if self.statement.first_word in LEAVES_TRACES or self.statement.makes_temporary:
+            self.connection.spoiled = True
+        text = self.statement.marked(self.query_id)
+        with engine_errors():
+            if self.chunked:
+                native = self.connection.native
+                self._stream = native.send_query(text, self.output_format, params=self.parameters)
+            else:
+                result = self.connection.native.query(text, self.output_format, params=self.parameters)
+                self.totals.add(result)
+                return bytes(result.bytes())
+        first = self.step()
+        return first if self.ended else first + self.step()
+
+    def step(self) -> bytes:
+        """The next chunk; empty at the end. Raises EngineError."""
+        try:
+            with engine_errors():
+                chunk = self.connection.native.streaming_fetch_result(self._stream)
+        except BaseException:
+            self._stream = None
+            raise
+        self.totals.add(chunk)
+        data = bytes(chunk.bytes())
+        if not data:
+            self._stream = None
+        return data
+
+    def cancel(self) -> None:
+        """Stop where nobody wants the rest."""
+        if self._stream is not None:
+            self.connection.native.streaming_cancel_query(self._stream)
+            self._stream = None
+
+
+@dataclass(slots=True)
+class Write:
+    """An INSERT that is fed with its data."""
+
+    connection: Connection
+    insert: Insert
+    query_id: str
+    parameters: dict[str, str]
+    totals: Totals = field(default_factory=Totals)
+    _native: Any = None
+
+    def feed(self, data: bytes, *, last: bool) -> None:
+        """Send data; `last` completes the INSERT, and returns when the rows are stored. Raises EngineError."""
+        native = self.connection.native
+        try:
+            with engine_errors():
+                if self._native is None:
+                    self._native = self._begin()
+                if data:
+                    native.insert_append(self._native, data)
+                if last:
+                    self.totals.add(native.insert_done(self._native))
+        except BaseException:
+            self.connection.spoiled = True
+            raise
+
+    def _begin(self) -> Any:
+        if self.parameters:  # send_insert takes none
+            values = ", ".join(f"param_{name}={quote_value(value)}" for name, value in self.parameters.items())
+            self.connection.native.query(f"SET {values}", "Null", params={})
+            self.connection.spoiled = True
+        head = f"{self.insert.head}\n{mark(self.query_id)}\n"
+        return self.connection.native.send_insert(head, self.insert.data_format)
+
+    def cancel(self) -> None:
+        """Give up an INSERT whose client has gone: nothing of it is stored."""
+        self.connection.spoiled = True
+        if self._native is not None:
+            self.connection.native.insert_cancel(self._native)
+
+
+def create_external(connection: Connection, table: ExternalTable) -> None:
+    """Fill a temporary table with a request's file. Raises EngineError."""
+    connection.spoiled = True
+    name = quote_name(table.name)
+    with engine_errors():
+        connection.native.query(f"CREATE TEMPORARY TABLE {name} ({table.structure})", "Null", params={})
+    Write(connection, Insert(f"INSERT INTO {name}", table.data_format, 0), "external", {}).feed(table.data, last=True)
