@@ -1,6 +1,5 @@
 """The body of a request as plain text: read as it comes, decoded on the way."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -52,5 +51,4 @@ class Body:
 
     async def wait_until_gone(self) -> None:
         """Return when the client has closed the connection."""
-        while (await self._receive())["type"] != "http.disconnect":
-            await asyncio.sleep(0)
+        await self._receive()

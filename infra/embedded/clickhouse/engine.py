@@ -1,5 +1,6 @@
 """The engine in this process: connections with their settings, pooled, and every call in a thread."""
 
+import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from chdb import _chdb
-
 from infra.embedded.clickhouse.errors import from_engine
 
+_chdb: Any = importlib.import_module("chdb._chdb")
 DEFAULT_DATABASE: Final = "default"
 MAX_IDLE: Final = 16
 

@@ -4,6 +4,7 @@ The lexer follows ClickHouse's own (comments, strings, heredocs, quoted names); 
 It works on bytes, since what follows an INSERT may be binary.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ def find_insert(text: bytes, *, complete: bool) -> Insert | None:
     stream = tokens(text)
     first = next(stream, None)
     if first is None or first.end == len(text):
-        return _undecided(complete)
+        _undecided(complete)
+        return None
     if first.word != b"INSERT":
         return None
     for token in _after_table(stream, text):
@@ -93,7 +95,8 @@ def find_insert(text: bytes, *, complete: bool) -> Insert | None:
             return _with_format(text, token, next(stream, None), complete)
         if token.word in (b"SELECT", b"WITH", b"FROM", b"EXPLAIN"):
             return None
-    return _undecided(complete)
+    _undecided(complete)
+    return None
 
 
 def _undecided(complete: bool) -> None:
@@ -198,7 +201,7 @@ def _kill_by_mark(text: bytes, found: list[Token]) -> bytes:
 def _output_format(sql: bytes, found: list[Token]) -> str | None:
     depth = 0
     output_format = None
-    for token, following in zip(found, found[1:], strict=False):
+    for token, following in itertools.pairwise(found):
         if token.kind == "symbol":
             depth += _DEPTH.get(sql[token.start : token.end], 0)
         if depth == 0 and token.word == b"FORMAT" and following.word:
