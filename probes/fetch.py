@@ -1,37 +1,34 @@
-"""One check's HTTP: a request goes out over a fresh connection, what came back is data, never an exception."""
+"""One check's HTTP: a request goes out over a fresh connection; what comes back is data, never an exception."""
 
-import time
+import asyncio
+import socket
+import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
-from typing import Final, Literal
+from functools import cached_property
+from time import perf_counter_ns
+from typing import Final
 
-import httpx
-
+from probes.guard import Guard, Network
+from probes.request import BODY_LIMIT_BYTES, CheckCookies, Request, redirected, with_cookies
+from probes.resolve import DnsResolver, Resolver
+from probes.wire.answer import REDIRECTS, Answer, AnswerTooLarge, BadAnswer
+from probes.wire.connection import Connect, Connection, open_connection
+from probes.wire.encodings import Undecodable, decode
+from probes.wire.failed import FetchFailed
+from probes.wire.poller import Poller, make_poller
+from probes.wire.tls import TlsConnection, make_context, secure
 from schemas.enums import Reason
-from schemas.urls import Url
 
-BODY_LIMIT_BYTES: Final = 262_144
+__all__ = ["BODY_LIMIT_BYTES", "Fetched", "Fetcher", "Phases", "Request", "Response"]
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to send, built once a monitor version. Header names and values are ASCII without line breaks."""
-
-    method: str
-    url: Url
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    timeout_ms: int = 10_000
-    follow_redirects: bool = True
-    verify_tls: bool = True
-    body_limit_bytes: int = BODY_LIMIT_BYTES
-    ip_version: Literal[4, 6] | None = None
+MAX_REDIRECTS: Final = 5
 
 
 @dataclass(slots=True)
 class Phases:
-    """Where the time went, in microseconds; of the last hop, but for `total_us`, which has the redirects too."""
+    """Where the time went, in microseconds, the hops of redirects added up. A phase that never ended counts 0."""
 
     dns_us: int = 0
     connect_us: int = 0
@@ -43,7 +40,10 @@ class Phases:
 
 @dataclass(slots=True)
 class Response:
-    """What came back. Header names are lower case; `body` holds at most the request's limit, decoded."""
+    """What came back. Header names are lower case; `body` is decoded, and at most the request's limit of it.
+
+    `certificate_expires_at` is in milliseconds since the epoch, 0 without TLS.
+    """
 
     status: int
     reason_phrase: str
@@ -70,26 +70,199 @@ class Fetched:
     phases: Phases = field(default_factory=Phases)
 
 
-class Fetcher:
-    """Fetches over fresh connections; `allow` lists private networks that may be reached."""
+class Hop:
+    """One request and what is known of its answer so far; what a deadline leaves behind is the evidence."""
 
-    def __init__(self, *, allow: Sequence[IPv4Network | IPv6Network] = ()) -> None:
-        self._client = httpx.AsyncClient()
+    __slots__ = ("address", "answer", "certificate_expires_at", "redirects", "request", "stage")
+
+    def __init__(self, request: Request, redirects: int = 0) -> None:
+        self.request = request
+        self.redirects = redirects
+        self.stage = "starting"
+        self.answer: Answer | None = None
+        self.address = ""
+        self.certificate_expires_at = 0
+
+
+class Fetcher:
+    """Fetches over fresh connections to addresses that the guard has judged, each fetch within its deadline.
+
+    `allow` opens networks, `deny` closes more (see Guard). One fetcher serves one event loop; `connect` is how
+    sockets are told to connect.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow: Sequence[Network] = (),
+        deny: Sequence[Network] = (),
+        resolver: Resolver | None = None,
+        connect: Connect = socket.socket.connect_ex,
+    ) -> None:
+        self._guard = Guard(allow, deny)
+        self._resolver = DnsResolver() if resolver is None else resolver
+        self._connect = connect
 
     async def fetch(self, request: Request) -> Fetched:
-        """One exchange, redirects included, within `request.timeout_ms`. Never raises."""
-        started = time.perf_counter()
-        answer = await self._client.request(
-            request.method, str(request.url), headers=list(request.headers), content=request.body
-        )
-        total_us = int((time.perf_counter() - started) * 1e6)
-        headers = [(name.lower(), value) for name, value in answer.headers.multi_items()]
-        response = Response(
-            answer.status_code, answer.reason_phrase, answer.http_version, headers, answer.content, False,
-            str(answer.url), "", len(answer.history), 0,
-        )  # fmt: skip
-        return Fetched(Reason.OK, "", response, Phases(ttfb_us=total_us, total_us=total_us))
+        """One exchange, redirects included, within `request.timeout_ms`. Raises nothing but CancelledError."""
+        if request.fault:
+            return Fetched(Reason.BAD_REQUEST, request.fault)
+        started_ns = perf_counter_ns()
+        phases = Phases()
+        hops = [Hop(request)]
+        reason, message = Reason.OK, ""
+        try:
+            async with asyncio.timeout(request.timeout_ms / 1_000):
+                await self._follow(hops, phases)
+        except TimeoutError:
+            reason, message = Reason.TIMEOUT, f"no end within {request.timeout_ms} ms, while {hops[-1].stage}"
+        except FetchFailed as failed:
+            reason, message = failed.reason, failed.message
+        phases.total_us = (perf_counter_ns() - started_ns) // 1_000
+        return _conclude(hops[-1], phases, reason, message)
 
     async def close(self) -> None:
         """Let go of what the fetcher holds."""
-        await self._client.aclose()
+        await self._resolver.close()
+        if "_poller" in self.__dict__:
+            self._poller.close()
+
+    async def exchange(self, hop: Hop, phases: Phases, *, skip_redirects: bool) -> None:
+        """Send the hop's request and read its answer. Raises FetchFailed."""
+        connection = await self._open(hop, phases)
+        try:
+            await _converse(connection, hop, phases, skip_redirects)
+        except BadAnswer as bad:
+            reason = Reason.RESPONSE_TOO_LARGE if isinstance(bad, AnswerTooLarge) else Reason.BAD_RESPONSE
+            raise FetchFailed(reason, str(bad)) from None
+        except ssl.SSLError as error:
+            raise FetchFailed(Reason.TLS_ERROR, f"TLS broke off while {hop.stage}: {error.reason}") from None
+        except OSError as error:
+            raise FetchFailed(
+                Reason.BAD_RESPONSE, f"the connection broke while {hop.stage}: {error.strerror}"
+            ) from None
+        finally:
+            connection.close()
+
+    async def _follow(self, hops: list[Hop], phases: Phases) -> None:
+        """Exchange after exchange, until one does not lead elsewhere. Raises FetchFailed."""
+        cookies: CheckCookies | None = None
+        while True:
+            hop = hops[-1]
+            follow = hop.request.follow_redirects
+            await self.exchange(hop, phases, skip_redirects=follow)
+            answer = hop.answer
+            if not follow or answer is None or answer.status not in REDIRECTS:
+                return
+            location = answer.header("location")
+            if not location:
+                return
+            if hop.redirects == MAX_REDIRECTS:
+                raise FetchFailed(Reason.REDIRECT, f"more than {MAX_REDIRECTS} redirects")
+            request = redirected(hop.request, answer.status, location)
+            if cookies is None and answer.header("set-cookie"):
+                cookies = CheckCookies()
+            if cookies is not None:
+                cookies.take(hop.request.url, answer.headers)
+                request = with_cookies(request, cookies.header(request.url))
+            hops.append(Hop(request, hop.redirects + 1))
+
+    async def _open(self, hop: Hop, phases: Phases) -> Connection | TlsConnection:
+        """A connection to where the guard lets the hop go. Raises FetchFailed."""
+        request = hop.request
+        url = request.url
+        addresses = await self._resolve(hop, phases)
+        hop.stage = "connecting"
+        started_ns = perf_counter_ns()
+        connection = await open_connection(self._loop, self._poller, self._connect, addresses, url.port)
+        hop.address = connection.address
+        phases.connect_us += max(0, connection.ready_at_ns - started_ns) // 1_000
+        if url.scheme == "http":
+            return connection
+        hop.stage = "agreeing on TLS"
+        started_ns = perf_counter_ns()
+        try:
+            tls = await secure(connection, self._verifying if request.verify_tls else self._trusting, url.host)
+        except BaseException:
+            connection.close()
+            raise
+        phases.tls_us += (perf_counter_ns() - started_ns) // 1_000
+        hop.certificate_expires_at = tls.certificate_expires_at
+        return tls
+
+    async def _resolve(self, hop: Hop, phases: Phases) -> Sequence[str]:
+        """The addresses of the hop's host, all of them judged. Raises FetchFailed."""
+        url, ip_version = hop.request.url, hop.request.ip_version
+        if url.is_address:
+            self._guard.check((url.host,))
+            if ip_version is not None and (":" in url.host) != (ip_version == 6):
+                raise FetchFailed(Reason.BAD_REQUEST, f"{url.host} is not an IPv{ip_version} address")
+            return (url.host,)
+        self._guard.check_name(url.host)
+        hop.stage = "resolving the name"
+        started_ns = perf_counter_ns()
+        addresses = await self._resolver.resolve(url.host, ip_version)
+        phases.dns_us += (perf_counter_ns() - started_ns) // 1_000
+        self._guard.check(addresses)
+        return addresses
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    @cached_property
+    def _poller(self) -> Poller:
+        return make_poller(self._loop)
+
+    @cached_property
+    def _verifying(self) -> ssl.SSLContext:
+        return make_context(verify=True)
+
+    @cached_property
+    def _trusting(self) -> ssl.SSLContext:
+        return make_context(verify=False)
+
+
+async def _converse(connection: Connection | TlsConnection, hop: Hop, phases: Phases, skip_redirects: bool) -> None:
+    """Send and receive. Raises BadAnswer, OSError."""
+    request = hop.request
+    answer = Answer(request.body_limit_bytes, head_only=request.method == "HEAD", skip_redirects=skip_redirects)
+    hop.answer = answer
+    hop.stage = "waiting for the answer"
+    sent_ns = perf_counter_ns()
+    first_ns = 0
+    try:
+        with suppress(ConnectionError):  # a server that closes early may have said why
+            await connection.send(request.wire)
+        while not answer.done:
+            data = await connection.receive()
+            if first_ns == 0:
+                first_ns = connection.ready_at_ns
+                phases.ttfb_us += max(0, first_ns - sent_ns) // 1_000
+                hop.stage = "reading the answer"
+            if data:
+                answer.feed(data)
+            else:
+                answer.end()
+        phases.transfer_us += (connection.ready_at_ns - first_ns) // 1_000
+    finally:
+        answer.release()
+
+
+def _conclude(hop: Hop, phases: Phases, reason: Reason, message: str) -> Fetched:
+    answer = hop.answer
+    if answer is None or not answer.begun:
+        return Fetched(reason, message, None, phases)
+    body, truncated = answer.body, answer.body_truncated
+    coding = answer.header("content-encoding")
+    if coding is not None:
+        try:
+            body, truncated = decode(body, coding, hop.request.body_limit_bytes, truncated=truncated or not answer.done)
+        except Undecodable as error:
+            if reason is Reason.OK:
+                reason, message = Reason.BAD_RESPONSE, str(error)
+    response = Response(
+        answer.status, answer.reason_phrase, answer.http_version, answer.headers, body, truncated,
+        str(hop.request.url), hop.address, hop.redirects, hop.certificate_expires_at,
+    )  # fmt: skip
+    return Fetched(reason, message, response, phases)

@@ -41,8 +41,9 @@ BAD_PORTS: Final = frozenset(
     | {3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080}
 )
 _SHAPE: Final = re.compile(
-    r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/?#\[\]:@]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?", re.IGNORECASE
+    r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/?#\[\]:@]+)(?::([0-9]{1,5}))?([/?][^#]*)?(?:#.*)?", re.IGNORECASE
 )
+_UNCLEAN: Final = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER: Final = re.compile(r"\d+|0x[0-9a-f]*")
 
@@ -66,6 +67,11 @@ class Url:
         return self.scheme, self.host, self.port
 
     @property
+    def is_address(self) -> bool:
+        """The host is an address, not a name."""
+        return ":" in self.host or self.host.rsplit(".", 1)[-1].isdigit()
+
+    @property
     def authority(self) -> str:
         """The Host header's value."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -79,8 +85,8 @@ def parse_url(text: str) -> Url:
     """Parse `http(s)://host[:port][/path][?query]`. Raises InvalidUrl."""
     if len(text) > MAX_URL_LENGTH:
         raise InvalidUrl(f"the URL is longer than {MAX_URL_LENGTH} characters")
-    if any(ord(c) <= 0x20 or ord(c) == 0x7F or c == "\\" for c in text):
-        raise InvalidUrl("the URL has a space, a control character or a backslash")
+    if _UNCLEAN.search(text):
+        raise InvalidUrl("the URL has a space, a control character, a backslash or half a character")
     match = _SHAPE.fullmatch(text)
     if match is None:
         raise InvalidUrl("write http:// or https://, a host, and no user name or password in the URL")

@@ -1,0 +1,163 @@
+"""What a check sends, as bytes built once, and how a redirect changes it."""
+
+import re
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Final
+from urllib.parse import urljoin
+
+import httpx
+
+from probes.resolve import IpVersion
+from probes.wire.failed import FetchFailed
+from schemas.enums import Reason
+from schemas.urls import InvalidUrl, Url, parse_url
+
+BODY_LIMIT_BYTES: Final = 262_144
+MAX_LOCATION_LENGTH: Final = 4_096
+USER_AGENT: Final = f"PulseAPI/{version('pulseapi')}"
+
+_OURS: Final = frozenset(
+    {"connection", "content-length", "expect", "keep-alive", "proxy-connection", "te", "trailer"}
+    | {"transfer-encoding", "upgrade"}
+)
+"""Headers that say how the bytes travel: the probe's own."""
+_BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNCLEAN: Final = re.compile(r"[\x00-\x20\x7f\\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send, built once a monitor version.
+
+    `fault` says why it cannot be sent; a fetch of it ends with BAD_REQUEST.
+    """
+
+    method: str
+    url: Url
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    timeout_ms: int = 10_000
+    follow_redirects: bool = True
+    verify_tls: bool = True
+    body_limit_bytes: int = BODY_LIMIT_BYTES
+    ip_version: IpVersion = None
+    fault: str = field(init=False, default="")
+    wire: bytes = field(init=False, repr=False, default=b"")
+    """The request as it goes over the connection."""
+
+    def __post_init__(self) -> None:
+        fault = _fault(self)
+        object.__setattr__(self, "fault", fault)
+        object.__setattr__(self, "wire", b"" if fault else _build(self))
+
+
+def _fault(request: Request) -> str:
+    if not _TOKEN.fullmatch(request.method):
+        return f"{request.method[:40]!r} is not an HTTP method"
+    for name, value in request.headers:
+        if not _TOKEN.fullmatch(name):
+            return f"{name[:100]!r} is not a header's name"
+        if name.lower() in _OURS:
+            return f"the probe sets the header {name} itself"
+        if _UNSENDABLE.search(value) or not _encodes(value):
+            return f"the value of the header {name} has characters that cannot be sent"
+    return ""
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _build(request: Request) -> bytes:
+    given = {name.lower() for name, _ in request.headers}
+    defaults = {
+        "host": request.url.authority,
+        "user-agent": USER_AGENT,
+        "accept": "*/*",
+        "accept-encoding": "identity",
+    }
+    headers = [(name, value) for name, value in defaults.items() if name not in given]
+    headers += request.headers
+    if request.body or request.method in _BODY_EXPECTED:
+        headers.append(("content-length", str(len(request.body))))
+    headers.append(("connection", "close"))
+    lines = [f"{request.method} {request.url.target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*lines, "", ""]).encode() + request.body
+
+
+class CheckCookies:
+    """What servers set on the way of one check, for its next hops."""
+
+    def __init__(self) -> None:
+        self._cookies = httpx.Cookies()
+
+    def take(self, url: Url, headers: list[tuple[str, str]]) -> None:
+        """Keep what an answer from `url` sets."""
+        asked = httpx.Request("GET", str(url))
+        self._cookies.extract_cookies(httpx.Response(200, headers=headers, request=asked))
+
+    def header(self, url: Url) -> str:
+        """The Cookie header for `url`, or nothing."""
+        asked = httpx.Request("GET", str(url))
+        self._cookies.set_cookie_header(asked)
+        return asked.headers.get("cookie", "")
+
+
+def redirected(request: Request, status: int, location: str) -> Request:
+    """The request that an answer leads to, without cookies. Raises FetchFailed.
+
+    The method changes as in browsers and httpx; to another origin no header of the user travels.
+    """
+    url = _target(request.url, location)
+    method = _next_method(request.method, status)
+    headers = request.headers if url.origin == request.url.origin else ()
+    body = request.body
+    if method != request.method:
+        body = b""
+        headers = tuple((name, value) for name, value in headers if not name.lower().startswith("content-"))
+    return replace(request, method=method, url=url, headers=headers, body=body)
+
+
+def with_cookies(request: Request, cookies: str) -> Request:
+    """The request with cookies of this check after the user's own."""
+    own = [value for name, value in request.headers if name.lower() == "cookie"]
+    others = tuple((name, value) for name, value in request.headers if name.lower() != "cookie")
+    return replace(request, headers=(*others, ("cookie", "; ".join([*own, cookies]))))
+
+
+def _next_method(method: str, status: int) -> str:
+    to_get = (
+        (status == 303 and method != "HEAD")
+        or (status == 302 and method != "HEAD")
+        or (status == 301 and method == "POST")
+    )
+    return "GET" if to_get else method
+
+
+def _target(url: Url, location: str) -> Url:
+    shown = repr(location[:200])
+    if len(location) > MAX_LOCATION_LENGTH:
+        raise FetchFailed(Reason.REDIRECT, f"the Location is longer than {MAX_LOCATION_LENGTH} characters")
+    if _UNCLEAN.search(location):
+        raise FetchFailed(Reason.REDIRECT, f"the Location {shown} has a space, a control character or a backslash")
+    try:
+        return parse_url(urljoin(str(url), _as_text(location)))
+    except InvalidUrl as error:
+        raise FetchFailed(Reason.REDIRECT, f"cannot follow the Location {shown}: {error}") from None
+    except ValueError as error:  # urljoin's, of malformed hosts
+        raise FetchFailed(Reason.REDIRECT, f"cannot follow the Location {shown}: {error}") from None
+
+
+def _as_text(header: str) -> str:
+    """Headers are read as Latin-1; what is beyond ASCII is UTF-8 in practice."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return header

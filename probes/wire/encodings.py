@@ -1,0 +1,56 @@
+"""Bodies that come encoded although `identity` was asked for: decoded once, and never past a limit."""
+
+import zlib
+from typing import Final
+
+import cramjam
+
+_OVERFLOW: Final = "failed to write whole buffer"
+"""How cramjam says that the output did not fit."""
+
+
+class Undecodable(Exception):
+    """The body cannot be read; the message says why."""
+
+
+def decode(body: bytes, content_encoding: str, limit_bytes: int, *, truncated: bool) -> tuple[bytes, bool]:
+    """The decoded body, at most `limit_bytes` of it, and whether it was cut. Raises Undecodable.
+
+    `truncated` says that `body` is only the beginning of what the server had to send.
+    """
+    coding = content_encoding.strip().lower()
+    if coding in ("", "identity") or not body:
+        return body, truncated
+    if coding in ("gzip", "x-gzip"):
+        return _inflate(body, 16 + zlib.MAX_WBITS, coding, limit_bytes, truncated)
+    if coding == "deflate":
+        wrapped = body[0] & 0x0F == 8 and int.from_bytes(body[:2]) % 31 == 0
+        return _inflate(body, zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS, coding, limit_bytes, truncated)
+    if coding in ("br", "zstd"):
+        return _decompress(body, coding, limit_bytes, truncated)
+    raise Undecodable(f"the body is encoded as {content_encoding[:60]!r}, which is not decoded here")
+
+
+def _inflate(body: bytes, window_bits: int, coding: str, limit_bytes: int, truncated: bool) -> tuple[bytes, bool]:
+    inflater = zlib.decompressobj(window_bits)
+    try:
+        decoded = inflater.decompress(body, limit_bytes + 1)
+    except zlib.error:
+        raise Undecodable(f"the body is not the {coding} that its headers announce") from None
+    if len(decoded) > limit_bytes:
+        return decoded[:limit_bytes], True
+    if not inflater.eof and not truncated:
+        raise Undecodable(f"the {coding} of the body ends too early")
+    return decoded, not inflater.eof
+
+
+def _decompress(body: bytes, coding: str, limit_bytes: int, truncated: bool) -> tuple[bytes, bool]:
+    codec = cramjam.brotli if coding == "br" else cramjam.zstd
+    decoded = bytearray(limit_bytes)
+    try:
+        size = codec.decompress_into(body, decoded)
+    except cramjam.DecompressionError as error:
+        if _OVERFLOW not in str(error):
+            raise Undecodable(f"the body is not the {coding} that its headers announce, or is cut off") from None
+        return bytes(decoded), True
+    return bytes(decoded[:size]), truncated
