@@ -21,7 +21,8 @@ MAX_TIMEOUT_MS: Final = 60_000
 MAX_ASSERTIONS: Final = 50
 DEFAULT_WORKSPACE: Final = "default"
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$", examples=["api"])]
+SLUG_PATTERN: Final = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
+Slug = Annotated[str, Field(pattern=SLUG_PATTERN, examples=["api"])]
 """Lower case letters, digits and inner hyphens, 64 characters at most."""
 
 
@@ -105,7 +106,9 @@ class Assertion(Document):
     | `header: NAME` + operator | `jsonpath: EXPRESSION` + operator | `body: text` + operator.
     """
 
-    status: Annotated[str, Field(pattern=STATUS_PATTERN, examples=["2xx, 304"])] | None = None
+    status: (
+        Annotated[str, Field(pattern=STATUS_PATTERN, coerce_numbers_to_str=True, examples=["2xx, 304"])] | None
+    ) = None
     header: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     jsonpath: JsonPath | None = None
     body: Literal["text"] | None = None
@@ -169,12 +172,18 @@ class Policy(Document):
     """How results become status.
 
     confirmations: failures in a row that make a region bad; recoveries: successes in a row that make it good
-    again; quorum: regions that must agree (None: the majority of the live ones).
+    again; quorum: regions that must agree (None: the majority of the live ones); reopen_gap: a relapse so soon
+    after a recovery continues the incident (None: two intervals); flap_start, flap_stop: percent of changes,
+    weighted by newness, among the last 20 results, from which a region flaps and under which it no longer does
+    (flap_start None: never).
     """
 
     confirmations: Annotated[int, Field(ge=1, le=20)] = 2
     recoveries: Annotated[int, Field(ge=1, le=20)] = 2
     quorum: Annotated[int, Field(ge=1, le=50)] | None = None
+    reopen_gap_ms: Annotated[DurationMs, Field(ge=0, le=86_400_000)] | None = Field(default=None, alias="reopen_gap")
+    flap_start: Annotated[int, Field(ge=1, le=100)] | None = 50
+    flap_stop: Annotated[int, Field(ge=0, le=100)] = 25
 
 
 class Monitor(Document):
