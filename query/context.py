@@ -1,0 +1,60 @@
+"""What the routes of the query service stand on: one object for the life of the process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+from aiokafka import AIOKafkaProducer
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from fastapi import Depends, Request
+
+from infra.clickhouse import open_client
+from infra.kafka import open_producer
+from infra.settings import Settings
+from query.catalog import Catalog
+from query.connections import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Settings, the catalogue, and the two connections: `context.clickhouse.get()` raises Away without one."""
+
+    settings: Settings
+    catalog: Catalog
+    clickhouse: Connection[AsyncClient]
+    producer: Connection[AIOKafkaProducer]
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Context":
+        """A context that is not connected yet."""
+        return cls(
+            settings,
+            Catalog(settings),
+            Connection("ClickHouse", partial(open_client, settings)),
+            Connection("Kafka", partial(open_producer, settings)),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow the catalogue's topics and hold the connections, whether or not the others answer now."""
+        tasks = [
+            asyncio.create_task(work) for work in (self.catalog.run(), self.clickhouse.hold(), self.producer.hold())
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _context_of(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+CurrentContext = Annotated[Context, Depends(_context_of)]
+"""A route's parameter: `async def route(context: CurrentContext)`."""
