@@ -33,6 +33,7 @@ class Reason(StrEnum):
     BAD_REQUEST = "bad_request"
     PROBE_OVERLOADED = "probe_overloaded"
     PROBE_OFFLINE = "probe_offline"
+    PROBE_ERROR = "probe_error"
     NO_RESULTS = "no_results"
 
 

@@ -24,6 +24,7 @@ _ALLOWED: Final = (
     jsonpath.Fields,
     jsonpath.Index,
     jsonpath.Slice,
+    jsonpath.Wildcard,
     jsonpath.Union,
     jsonpath_filter.Filter,
 )

@@ -1,0 +1,212 @@
+"""Judging: from what a fetch saw and a monitor's rules to a check result. Pure.
+
+Findings are gathered in the order of DESIGN's words (status, health document, assertions, latency); the worst
+decides the outcome, and the first of the worst gives the reason and the message.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from probes.assertions import Answer, BadJson, CompiledAssertion, compile_assertion
+from probes.fetch import Fetched, Response
+from probes.health_documents import HealthDocument, read_bare_word, read_health_document
+from probes.text import MAX_EVIDENCE_BODY, Redactor, clean
+from schemas.enums import Outcome, Reason, Severity
+from schemas.events import CheckResult, Component, Evidence, Failure
+from schemas.monitors import Assertion
+
+EVIDENCE_HEADERS: Final = (
+    "content-type",
+    "content-length",
+    "location",
+    "retry-after",
+    "server",
+    "via",
+    "cache-control",
+    "x-request-id",
+    "traceresponse",
+    "cf-ray",
+)
+SERVICE_UNAVAILABLE: Final = 503
+LATEST_EXPIRY_MS: Final = 4_102_444_800_000
+"""The year 2100, the last that the log knows; certificates without an end say 9999."""
+_BADNESS: Final = {Outcome.UP: 0, Outcome.DEGRADED: 1, Outcome.DOWN: 2, Outcome.UNKNOWN: 3}
+_OUTCOMES: Final = {Severity.DEGRADED: Outcome.DEGRADED, Severity.DOWN: Outcome.DOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a monitor wants of an answer, compiled once a version."""
+
+    monitor: str
+    version: int
+    assertions: tuple[CompiledAssertion, ...]
+    status_is_asserted: bool
+    reads_body: bool
+    latency_threshold_us: int | None
+    evidence_headers: tuple[str, ...]
+
+
+def compile_rules(
+    monitor: str, version: int, assertions: Sequence[Assertion], latency_threshold_ms: int | None
+) -> Rules:
+    """Latency is judged last, so that a slow answer is never the reason where there is another."""
+    compiled = sorted(map(compile_assertion, assertions), key=lambda each: each.reason is Reason.LATENCY)
+    asserted = [each.header.lower() for each in assertions if each.header]
+    return Rules(
+        monitor,
+        version,
+        tuple(compiled),
+        any(each.status for each in assertions),
+        any(each.on_body for each in compiled),
+        latency_threshold_ms * 1_000 if latency_threshold_ms is not None else None,
+        tuple(dict.fromkeys((*EVIDENCE_HEADERS, *asserted))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    outcome: Outcome
+    reason: Reason
+    message: str
+    failure: Failure | None = None
+
+
+def judge(
+    fetched: Fetched,
+    rules: Rules,
+    *,
+    scheduled_at: int,
+    started_at: int,
+    overloaded: bool = False,
+    redact: Redactor = Redactor(),  # noqa: B008 - without secrets it has no state
+) -> CheckResult:
+    """The result of a check. `overloaded` says that the probe's own loop lagged meanwhile."""
+    response, phases = fetched.response, fetched.phases
+    document: HealthDocument | None = None
+    if fetched.reason is not Reason.OK or response is None:
+        findings = [_broken(fetched)]
+    else:
+        expires_at = response.certificate_expires_at
+        left_ms = expires_at - started_at if expires_at else None
+        answer = Answer(response.status, response.headers, response.body, phases.total_us, left_ms)
+        document = None if response.body_truncated else _health_document(answer)
+        findings = [*_status(response, rules, document), *_own_words(response, document)]
+        findings += _too_long(response, rules)
+        findings += _asserted(answer, rules)
+        findings += _slow(phases.total_us, rules)
+    worst = max(findings, key=lambda finding: _BADNESS[finding.outcome], default=None)
+    return CheckResult(
+        monitor=rules.monitor,
+        scheduled_at=scheduled_at,
+        started_at=started_at,
+        monitor_version=rules.version,
+        outcome=worst.outcome if worst else Outcome.UP,
+        reason=worst.reason if worst else Reason.OK,
+        status_code=response.status if response else 0,
+        dns_us=phases.dns_us,
+        connect_us=phases.connect_us,
+        tls_us=phases.tls_us,
+        ttfb_us=phases.ttfb_us,
+        transfer_us=phases.transfer_us,
+        total_us=phases.total_us,
+        overloaded=overloaded,
+        message=clean(redact(worst.message)) if worst else "",
+        failures=tuple(_redacted(finding.failure, redact) for finding in findings if finding.failure),
+        components=tuple(_redacted_part(part, redact) for part in document.components) if document else (),
+        evidence=_evidence(response, rules, redact) if worst and response else None,
+        certificate_expires_at=min(response.certificate_expires_at, LATEST_EXPIRY_MS) if response else 0,
+    )
+
+
+def _broken(fetched: Fetched) -> Finding:
+    """No whole answer came; a request that could not even be built tells nothing of its target."""
+    untold = fetched.reason is Reason.BAD_REQUEST
+    return Finding(Outcome.UNKNOWN if untold else Outcome.DOWN, fetched.reason, fetched.message)
+
+
+def _too_long(response: Response, rules: Rules) -> Iterator[Finding]:
+    """A body past the limit: the status decides, unless an assertion needs the whole of it."""
+    if response.body_truncated and rules.reads_body:
+        message = f"the body is longer than the {len(response.body)} bytes that a check reads"
+        yield Finding(Outcome.DOWN, Reason.RESPONSE_TOO_LARGE, message)
+
+
+def _health_document(answer: Answer) -> HealthDocument | None:
+    start = answer.body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(b"{"):
+        try:
+            return read_health_document(answer.json)
+        except BadJson:
+            return None
+    return read_bare_word(start.decode("latin-1")) if len(answer.body) <= 16 else None
+
+
+def _status(response: Response, rules: Rules, document: HealthDocument | None) -> Iterator[Finding]:
+    """2xx is fine; 503 with a health document is degraded: the service answers, and says what is wrong."""
+    if rules.status_is_asserted or 200 <= response.status < 300:
+        return
+    line = clean(f"{response.status} {response.reason_phrase}".strip())
+    if response.status == SERVICE_UNAVAILABLE and document is not None and document.own is not Outcome.DOWN:
+        failing = document.failing
+        said = _said(failing) if failing else "its health document names no failing part"
+        yield Finding(Outcome.DEGRADED, Reason.COMPONENT if failing else Reason.HTTP_STATUS, f"{line}: {said}")
+        return
+    parts = f": {_said(document.failing)}" if document and document.failing else ""
+    yield Finding(Outcome.DOWN, Reason.HTTP_STATUS, f"the answer is {line}{parts}")
+
+
+def _own_words(response: Response, document: HealthDocument | None) -> Iterator[Finding]:
+    """Of the code and the document the worse counts."""
+    if document is None:
+        return
+    if document.own in (Outcome.DOWN, Outcome.DEGRADED):
+        parts = f": {_said(document.failing)}" if document.failing else ""
+        message = f"the answer is {response.status}, but its own status is {document.word or 'false'}{parts}"
+        yield Finding(document.own, Reason.COMPONENT, message)
+    elif document.failing:
+        yield Finding(Outcome.DEGRADED, Reason.COMPONENT, _said(document.failing))
+
+
+def _said(parts: Sequence[Component]) -> str:
+    return "; ".join(
+        f"{part.name} is {part.outcome}" + (f" ({part.message})" if part.message else "") for part in parts
+    )
+
+
+def _asserted(answer: Answer, rules: Rules) -> Iterator[Finding]:
+    for assertion in rules.assertions:
+        failure = assertion.test(answer)
+        if failure is not None:
+            yield Finding(_OUTCOMES[failure.severity], assertion.reason, failure.message, failure)
+
+
+def _slow(total_us: int, rules: Rules) -> Iterator[Finding]:
+    threshold_us = rules.latency_threshold_us
+    if threshold_us is not None and total_us > threshold_us:
+        message = f"the answer took {total_us / 1_000:.0f} ms, longer than {threshold_us // 1_000} ms"
+        yield Finding(Outcome.DEGRADED, Reason.LATENCY, message)
+
+
+def _redacted(failure: Failure, redact: Redactor) -> Failure:
+    return Failure(
+        redact(failure.test), failure.severity, redact(failure.expected), redact(failure.seen), redact(failure.message)
+    )
+
+
+def _redacted_part(part: Component, redact: Redactor) -> Component:
+    return Component(redact(part.name), part.outcome, redact(part.message))
+
+
+def _evidence(response: Response, rules: Rules, redact: Redactor) -> Evidence:
+    present = {name: value for name, value in response.headers if name in rules.evidence_headers}
+    line = f"HTTP/{response.http_version} {response.status} {response.reason_phrase}".strip()
+    return Evidence(
+        status_line=clean(redact(line)),
+        headers={name: clean(redact(value)) for name, value in present.items()},
+        body=redact.excerpt(response.body.decode("utf-8", "replace"), MAX_EVIDENCE_BODY, keep="\n\t"),
+        address=response.address,
+    )
