@@ -1,5 +1,6 @@
 """The body of a request as plain text: read as it comes, decoded on the way."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ class Body:
         """Raises EngineError for an encoding that the gateway does not know."""
         self._receive = receive
         self._decoder = decompressor(encoding) if encoding and encoding != "identity" else None
+        self._gone: asyncio.Future[dict[str, Any]] | None = None
         self.ended = False
 
     async def read(self) -> bytes:
@@ -49,6 +51,13 @@ class Body:
             parts.append(await self.read_batch())
         return b"".join(parts)
 
-    async def wait_until_gone(self) -> None:
-        """Return when the client has closed the connection."""
-        await self._receive()
+    def gone(self) -> asyncio.Future[dict[str, Any]]:
+        """Done when the client has closed the connection; only for after the body's end."""
+        if self._gone is None:
+            self._gone = asyncio.ensure_future(self._receive())
+        return self._gone
+
+    def close(self) -> None:
+        """Stop looking whether the client has gone."""
+        if self._gone is not None:
+            self._gone.cancel()

@@ -1,6 +1,7 @@
 """The engine's work for one request, in steps that each run in a thread: reads, inserts, everything else."""
 
 from dataclasses import dataclass, field
+from time import perf_counter_ns
 from typing import Any, Final
 
 from infra.embedded.clickhouse.engine import Connection, engine_errors, quote_name, quote_value
@@ -24,6 +25,7 @@ CHUNKED_FORMATS: Final = frozenset(
 )
 """Formats whose chunks, one after the other, are the whole."""
 
+SELECTS: Final = frozenset({"SELECT", "WITH", "FROM"})
 LEAVES_TRACES: Final = frozenset({"SET", "USE"})
 
 
@@ -37,7 +39,7 @@ class Totals:
     written_bytes: int = 0
     result_rows: int = 0
     result_bytes: int = 0
-    elapsed_s: float = 0.0
+    elapsed_ns: int = 0
 
     def add(self, result: Any) -> None:
         """Count a result, or a chunk of one."""
@@ -47,7 +49,6 @@ class Totals:
         self.written_bytes += result.bytes_written()
         self.result_rows += result.rows_read()
         self.result_bytes += result.bytes_read()
-        self.elapsed_s = max(self.elapsed_s, result.elapsed())
 
 
 @dataclass(slots=True)
@@ -60,7 +61,8 @@ class Read:
     output_format: str
     parameters: dict[str, str]
     external: list[ExternalTable]
-    chunked: bool
+    read_only: bool
+    whole: bool
     totals: Totals = field(default_factory=Totals)
     _stream: Any = None
 
@@ -69,15 +71,27 @@ class Read:
         """Whether nothing more will come."""
         return self._stream is None
 
+    @property
+    def _chunked(self) -> bool:
+        selects = self.read_only and self.statement.first_word in SELECTS
+        return selects and not self.whole and self.output_format in CHUNKED_FORMATS
+
     def start(self) -> bytes:
         """Run it; the result, or the first chunks of it. Raises EngineError."""
+        started_ns = perf_counter_ns()
+        try:
+            return self._start()
+        finally:
+            self.totals.elapsed_ns = perf_counter_ns() - started_ns
+
+    def _start(self) -> bytes:
         for table in self.external:
             create_external(self.connection, table)
         if self.statement.first_word in LEAVES_TRACES or self.statement.makes_temporary:
             self.connection.spoiled = True
         text = self.statement.marked(self.query_id)
         with engine_errors():
-            if self.chunked:
+            if self._chunked:
                 native = self.connection.native
                 self._stream = native.send_query(text, self.output_format, params=self.parameters)
             else:
@@ -121,6 +135,13 @@ class Write:
 
     def feed(self, data: bytes, *, last: bool) -> None:
         """Send data; `last` completes the INSERT, and returns when the rows are stored. Raises EngineError."""
+        started_ns = perf_counter_ns()
+        try:
+            self._feed(data, last=last)
+        finally:
+            self.totals.elapsed_ns += perf_counter_ns() - started_ns
+
+    def _feed(self, data: bytes, *, last: bool) -> None:
         native = self.connection.native
         try:
             with engine_errors():
@@ -147,6 +168,25 @@ class Write:
         self.connection.spoiled = True
         if self._native is not None:
             self.connection.native.insert_cancel(self._native)
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """What a KILL answered."""
+
+    data: bytes
+    output_format: str
+    totals: Totals
+
+
+def kill(connection: Connection, statement: Statement, default_format: str) -> Killed:
+    """Run a KILL statement. Raises EngineError."""
+    output_format = statement.output_format or default_format
+    with engine_errors():
+        result = connection.native.query(statement.text, output_format, params={})
+    totals = Totals()
+    totals.add(result)
+    return Killed(bytes(result.bytes()), output_format, totals)
 
 
 def create_external(connection: Connection, table: ExternalTable) -> None:

@@ -29,7 +29,6 @@ NOT_SETTINGS: Final = frozenset(
         "compress",
         "decompress",
         "client_protocol_version",
-        "close_session",
         "add_http_cors_header",
         "enable_http_compression",
         "send_progress_in_http_headers",
@@ -88,6 +87,11 @@ class Request:
         return self.fields.get("user", "default"), self.fields.get("password", "")
 
     @property
+    def asks(self) -> bool:
+        """Whether there is a query; everything else is answered as `/ping` is."""
+        return self.path not in ("/ping", "/replicas_status") and (self.method == "POST" or "query" in self.fields)
+
+    @property
     def query(self) -> bytes:
         """The SQL, or its beginning, from the URL or the form."""
         return self.fields.get("query", "").encode("utf-8", "surrogateescape")
@@ -135,8 +139,6 @@ class Request:
         for name in settings:
             if not _SETTING_NAME.fullmatch(name):
                 raise refusal(Code.UNKNOWN_SETTING, f"Unknown setting '{name}'.")
-        if self.method == "GET":
-            settings.setdefault("readonly", "2")
         return settings
 
     def says(self, name: str, default: str = "0") -> bool:
@@ -165,12 +167,9 @@ def _fields(encoded: str) -> dict[str, str]:
 
 def read_form(request: Request, body: bytes) -> tuple[Request, list[ExternalTable]]:
     """Take the fields and files out of a form's body. Raises EngineError."""
-    content_type = request.headers.get("content-type", "")
-    if content_type.startswith("application/x-www-form-urlencoded"):
-        return request.with_fields(_fields(body.decode("latin-1"))), []
     fields: dict[str, str] = {}
     files: dict[str, bytes] = {}
-    for name, is_file, value in _parts(content_type, body):
+    for name, is_file, value in _parts(request.headers["content-type"], body):
         if is_file:
             files[name] = value
         else:
@@ -180,7 +179,7 @@ def read_form(request: Request, body: bytes) -> tuple[Request, list[ExternalTabl
 
 
 def is_form(request: Request) -> bool:
-    """Whether the body is a form; a form-encoded one without fields of its own is plain SQL to curl's users."""
+    """Whether the body is a form; one called urlencoded is plain SQL: curl says so of anything it posts."""
     return request.headers.get("content-type", "").startswith("multipart/form-data")
 
 

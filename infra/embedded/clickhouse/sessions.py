@@ -17,36 +17,34 @@ class _Session:
 
 
 class Sessions:
-    """The open sessions, by user and id. Thread-safe."""
+    """The open sessions, by id. Thread-safe."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._sessions: dict[tuple[str, str], _Session] = {}
+        self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
 
-    def enter(self, user: str, wish: SessionWish) -> Connection:
+    def enter(self, wish: SessionWish) -> Connection:
         """The session's connection, for one query at a time. Raises EngineError: busy, or not found."""
         self.expire()
         with self._lock:
-            session = self._sessions.get((user, wish.session_id))
+            session = self._sessions.get(wish.session_id)
             if session is None:
                 if wish.must_exist:
                     raise refusal(Code.SESSION_NOT_FOUND, f"Session {wish.session_id} not found.")
                 session = _Session(self._engine.connect(), False, 0.0)
-                self._sessions[(user, wish.session_id)] = session
+                self._sessions[wish.session_id] = session
             if session.busy:
                 raise refusal(Code.SESSION_IS_LOCKED, f"Session {wish.session_id} is locked by a concurrent client.")
             session.busy = True
             return session.connection
 
-    def leave(self, user: str, wish: SessionWish, *, close: bool = False) -> None:
-        """Give it back; it lives on for its timeout, or ends now."""
+    def leave(self, wish: SessionWish) -> None:
+        """Give it back; it lives on for its timeout."""
         with self._lock:
-            session = self._sessions[(user, wish.session_id)]
+            session = self._sessions[wish.session_id]
             session.busy = False
-            session.expires_at_s = 0.0 if close else time.monotonic() + wish.timeout_s
-        if close:
-            self.expire()
+            session.expires_at_s = time.monotonic() + wish.timeout_s
 
     def expire(self) -> None:
         """Close the sessions whose time is over."""

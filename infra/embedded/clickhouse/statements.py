@@ -15,7 +15,9 @@ from infra.embedded.clickhouse.errors import Code, refusal
 
 _TOKEN: Final = re.compile(
     rb"""
-      (?P<blank>    [\s\x00]+ | --[^\n]* | \#[!\ ][^\n]* )
+      (?P<blank>    [\s\x00]+ | --[^\n]* | //[^\n]* | \#[!\ ][^\n]*
+                    | \xc2[\x85\xa0] | \xe1\xa0\x8e | \xe2\x80[\x80-\x8d\xa8\xa9\xaf]
+                    | \xe2\x81[\x9f\xa0] | \xe3\x80\x80 | \xef\xbb\xbf )
     | (?P<comment>  /\* )
     | (?P<string>   '(?:[^'\\]|\\.|'')*' )
     | (?P<heredoc>  \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
@@ -86,7 +88,10 @@ def find_insert(text: bytes, *, complete: bool) -> Insert | None:
     if first is None or first.end == len(text):
         _undecided(complete)
         return None
-    if first.word != b"INSERT":
+    if first.word == b"WITH" and not _skip_to_insert(stream, text):
+        _undecided(complete)
+        return None
+    if first.word not in (b"INSERT", b"WITH"):
         return None
     for token in _after_table(stream, text):
         if token.word == b"VALUES" and (complete or token.end < len(text)):
@@ -97,6 +102,19 @@ def find_insert(text: bytes, *, complete: bool) -> Insert | None:
             return None
     _undecided(complete)
     return None
+
+
+def _skip_to_insert(stream: Iterator[Token], text: bytes) -> bool:
+    """Whether `WITH ...` leads to INSERT INTO: outside all brackets, and not as a name."""
+    depth = 0
+    previous = b""
+    for token in stream:
+        if token.kind == "symbol":
+            depth += _DEPTH.get(text[token.start : token.end], 0)
+        if depth == 0 and previous == b"INSERT" and token.word == b"INTO":
+            return True
+        previous = token.word if depth == 0 else b""
+    return False
 
 
 def _undecided(complete: bool) -> None:
@@ -152,6 +170,8 @@ class Statement:
     first_word: str
     output_format: str | None
     makes_temporary: bool
+    names: frozenset[str]
+    """Every word and quoted name in lower case; `?` stands for names with escapes."""
 
     def marked(self, query_id: str) -> str:
         """The text with the query id in a comment at its end, by which KILL QUERY finds it."""
@@ -176,7 +196,19 @@ def read_statement(sql: bytes) -> Statement:
     if words[:1] == [b"KILL"]:
         text = _kill_by_mark(text, found)
     first_word = words[0].decode("ascii") if words else ""
-    return Statement(_decode(text), first_word, _output_format(sql, found), b"TEMPORARY" in words[:4])
+    return Statement(
+        text=_decode(text),
+        first_word=first_word,
+        output_format=_output_format(sql, found),
+        makes_temporary=b"TEMPORARY" in words[:4],
+        names=_names(sql, found),
+    )
+
+
+def _names(sql: bytes, found: list[Token]) -> frozenset[str]:
+    spelled = {token.word for token in found if token.word}
+    spelled |= {sql[token.start + 1 : token.end - 1] for token in found if token.kind == "quoted"}
+    return frozenset("?" if b"\\" in name else _decode(name).lower() for name in spelled)
 
 
 def _refuse_harm(words: list[bytes]) -> None:
