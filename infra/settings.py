@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     stream: str = Field("stream-0", description="The name of this stream worker's slot; never shared.")
     probe_metrics_port: int = Field(0, description="Where the probe serves /metrics; 0: nowhere.")
     stream_metrics_port: int = Field(0, description="Where the stream worker serves /metrics; 0: nowhere.")
+    metrics_host: str = Field("127.0.0.1", description="The address of both; 0.0.0.0 in a container.")
 
     api_key: SecretStr | None = Field(None, description="The key that the pulse command sends.")
     admin_key: SecretStr | None = Field(None, description="A key with every scope, known to the query service.")

@@ -14,7 +14,9 @@ _HOLDER = Path(__file__).with_name("leash_holder.py")
 class Leash:
     """What we start is held; what has ended is released. A context manager: at its end whatever is held is stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace_s: float = 8) -> None:
+        """`grace_s`: how long SIGTERM is given before SIGKILL."""
+        self._grace_s = grace_s
         self._held: set[int] = set()
         self._holder = self._start()
 
@@ -42,7 +44,7 @@ class Leash:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         # Isolated and without site-packages: 8 MB and 15 ms. A session of its own: Ctrl-C is for us to handle.
-        command = [sys.executable, "-I", "-S", str(_HOLDER)]
+        command = [sys.executable, "-I", "-S", str(_HOLDER), str(self._grace_s)]
         return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, bufsize=0)
 
     def _tell(self, line: str) -> None:

@@ -6,13 +6,12 @@ import signal
 import sys
 import time
 
-GRACE_S = 8
-
 
 def main() -> None:
     """Hold until the other side is gone, then SIGTERM, and SIGKILL for what does not heed it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    grace_s = float(sys.argv[1])
     held: set[int] = set()
     for line in sys.stdin:
         pid = int(line[1:])
@@ -20,7 +19,7 @@ def main() -> None:
             held.add(pid)
         else:
             held.discard(pid)
-    deadline = time.monotonic() + GRACE_S
+    deadline = time.monotonic() + grace_s
     held = {pid for pid in held if signalled(pid, signal.SIGTERM)}
     while held and time.monotonic() < deadline:
         time.sleep(0.05)
