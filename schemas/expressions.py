@@ -4,6 +4,7 @@ A thread cannot be stopped, so an expression that could take long is refused whe
 """
 
 from functools import lru_cache
+from math import prod
 from typing import Any, Final
 
 import jsonpath_ng.ext
@@ -13,19 +14,16 @@ from jsonpath_ng.ext import filter as jsonpath_filter
 
 MAX_JSONPATH_LENGTH: Final = 512
 MAX_JSONPATH_STEPS: Final = 96
+MAX_JSONPATH_WIDTH: Final = 64
 MAX_REGEX_LENGTH: Final = 500
 REGEX_MEMORY_BYTES: Final = 1 << 20
 
+_SINGULAR: Final = (jsonpath.Root, jsonpath.This, jsonpath.Child, jsonpath.Fields, jsonpath.Index)
 _ALLOWED: Final = (
-    jsonpath.Root,
-    jsonpath.This,
-    jsonpath.Child,
+    *_SINGULAR,
     jsonpath.Descendants,
-    jsonpath.Fields,
-    jsonpath.Index,
     jsonpath.Slice,
     jsonpath.Wildcard,
-    jsonpath.Union,
     jsonpath_filter.Filter,
 )
 
@@ -55,22 +53,42 @@ def compile_jsonpath(text: str) -> Any:
 
 
 def _bound(expression: Any) -> None:
-    steps = descendants = 0
-    pending = [expression]
-    while pending:
-        node = pending.pop()
-        steps += 1
+    """Refuse what could take long: many steps, `..` twice, names that multiply, filters that search."""
+    nodes = _nodes(expression)
+    if len(nodes) > MAX_JSONPATH_STEPS:
+        raise InvalidExpression(f"the JSONPath has more than {MAX_JSONPATH_STEPS} steps")
+    for node in nodes:
         if type(node) not in _ALLOWED:
             raise InvalidExpression(f"{type(node).__name__.lower()} is not allowed in a JSONPath here")
-        if isinstance(node, jsonpath.Descendants):
-            descendants += 1
-        if isinstance(node, jsonpath_filter.Filter):
-            pending.extend(condition.target for condition in node.expressions)
-        pending.extend(getattr(node, side) for side in ("left", "right") if hasattr(node, side))
-    if steps > MAX_JSONPATH_STEPS:
-        raise InvalidExpression(f"the JSONPath has more than {MAX_JSONPATH_STEPS} steps")
-    if descendants > 1:
+    if sum(isinstance(node, jsonpath.Descendants) for node in nodes) > 1:
         raise InvalidExpression("a JSONPath may use `..` once")
+    if prod(len(getattr(node, "fields", getattr(node, "indices", (0,)))) for node in nodes) > MAX_JSONPATH_WIDTH:
+        raise InvalidExpression(f"the JSONPath names more than {MAX_JSONPATH_WIDTH} combinations")
+
+
+def _nodes(expression: Any) -> list[Any]:
+    """The steps of a path, those inside its filters too."""
+    nodes, pending = [], [expression]
+    while pending:
+        node = pending.pop()
+        nodes.append(node)
+        if isinstance(node, jsonpath_filter.Filter):
+            for condition in node.expressions:
+                nodes.extend(_condition_nodes(condition))
+        elif isinstance(node, jsonpath.Child | jsonpath.Descendants):
+            pending += [node.left, node.right]
+    return nodes
+
+
+def _condition_nodes(condition: Any) -> list[Any]:
+    """The steps of a filter's condition: at each element it may look at one place, and not at the whole document."""
+    if not isinstance(condition, jsonpath_filter.Expression):
+        raise InvalidExpression(f"{type(condition).__name__.lower()} is not allowed in a JSONPath's filter here")
+    sides = [side for side in (condition.target, condition.value) if isinstance(side, jsonpath.JSONPath)]
+    nodes = [node for side in sides for node in _nodes(side)]
+    if any(type(node) not in _SINGULAR or isinstance(node, jsonpath.Root) for node in nodes):
+        raise InvalidExpression("a JSONPath's filter may only look at names and indices below @")
+    return nodes
 
 
 @lru_cache(maxsize=4_096)
