@@ -1,0 +1,245 @@
+"""The Faust app: one agent takes what the consumer group brings, and hands it to the worker.
+
+The process is the unit of failure: what cannot go on leaves with an exit code, and the supervisor starts it again.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from enum import IntEnum
+from typing import Any, Final, NoReturn
+
+import faust
+import uvloop
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+from prometheus_client import start_http_server
+
+from infra.clickhouse import open_client
+from infra.kafka import connection_options
+from infra.logs import configure_logs, get_logger
+from infra.settings import Settings
+from schemas.topics import CHECK_RESULTS
+from stream.dead_letters import LogRecord
+from stream.epochs import LogMismatch, identify_log, settle_epoch
+from stream.folds import RULES
+from stream.offsets import open_consumer
+from stream.outbox import Outbox
+from stream.partition import Delivery
+from stream.quiet import quieten
+from stream.revisions import Forwarder
+from stream.sink import Sink
+from stream.snapshots import Epoch, Snapshots
+from stream.terms import MonitorTerms
+from stream.ticks import Ticker
+from stream.worker import Worker
+
+GROUP: Final = "pulse-stream"
+TAKE: Final = 200
+TAKE_WITHIN_S: Final = 0.05
+STOP_WITHIN_S: Final = 8.0
+CRASH_POLL_S: Final = 1.0
+_log = get_logger(__name__)
+
+
+class ExitCode(IntEnum):
+    """Why the process left."""
+
+    CANNOT_GO_ON = 70
+    LOG_MISMATCH = 71
+    STOP_HUNG = 75
+
+
+def leave(code: ExitCode, message: str) -> NoReturn:
+    """Leave at once; everything that is not acknowledged comes again."""
+    _log.error(message, exit_code=int(code))
+    os._exit(code)
+
+
+def build_app(settings: Settings) -> faust.App:
+    """The app with its one agent; nothing is connected yet."""
+    app = faust.App(
+        GROUP,
+        broker=[f"kafka://{server}" for server in str(connection_options(settings)["bootstrap_servers"]).split(",")],
+        broker_credentials=_credentials(settings),
+        consumer_group_instance_id=settings.stream,
+        store="memory://",
+        key_serializer="raw",
+        value_serializer="raw",
+        stream_wait_empty=False,
+        stream_buffer_maxsize=1_024,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+        producer_threaded=False,
+        broker_commit_interval=1.0,
+        broker_max_poll_interval=30 * 86_400.0,
+        broker_session_timeout=10,
+        broker_heartbeat_interval=1,
+        broker_rebalance_timeout=10,
+        broker_request_timeout=20,
+        broker_commit_livelock_soft_timeout=30 * 86_400.0,
+        consumer_metadata_max_age_ms=5_000,
+        autodiscover=False,
+    )
+    topic = app.topic(CHECK_RESULTS.name, key_serializer="raw", value_serializer="raw")
+
+    @app.agent(topic, concurrency=1)  # type: ignore[untyped-decorator]
+    async def fold_results(stream: Any) -> None:
+        try:
+            await _process(settings, app, stream)
+        except LogMismatch as error:
+            leave(ExitCode.LOG_MISMATCH, str(error))
+        except Exception as error:
+            _log.exception("the worker failed")
+            leave(ExitCode.CANNOT_GO_ON, f"the worker failed: {error!r}")
+
+    return app
+
+
+async def _process(settings: Settings, app: faust.App, stream: Any) -> None:
+    async with _open_worker(settings, app, stream) as worker:
+        async for events in stream.noack_take(TAKE, within=TAKE_WITHIN_S):
+            # A buffer outlives a rebalance: what was fetched before it comes again, to whom it belongs now.
+            assigned, generation = _assigned(app), app.consumer_generation_id
+            await worker.take(
+                [
+                    Delivery(LogRecord(m.partition, m.offset, int(m.timestamp * 1000), event.value), event)
+                    for event in events
+                    if (m := event.message).generation_id == generation and m.partition in assigned
+                ]
+            )
+
+
+@asynccontextmanager
+async def _open_worker(settings: Settings, app: faust.App, stream: Any) -> AsyncIterator[Worker]:
+    async with open_client(settings) as client, Outbox.open(settings) as outbox, open_consumer(settings) as bounds:
+        sink = await Sink.open(settings, client)
+        snapshots = Snapshots(settings, client, sink)
+        terms = MonitorTerms(settings, client)
+        worker = Worker(FaustLog(settings, app, stream, snapshots, bounds), snapshots, sink, outbox, terms)
+        ticker = Ticker(outbox, worker, lambda: _assigned(app))
+        forwarder = Forwarder(worker, terms, sink, outbox)
+        _forget_on_rebalance(app, worker, ticker)
+        tasks = [
+            _guarded(task) for task in (terms.run(), worker.write_forever(), ticker.run(), forwarder.run(), _watch(app))
+        ]
+        try:
+            yield worker
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _forget_on_rebalance(app: faust.App, worker: Worker, ticker: Ticker) -> None:
+    @app.on_partitions_revoked.connect(weak=False)  # type: ignore[untyped-decorator]
+    async def revoked(*_: Any, **__: Any) -> None:
+        worker.forget()
+
+    @app.on_partitions_assigned.connect(weak=False)  # type: ignore[untyped-decorator]
+    async def assigned(*_: Any, **__: Any) -> None:
+        worker.forget()
+        ticker.now()
+
+
+def _guarded(work: Any) -> "asyncio.Task[None]":
+    async def run() -> None:
+        try:
+            await work
+        except LogMismatch as error:
+            leave(ExitCode.LOG_MISMATCH, str(error))
+        except Exception as error:
+            _log.exception("the worker failed")
+            leave(ExitCode.CANNOT_GO_ON, f"the worker failed: {error!r}")
+
+    return asyncio.create_task(run())
+
+
+async def _watch(app: faust.App) -> None:
+    """Faust's own services fail beside the agent; a crashed app would go on looking alive."""
+    while not app.crashed:  # noqa: ASYNC110 - Faust has no event for it
+        await asyncio.sleep(CRASH_POLL_S)
+    leave(ExitCode.CANNOT_GO_ON, f"Faust failed: {app.crash_reason!r}")
+
+
+def _assigned(app: faust.App) -> set[int]:
+    return {tp.partition for tp in app.consumer.assignment() if tp.topic == CHECK_RESULTS.name}
+
+
+class FaustLog:
+    """The log as Faust's consumer brings it."""
+
+    def __init__(
+        self, settings: Settings, app: faust.App, stream: Any, snapshots: Snapshots, bounds: AIOKafkaConsumer
+    ) -> None:
+        """`bounds` has a connection of its own: questions on Faust's would wait behind its long polls."""
+        self._settings = settings
+        self._bounds = bounds
+        self._app = app
+        self._stream = stream
+        self._snapshots = snapshots
+
+    async def epoch(self) -> Epoch:
+        """Asked of Kafka and ClickHouse each time: both may have been replaced while the worker ran."""
+        log = await identify_log(self._settings)
+        return await settle_epoch(self._snapshots, log, RULES, self._settings.partitions)
+
+    async def bounds(self, partition: int) -> tuple[int, int]:
+        """The first offset of the partition's log, and the one that comes next."""
+        tp = TopicPartition(CHECK_RESULTS.name, partition)
+        first = await self._bounds.beginning_offsets([tp])
+        after = await self._bounds.end_offsets([tp])
+        return first[tp], after[tp]
+
+    async def rewind(self, partition: int, offset: int) -> None:
+        """Deliver from `offset` on; nothing to do for a partition that was taken away meanwhile."""
+        try:
+            await self._app.consumer.seek(TP(CHECK_RESULTS.name, partition), offset)
+        except IllegalStateError:
+            _log.info("the partition was taken away", partition=partition)
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Faust commits what is acknowledged without a gap, once a second."""
+        for delivery in deliveries:
+            await self._stream.ack(delivery.event)
+
+
+class StreamWorker(faust.Worker):  # type: ignore[misc]
+    """Stops on SIGTERM, and never hangs while it does."""
+
+    def _schedule_shutdown(self, signal: Any) -> None:
+        timer = threading.Timer(STOP_WITHIN_S, os._exit, (int(ExitCode.STOP_HUNG),))
+        timer.daemon = True
+        timer.start()
+        super()._schedule_shutdown(signal)
+
+
+def run_worker(settings: Settings) -> None:
+    """Run a stream worker in this process until it is told to stop."""
+    configure_logs("stream", settings.log_level)
+    quieten("aiokafka")
+    if settings.stream_metrics_port:
+        start_http_server(settings.stream_metrics_port, "127.0.0.1")
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = StreamWorker(build_app(settings), loglevel="warning", quiet=True, override_logging=False, loop=loop)
+    worker.execute_from_commandline()
+
+
+def _credentials(settings: Settings) -> Any:
+    options = connection_options(settings)
+    if settings.kafka_security == "SSL":
+        return faust.SSLCredentials(options["ssl_context"])
+    if settings.kafka_security.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=options.get("ssl_context"),
+        )
+    return None

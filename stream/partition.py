@@ -1,0 +1,83 @@
+"""What a worker holds of a partition of the log: its monitors' states, and what is not durable yet."""
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from stream.dead_letters import LogRecord
+from stream.folds import PartitionFold
+from stream.snapshots import NOTHING_REVISED, Epoch, MonitorState, Position, version_of
+
+BEFORE_THE_LOG = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A record, and what Faust wants back to acknowledge it."""
+
+    record: LogRecord
+    event: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A partition at one position: what a snapshot writes, and what may be acknowledged after it."""
+
+    partition: "Partition"
+    position: Position
+    states: list[MonitorState]
+    deliveries: list[Delivery]
+
+
+class Partition:
+    """Grows by `advance`; `cut` takes what a snapshot needs."""
+
+    def __init__(self, number: int, epoch: Epoch, position: Position | None, fold: PartitionFold) -> None:
+        self.number = number
+        self.epoch = epoch
+        self.fold = fold
+        if position and position.state:
+            fold.load_position(position.state)
+        self.folded = position.offset if position else BEFORE_THE_LOG
+        self.logged_at = position.logged_at if position else 0
+        self.revised = position.revised if position else NOTHING_REVISED
+        """The newest version of a monitor that stands in the folded part of the log."""
+        self.told = self.revised
+        """The same, with what this worker has sent to the log since."""
+        self.rewinding = False
+        self.unsaved_bytes = 0
+        self.saved_at = monotonic()
+        self._deliveries: list[Delivery] = []
+
+    def version(self, offset: int) -> int:
+        """The version of what the event at `offset` makes."""
+        return version_of(self.epoch.number, offset)
+
+    def hold(self, delivery: Delivery) -> None:
+        """To be acknowledged after the next snapshot."""
+        self._deliveries.append(delivery)
+
+    def advance(self, delivery: Delivery) -> None:
+        """The record is folded, or in the dead letters."""
+        record = delivery.record
+        self.folded = record.offset
+        self.logged_at = record.logged_at
+        self.unsaved_bytes += len(record.value)
+        self.rewinding = False
+        self.hold(delivery)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether a snapshot would say or acknowledge anything new."""
+        return bool(self._deliveries)
+
+    def cut(self) -> Cut:
+        """What is folded by now; the next cut has only what came after."""
+        states = [MonitorState(self.number, *changed) for changed in self.fold.changed()]
+        position = Position(
+            self.number, self.version(self.folded), self.revised, self.logged_at, self.fold.position_state()
+        )
+        deliveries, self._deliveries = self._deliveries, []
+        self.unsaved_bytes = 0
+        self.saved_at = monotonic()
+        return Cut(self, position, states, deliveries)

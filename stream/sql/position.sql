@@ -1,0 +1,3 @@
+SELECT version, revised, toUnixTimestamp64Milli(logged_at), state
+FROM stream_positions FINAL
+WHERE log = {log:String} AND partition = {partition:UInt16}

@@ -1,0 +1,1 @@
+SELECT monitor, state FROM stream_state FINAL WHERE partition = {partition:UInt16}

@@ -1,0 +1,146 @@
+"""The terms of every monitor's every version: followed in the topic `monitors`, the older ones kept in ClickHouse.
+
+A result is folded under the version that it names, however late that version reaches this worker. A version that
+is in neither place does not exist: such a result goes to the dead letters.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final
+
+from aiokafka import TopicPartition
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from pydantic import ValidationError
+
+from infra.kafka import LogRecord, TableReader, partition_of
+from infra.logs import get_logger
+from infra.settings import Settings
+from schemas.monitors import Monitor, Record
+from schemas.topics import MONITORS
+from stream import metrics
+from stream.folds import Terms
+from stream.offsets import open_consumer
+from stream.queries import query
+
+PATIENCE_S: Final = 1.0
+POLL_S: Final = 0.02
+_log = get_logger(__name__)
+
+Naming = tuple[str, int]
+"""A monitor and its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A record of `monitors`: `state` is active, paused or deleted; `document` is JSON, empty where deleted."""
+
+    monitor: str
+    version: int
+    at: int
+    by: str
+    state: str
+    document: str
+
+
+class MonitorTerms:
+    """What the fold asks for, and what the partitions' owners have to pass on."""
+
+    def __init__(self, settings: Settings, client: AsyncClient) -> None:
+        self._settings = settings
+        self._client = client
+        self._terms: dict[Naming, Terms] = {}
+        self._read_up_to: defaultdict[int, int] = defaultdict(lambda: -1)
+        self._revisions: defaultdict[int, list[Revision]] = defaultdict(list)
+        self._reader = TableReader(settings, MONITORS, self._take)
+
+    def get(self, monitor: str, version: int) -> Terms | None:
+        """The terms, where `find` has seen them."""
+        return self._terms.get((monitor, version))
+
+    async def run(self) -> None:
+        """Follow `monitors` until cancelled. Raises KafkaError when the brokers are away at the start."""
+        await self._reader.run()
+
+    async def caught_up(self) -> None:
+        """Returns when all that stood in `monitors` at the start was read."""
+        await self._reader.caught_up.wait()
+
+    async def find(self, wanted: Iterable[Naming]) -> set[Naming]:
+        """Make `get` know them; returns those that exist nowhere."""
+        await self.caught_up()
+        unseen = {naming for naming in wanted if naming not in self._terms}
+        await self._wait_for(unseen)
+        unseen -= self._terms.keys()
+        if unseen:
+            await self._recall(unseen)
+        return unseen - self._terms.keys()
+
+    def revisions(self, partition: int, after: int) -> list[Revision]:
+        """The revisions of a partition above the version `after`, in order."""
+        revisions = self._revisions[partition]
+        return revisions[bisect_right(revisions, after, key=attrgetter("version")) :]
+
+    def forget_revisions(self, partition: int, up_to: int) -> None:
+        """They are in the partition's log and in ClickHouse now."""
+        revisions = self._revisions[partition]
+        del revisions[: bisect_right(revisions, up_to, key=attrgetter("version"))]
+
+    def _take(self, record: LogRecord) -> None:
+        self._read_up_to[record.partition] = record.offset
+        try:
+            revision, monitor = _revision(record)
+        except ValidationError as error:
+            # The topic still holds the bytes; results that name this version go to the dead letters.
+            metrics.DEAD_LETTERS.labels("unreadable_monitor").inc()
+            _log.error("a monitor cannot be read", monitor=record.key, version=record.offset, error=str(error)[:500])
+            return
+        self._revisions[record.partition].append(revision)
+        if monitor is not None:
+            self._terms[revision.monitor, revision.version] = Terms.of(monitor)
+
+    async def _wait_for(self, wanted: set[Naming]) -> None:
+        """Wait until the reader has passed these versions, unless the topic does not reach so far."""
+        versions: dict[int, int] = {}
+        for monitor, version in wanted:
+            partition = partition_of(monitor, self._settings.partitions)
+            versions[partition] = max(version, versions.get(partition, -1))
+        if await self._passed(versions, PATIENCE_S):
+            return
+        ends = await self._ends(versions)
+        await self._passed({p: min(version, ends[p] - 1) for p, version in versions.items()}, None)
+
+    async def _passed(self, versions: dict[int, int], patience_s: float | None) -> bool:
+        try:
+            async with asyncio.timeout(patience_s):
+                while any(self._read_up_to[p] < version for p, version in versions.items()):  # noqa: ASYNC110
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        async with open_consumer(self._settings) as consumer:
+            ends = await consumer.end_offsets([TopicPartition(MONITORS.name, p) for p in partitions])
+        return {partition.partition: end for partition, end in ends.items()}
+
+    async def _recall(self, wanted: set[Naming]) -> None:
+        result = await self._client.query(query("monitor_versions"), parameters={"wanted": sorted(wanted)})
+        for monitor, version, document in result.result_rows:
+            if document:
+                self._terms[monitor, version] = Terms.of(Monitor.model_validate_json(document, extra="ignore"))
+
+
+def _revision(record: LogRecord) -> tuple[Revision, Monitor | None]:
+    if record.value is None:
+        return Revision(record.key, record.offset, record.timestamp, "", "deleted", ""), None
+    kept = Record[Monitor].from_log(record.value)
+    monitor = kept.document
+    if monitor is None:
+        return Revision(record.key, record.offset, kept.at, kept.by, "deleted", ""), None
+    document = monitor.model_dump_json(by_alias=True, exclude_unset=True)
+    state = "paused" if monitor.paused else "active"
+    return Revision(record.key, record.offset, kept.at, kept.by, state, document), monitor

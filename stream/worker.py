@@ -1,0 +1,205 @@
+"""Folds what the log brings, makes it durable, and then says what may be acknowledged.
+
+Two tasks share the pending facts. `take` folds; `write` makes durable, in this order: status changes and incidents,
+their events in Kafka, the rest of the rows, the monitors' states, the position, and only then the acknowledgement.
+A worker that has lost a partition can only write what its heir writes too, so nothing has to fence it off.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from time import monotonic, perf_counter
+from typing import Final, Protocol
+
+from infra.logs import get_logger
+from schemas.events import CheckBatch, LogEvent, MonitorRevised
+from stream import dead_letters, metrics
+from stream.dead_letters import read_event, without_unknown_monitors
+from stream.epochs import MissingEvents, ShorterLog
+from stream.folds import PartitionFold
+from stream.outbox import Outbox
+from stream.partition import Cut, Delivery, Partition
+from stream.patience import until_it_works
+from stream.pending import Pending
+from stream.sink import Sink
+from stream.snapshots import Epoch, Snapshots
+from stream.terms import MonitorTerms
+
+SNAPSHOT_EVERY_S: Final = 10.0
+SNAPSHOT_EVERY_BYTES: Final = 64 << 20
+STATES_A_CUT: Final = 20_000
+WRITE_POLL_S: Final = 0.25
+_log = get_logger(__name__)
+
+
+class Log(Protocol):
+    """What the worker asks of Kafka's consumer."""
+
+    async def epoch(self) -> Epoch:
+        """Settle which epoch holds. Raises LogMismatch."""
+
+    async def bounds(self, partition: int) -> tuple[int, int]:
+        """The first offset of the partition's log, and the one that comes next."""
+
+    async def rewind(self, partition: int, offset: int) -> None:
+        """Deliver from `offset` on."""
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Their offsets may be committed."""
+
+
+class Worker:
+    """The partitions that one process owns now."""
+
+    def __init__(self, log: Log, snapshots: Snapshots, sink: Sink, outbox: Outbox, terms: MonitorTerms) -> None:
+        self._log = log
+        self._snapshots = snapshots
+        self._sink = sink
+        self._outbox = outbox
+        self._terms = terms
+        self._pending = Pending()
+        self._partitions: dict[int, Partition] = {}
+        self._epoch: Epoch | None = None
+        self._due = asyncio.Event()
+        self._written = asyncio.Condition()
+
+    @property
+    def partitions(self) -> list[Partition]:
+        """Those whose state is loaded."""
+        return list(self._partitions.values())
+
+    def forget(self) -> None:
+        """Partitions come and go: states are loaded again, at the first event of each."""
+        self._partitions = {}
+        self._epoch = None
+
+    async def take(self, deliveries: Iterable[Delivery]) -> None:
+        """Fold these; returns when there is room for more. Raises LogMismatch."""
+        owned = self._partitions
+        for delivery in deliveries:
+            partition = await self._loaded(delivery.record.partition)
+            if self._partitions is not owned:
+                return  # what is left comes again, to whom it belongs now
+            await self._fold(partition, delivery)
+            if self._pending.urgent:
+                self._due.set()
+            await asyncio.sleep(0)
+        async with self._written:
+            await self._written.wait_for(lambda: not self._pending.full)
+
+    async def write_forever(self) -> None:
+        """Make durable what is due, until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), self._pending.wait_s(WRITE_POLL_S))
+            self._due.clear()
+            await self.write()
+
+    async def write(self, everything: bool = False) -> None:
+        """Make durable what is due, or all there is."""
+        cuts = self._cuts(everything)
+        batch = self._pending.take(everything=bool(cuts))
+        await self._sink.write(*batch.urgent)
+        batch.observe_visible()
+        await self._outbox.send(batch.messages)
+        await self._sink.write(*batch.others)
+        if cuts:
+            await self._save(cuts)
+        async with self._written:
+            self._written.notify_all()
+
+    def _cuts(self, everything: bool) -> list[Cut]:
+        """Cuts of the partitions whose snapshot is due, oldest first; the many states of a big one go alone."""
+        now = monotonic()
+        unsaved = sorted((p for p in self.partitions if p.unsaved), key=lambda p: p.saved_at)
+        enough = sum(p.unsaved_bytes for p in unsaved) >= SNAPSHOT_EVERY_BYTES
+        if not (everything or enough or (unsaved and now - unsaved[0].saved_at >= SNAPSHOT_EVERY_S)):
+            return []
+        cuts: list[Cut] = []
+        for partition in unsaved:
+            cuts.append(partition.cut())
+            if sum(len(cut.states) for cut in cuts) >= STATES_A_CUT and not everything:
+                break
+        return cuts
+
+    async def _save(self, cuts: list[Cut]) -> None:
+        await self._snapshots.save_states(state for cut in cuts for state in cut.states)
+        log = cuts[0].partition.epoch.log
+        await self._snapshots.save_positions(log, [cut.position for cut in cuts])
+        for cut in cuts:
+            if self._owns(cut.partition):
+                await self._log.acknowledge(cut.deliveries)
+
+    def _owns(self, partition: Partition) -> bool:
+        return self._partitions.get(partition.number) is partition
+
+    async def _fold(self, partition: Partition, delivery: Delivery) -> None:
+        record = delivery.record
+        if record.offset <= partition.folded:
+            partition.hold(delivery)
+            return
+        if record.offset > partition.folded + 1:
+            await self._rewind(partition)
+            return
+        started = perf_counter()
+        event, letters = read_event(record)
+        if event is not None:
+            missing = partition.fold.missing_terms(event)
+            if missing:
+                unknown = await self._terms.find(missing)
+                if not self._owns(partition):
+                    return
+                event, more = without_unknown_monitors(record, event, unknown)
+                letters += more
+            facts = partition.fold.fold(partition.version(record.offset), event)
+            self._pending.add(facts, event.sent_at if isinstance(event, CheckBatch) else None)
+            _note(partition, event)
+        self._pending.add_messages(dead_letters.messages_of(letters))
+        partition.advance(delivery)
+        metrics.FOLD_SECONDS.inc(perf_counter() - started)
+
+    async def _rewind(self, partition: Partition) -> None:
+        """What comes next is not what was delivered: have the log go back to it, and drop the rest meanwhile."""
+        if partition.rewinding:
+            return
+        wanted = partition.folded + 1
+        first, _ = await self._log.bounds(partition.number)
+        if first > wanted:
+            raise MissingEvents(partition.number, wanted, first)
+        partition.rewinding = True
+        _log.info("the log goes back to where the snapshot ends", partition=partition.number, offset=wanted)
+        await self._log.rewind(partition.number, wanted)
+
+    async def _loaded(self, number: int) -> Partition:
+        while number not in self._partitions:
+            partitions = self._partitions
+            partition = await until_it_works("load a snapshot", lambda: self._load(number))
+            if partitions is self._partitions:
+                self._partitions[number] = partition
+        return self._partitions[number]
+
+    async def _load(self, number: int) -> Partition:
+        started = perf_counter()
+        epoch = self._epoch = self._epoch or await self._log.epoch()
+        position = await self._snapshots.position(epoch.log, number)
+        _, end = await self._log.bounds(number)
+        if position is not None and end < position.offset + 1:
+            raise ShorterLog(position, end)
+        fold = PartitionFold(self._terms.get)
+        monitors = 0
+        async for block in self._snapshots.states(number):
+            for monitor, state in block:
+                fold.load(monitor, state)
+            monitors += len(block)
+        metrics.MONITORS.labels(number).set(monitors)
+        _log.info("snapshot loaded", partition=number, monitors=monitors, seconds=round(perf_counter() - started, 3))
+        return Partition(number, epoch, position, fold)
+
+
+def _note(partition: Partition, event: LogEvent) -> None:
+    metrics.EVENTS.inc()
+    if isinstance(event, CheckBatch):
+        metrics.RESULTS.inc(len(event.results))
+    elif isinstance(event, MonitorRevised):
+        partition.revised = max(partition.revised, event.version)
+        partition.told = max(partition.told, event.version)
