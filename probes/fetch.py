@@ -254,7 +254,7 @@ def _conclude(hop: Hop, phases: Phases, reason: Reason, message: str) -> Fetched
     if answer is None or not answer.begun:
         return Fetched(reason, message, None, phases)
     body, truncated = answer.body, answer.body_truncated
-    coding = answer.header("content-encoding")
+    coding = answer.header("content-encoding") if hop.request.decode else None
     if coding is not None:
         try:
             body, truncated = decode(body, coding, hop.request.body_limit_bytes, truncated=truncated or not answer.done)

@@ -17,7 +17,7 @@ BODY_LIMIT_BYTES: Final = 262_144
 MAX_LOCATION_LENGTH: Final = 4_096
 USER_AGENT: Final = f"PulseAPI/{version('pulseapi')}"
 
-_OURS: Final = frozenset(
+OWN_HEADERS: Final = frozenset(
     {"connection", "content-length", "expect", "keep-alive", "proxy-connection", "te", "trailer"}
     | {"transfer-encoding", "upgrade"}
 )
@@ -44,6 +44,8 @@ class Request:
     verify_tls: bool = True
     body_limit_bytes: int = BODY_LIMIT_BYTES
     ip_version: IpVersion = None
+    decode: bool = True
+    """Decode a body that comes encoded all the same."""
     fault: str = field(init=False, default="")
     wire: bytes = field(init=False, repr=False, default=b"")
     """The request as it goes over the connection."""
@@ -60,7 +62,7 @@ def _fault(request: Request) -> str:
     for name, value in request.headers:
         if not _TOKEN.fullmatch(name):
             return f"{name[:100]!r} is not a header's name"
-        if name.lower() in _OURS:
+        if name.lower() in OWN_HEADERS:
             return f"the probe sets the header {name} itself"
         if _UNSENDABLE.search(value) or not _encodes(value):
             return f"the value of the header {name} has characters that cannot be sent"
