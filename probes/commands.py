@@ -1,10 +1,40 @@
 """Subcommands of `pulse` that check: `check`, `probe`."""
 
-import typer
+import asyncio
+import signal
 
+import typer
+import uvloop
+
+from infra.cli import Exit, fail
+from infra.kafka import KafkaNotConfigured
+from infra.logs import configure_logs
+from infra.settings import get_settings
 from probes.check_command import check_command
+from probes.service import ProbeService
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's subcommands."""
     app.command("check")(check_command)
+    app.command("probe")(probe_command)
+
+
+def probe_command() -> None:
+    """Run one probe of a region; as many share its monitors as there are.
+
+    Example: PULSE_KAFKA=kafka:9092 PULSE_REGION=eu-west PULSE_PROBE=probe-a pulse probe
+    """
+    settings = get_settings()
+    configure_logs("probe", settings.log_level)
+    try:
+        uvloop.run(_probe())
+    except KafkaNotConfigured as error:
+        fail(str(error), Exit.USAGE)
+
+
+async def _probe() -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    await ProbeService(get_settings()).run(stop)

@@ -1,0 +1,129 @@
+"""The monitors of this probe: its share of the compacted topic `monitors`, followed as it changes.
+
+Probes of a region are one consumer group without commits. A partition that comes is read from its beginning, one
+that stays goes on where it was; while the group settles, the probe keeps probing what it had.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from pydantic import ValidationError
+
+from infra.kafka import connection_options
+from infra.logs import get_logger
+from infra.settings import Settings
+from probes.compiled import CompiledMonitor, Compiler
+from probes.schedule import Schedule
+from schemas.monitors import Monitor, Record
+from schemas.topics import MONITORS
+
+SESSION_TIMEOUT_MS: Final = 6_000
+_log = get_logger(__name__)
+
+
+class MonitorTable:
+    """Turns records of `monitors` into jobs of the schedule, partition by partition."""
+
+    def __init__(self, region: str, compiler: Compiler, schedule: Schedule[CompiledMonitor]) -> None:
+        self.undecodable = 0
+        """Records that could not be read; their monitors go on as they were before."""
+        self._region = region
+        self._compiler = compiler
+        self._schedule = schedule
+        self._of_partition: dict[int, set[str]] = {}
+
+    def apply(self, partition: int, offset: int, monitor_id: str, value: bytes | None) -> None:
+        """Take a record; its offset is the monitor's version."""
+        try:
+            monitor = Record[Monitor].from_log(value).document if value is not None else None
+            wanted = monitor is not None and not monitor.paused and self._is_ours(monitor)
+            job = (
+                self._compiler.compile(monitor_id, monitor, version=offset, partition=partition)
+                if monitor is not None and wanted
+                else None
+            )
+        except (ValidationError, ValueError) as error:
+            self.undecodable += 1
+            _log.error("unreadable monitor", monitor=monitor_id, partition=partition, offset=offset, error=str(error))
+            return
+        known = self._of_partition.setdefault(partition, set())
+        if job is None:
+            known.discard(monitor_id)
+            self._schedule.remove(monitor_id)
+        else:
+            known.add(monitor_id)
+            self._schedule.put(job)
+
+    def drop(self, partition: int) -> None:
+        """Another probe has this partition now."""
+        for monitor_id in self._of_partition.pop(partition, ()):
+            self._schedule.remove(monitor_id)
+
+    def _is_ours(self, monitor: Monitor) -> bool:
+        return not monitor.regions or self._region in monitor.regions
+
+
+class _Positions(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    """Keeps where each partition was read to, over a rebalance."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, drop: Callable[[int], None]) -> None:
+        self._consumer = consumer
+        self._drop = drop
+        self._next: dict[TopicPartition, int] = {}
+
+    def handled(self, partition: TopicPartition, offset: int) -> None:
+        self._next[partition] = offset + 1
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Nothing: until the group has settled, this probe keeps probing."""
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        for lost in self._next.keys() - assigned:
+            del self._next[lost]
+            self._drop(lost.partition)
+        for partition in assigned & self._next.keys():
+            self._consumer.seek(partition, self._next[partition])
+        new = assigned - self._next.keys()
+        self._next |= dict.fromkeys(new, 0)
+        if new:
+            await self._consumer.seek_to_beginning(*new)
+
+
+class MonitorFeed:
+    """Reads this probe's share of `monitors` into the table."""
+
+    def __init__(self, settings: Settings, table: MonitorTable) -> None:
+        self._settings = settings
+        self._table = table
+
+    async def run(self) -> None:
+        """Follow until cancelled, then leave the group. Raises KafkaError when Kafka cannot be reached."""
+        consumer = AIOKafkaConsumer(**self._options())
+        listener = _Positions(consumer, self._table.drop)
+        consumer.subscribe([MONITORS.name], listener=listener)
+        await consumer.start()
+        try:
+            while True:
+                for partition, records in (await consumer.getmany(timeout_ms=500, max_records=500)).items():
+                    for record in records:
+                        key = (record.key or b"").decode("utf-8", "replace")
+                        self._table.apply(partition.partition, record.offset, key, record.value)
+                        listener.handled(partition, record.offset)
+        finally:
+            await consumer.stop()
+
+    def _options(self) -> dict[str, Any]:
+        return connection_options(self._settings) | {
+            "group_id": f"pulse-probes-{self._settings.region}",
+            "client_id": self._settings.probe,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "partition_assignment_strategy": [RangePartitionAssignor],
+            "session_timeout_ms": SESSION_TIMEOUT_MS,
+            "heartbeat_interval_ms": 1_000,
+            "rebalance_timeout_ms": 10_000,
+            "fetch_max_wait_ms": 100,
+            "metadata_max_age_ms": 5_000,
+        }

@@ -1,0 +1,83 @@
+"""The probe as a service: monitors in, checks on time, results out, and an orderly end."""
+
+import asyncio
+import resource
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from infra.logs import get_logger
+from infra.settings import Settings
+from probes.check import check, untold
+from probes.compiled import CompiledMonitor, Compiler
+from probes.emit import Emitter, kafka_emitter
+from probes.fetch import Fetcher
+from probes.lag import LagMeter
+from probes.monitors import MonitorFeed, MonitorTable
+from probes.schedule import Limits, Schedule, wall_clock_ms
+from probes.secrets import Secrets
+from schemas.enums import Reason
+
+FINISH_CHECKS_S: Final = 4.0
+LAST_DELIVERY_S: Final = 3.0
+RECONNECT_S: Final = 2.0
+SPARE_FILES: Final = 200
+_log = get_logger(__name__)
+
+
+class ProbeService:
+    """One probe of one region."""
+
+    def __init__(self, settings: Settings, emitter: Emitter | None = None) -> None:
+        self.lag = LagMeter()
+        self.emitter = emitter or kafka_emitter(settings)
+        self.fetcher = Fetcher(allow=settings.probe_allow)
+        limits = Limits(min(settings.probe_in_flight, open_files() - SPARE_FILES), settings.probe_in_flight_per_target)
+        self.schedule: Schedule[CompiledMonitor] = Schedule(settings.region, self._check, self._missed, limits)
+        compiler = Compiler(self.fetcher, Secrets(settings.probe_secrets))
+        self.table = MonitorTable(settings.region, compiler, self.schedule)
+        self._feed = MonitorFeed(settings, self.table)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Probe until `stop` is set; then finish checks, flush, and leave the group, in at most 10 s."""
+        self.lag.start()
+        self.schedule.start()
+        delivering = asyncio.create_task(self.emitter.run())
+        following = asyncio.create_task(self._follow())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((delivering, following, stopping), return_when=asyncio.FIRST_COMPLETED)
+        await self.schedule.stop(FINISH_CHECKS_S)
+        for task in (following, delivering, stopping):
+            task.cancel()
+        ends = await asyncio.gather(following, delivering, return_exceptions=True)
+        await self.emitter.close(LAST_DELIVERY_S)
+        await self.fetcher.close()
+        self.lag.stop()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    async def _follow(self) -> None:
+        """Follow `monitors`; while Kafka is away, go on with what is known."""
+        while True:
+            try:
+                await self._feed.run()
+            except (KafkaError, OSError) as error:
+                _log.warning("kafka does not answer; monitors stay as they are", error=str(error))
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _check(self, monitor: CompiledMonitor, scheduled_at: int) -> None:
+        self.emitter.add(await check(monitor, scheduled_at, self.lag), monitor.partition)
+
+    def _missed(self, monitor: CompiledMonitor, scheduled_at: int) -> None:
+        message = "the check could not start within its interval: the probe has too much to do"
+        result = untold(monitor, scheduled_at, int(wall_clock_ms()), Reason.PROBE_OVERLOADED, message)
+        self.emitter.add(result, monitor.partition)
+
+
+def open_files() -> int:
+    """How many files this process may have open, after asking for all that it may ask for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else 1 << 20
