@@ -1,5 +1,9 @@
-"""The `pulse` command. Its subcommands come from the entry points `pulse.commands`, so that it imports no service."""
+"""The `pulse` command. Its subcommands come from the entry points `pulse.commands`, so that it imports no service.
 
+The name of an entry point is its subcommand's: a process imports what its own subcommand needs.
+"""
+
+import sys
 from enum import IntEnum
 from importlib.metadata import entry_points
 from typing import NoReturn
@@ -23,8 +27,8 @@ def fail(message: str, code: Exit = Exit.NOT_FINE) -> NoReturn:
     raise typer.Exit(code)
 
 
-def build() -> typer.Typer:
-    """The command with all its subcommands: each entry point is a `register(app)`."""
+def build(command: str | None = None) -> typer.Typer:
+    """The command with the module that registers `command`, or with all of them: each is a `register(app)`."""
     app = typer.Typer(
         name="pulse",
         help="Watch HTTP services, and tell their users honestly how they are.",
@@ -32,14 +36,17 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
     )
-    for entry in sorted(entry_points(group="pulse.commands"), key=lambda entry: entry.name):
+    app.callback()(lambda: None)  # keeps `pulse NAME` where a module registers one subcommand alone
+    entries = entry_points(group="pulse.commands")
+    wanted = {entry.value: entry for entry in entries if entry.name == command} or {e.value: e for e in entries}
+    for _, entry in sorted(wanted.items()):
         entry.load()(app)
     return app
 
 
 def main() -> None:
     """The console script."""
-    build()(prog_name="pulse")
+    build(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="pulse")
 
 
 if __name__ == "__main__":
