@@ -18,7 +18,7 @@ from probes.wire.connection import Connect, Connection, open_connection
 from probes.wire.encodings import Undecodable, decode
 from probes.wire.failed import FetchFailed
 from probes.wire.poller import Poller, make_poller
-from probes.wire.tls import TlsConnection, make_context, secure
+from probes.wire.tls import TlsConnection, make_context, secure, words_of
 from schemas.enums import Reason
 
 __all__ = ["BODY_LIMIT_BYTES", "Fetched", "Fetcher", "Phases", "Request", "Response"]
@@ -122,10 +122,11 @@ class Fetcher:
         return _conclude(hops[-1], phases, reason, message)
 
     async def close(self) -> None:
-        """Let go of what the fetcher holds."""
+        """Let go of what the fetcher holds. Closing it again does nothing."""
         await self._resolver.close()
-        if "_poller" in self.__dict__:
-            self._poller.close()
+        poller = self.__dict__.pop("_poller", None)
+        if poller is not None:
+            poller.close()
 
     async def exchange(self, hop: Hop, phases: Phases, *, skip_redirects: bool) -> None:
         """Send the hop's request and read its answer. Raises FetchFailed."""
@@ -136,7 +137,7 @@ class Fetcher:
             reason = Reason.RESPONSE_TOO_LARGE if isinstance(bad, AnswerTooLarge) else Reason.BAD_RESPONSE
             raise FetchFailed(reason, str(bad)) from None
         except ssl.SSLError as error:
-            raise FetchFailed(Reason.TLS_ERROR, f"TLS broke off while {hop.stage}: {error.reason}") from None
+            raise FetchFailed(Reason.TLS_ERROR, f"TLS broke off while {hop.stage}: {words_of(error)}") from None
         except OSError as error:
             raise FetchFailed(
                 Reason.BAD_RESPONSE, f"the connection broke while {hop.stage}: {error.strerror}"

@@ -4,15 +4,12 @@ Each request goes over a fresh connection to an address that the guard has judge
 follows is judged too. Proxies of the environment are not used. The answer is read whole, within bounds.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import httpx
 
 from probes.fetch import Fetched, Fetcher
-from probes.guard import Network
 from probes.request import BODY_LIMIT_BYTES, OWN_HEADERS, Request
-from probes.resolve import Resolver
 from schemas.enums import Reason
 from schemas.urls import InvalidUrl, parse_url
 
@@ -36,23 +33,21 @@ _ERRORS: Final[dict[Reason, type[httpx.TransportError]]] = {
 
 
 class PulseTransport(httpx.AsyncBaseTransport):
-    """A transport for httpx with the probe's guard, bounds and phases.
+    """A transport for httpx with the probe's guard, bounds and phases; it closes its fetcher with itself.
 
-    `allow` and `deny` are the guard's. httpx's read timeout is the deadline of each whole exchange, and
-    `timeout_ms` where httpx has none. The response's extension `fetched` has the phases and the address.
+    httpx's read timeout is the deadline of each whole exchange, and `timeout_ms` where httpx has none. The
+    response's extension `fetched` has the phases and the address.
     """
 
     def __init__(
         self,
+        fetcher: Fetcher | None = None,
         *,
-        allow: Sequence[Network] = (),
-        deny: Sequence[Network] = (),
-        resolver: Resolver | None = None,
         verify_tls: bool = True,
         timeout_ms: int = 10_000,
         body_limit_bytes: int = BODY_LIMIT_BYTES,
     ) -> None:
-        self._fetcher = Fetcher(allow=allow, deny=deny, resolver=resolver)
+        self._fetcher = Fetcher() if fetcher is None else fetcher
         self._verify_tls = verify_tls
         self._timeout_ms = timeout_ms
         self._body_limit_bytes = body_limit_bytes

@@ -130,6 +130,11 @@ async def secure(connection: Connection, context: ssl.SSLContext, name: str) -> 
     return tls
 
 
+def words_of(error: ssl.SSLError) -> str:
+    """OpenSSL's reason, for people: `sslv3 alert handshake failure`."""
+    return (error.reason or "no reason given").replace("_", " ").lower()
+
+
 def _describe(error: OSError, name: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         fault = _FAULTS.get(error.verify_code, f"is not trusted: {error.verify_message}")
@@ -137,7 +142,7 @@ def _describe(error: OSError, name: str) -> str:
     if isinstance(error, ssl.SSLEOFError | ConnectionError):
         return "the TLS handshake failed: the server closed the connection"
     if isinstance(error, ssl.SSLError):
-        words = (error.reason or "no reason given").replace("_", " ").lower()
+        words = words_of(error)
         hint = " (does it speak TLS on this port?)" if error.reason == "WRONG_VERSION_NUMBER" else ""
         return f"the TLS handshake failed: {words}{hint}"
     return f"the TLS handshake failed: {error.strerror or error}"
