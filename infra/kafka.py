@@ -5,14 +5,20 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
+from infra.logs import get_logger
 from infra.settings import Settings
 from schemas.topics import TOPICS, Topic
+
+RETRY_FROM_S: Final = 0.1
+RETRY_UP_TO_S: Final = 5.0
+_log = get_logger(__name__)
 
 
 class KafkaNotConfigured(RuntimeError):
@@ -20,6 +26,23 @@ class KafkaNotConfigured(RuntimeError):
 
     def __init__(self) -> None:
         super().__init__("No Kafka: set PULSE_KAFKA=host:9092, or start everything with `pulse up`.")
+
+
+class PartitionsDiffer(RuntimeError):
+    """A topic has another partition count than the installation's setting says."""
+
+    def __init__(self, topic: str, found: int, expected: int) -> None:
+        super().__init__(
+            f"The topic {topic} has {found} partitions, but PULSE_PARTITIONS asks for {expected}. The count is fixed "
+            f"when an installation begins, since it decides where a monitor's events are: set PULSE_PARTITIONS={found}."
+        )
+
+
+class TopicNotCreated(RuntimeError):
+    """The brokers refuse to create a topic."""
+
+    def __init__(self, topic: str, reason: str) -> None:
+        super().__init__(f"Kafka does not create the topic {topic}: {reason}")
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:
@@ -68,23 +91,48 @@ async def open_producer(settings: Settings, **overrides: Any) -> AsyncIterator[A
         await producer.stop()
 
 
+def partition_count(topic: Topic, settings: Settings) -> int:
+    """How many partitions the topic has in this installation."""
+    return topic.partitions or settings.partitions
+
+
 async def provision_topics(settings: Settings) -> list[str]:
-    """Create the topics that are missing; returns their names. Counts and retention of others stay as they are."""
+    """Create the topics that are missing; returns their names. What exists stays as it is.
+
+    Raises PartitionsDiffer, TopicNotCreated, aiokafka's KafkaError.
+    """
     admin = AIOKafkaAdminClient(**connection_options(settings))
     await admin.start()
     try:
-        existing = set(await admin.list_topics())
+        existing = await _partition_counts(admin)
+        for topic in TOPICS:
+            expected = partition_count(topic, settings)
+            if existing.get(topic.name, expected) != expected:
+                raise PartitionsDiffer(topic.name, existing[topic.name], expected)
         missing = [topic for topic in TOPICS if topic.name not in existing]
-        await admin.create_topics([_new_topic(topic, settings) for topic in missing])
+        if missing:
+            await _create(admin, [_new_topic(topic, settings) for topic in missing])
         return [topic.name for topic in missing]
     finally:
         await admin.close()
 
 
+async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> None:
+    answer = await admin.create_topics(topics)
+    for name, code, message in answer.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:  # another process provisions too
+            raise TopicNotCreated(name, message or error.__name__)
+
+
 def _new_topic(topic: Topic, settings: Settings) -> NewTopic:
     return NewTopic(
         topic.name,
-        num_partitions=topic.partitions or settings.partitions,
+        num_partitions=partition_count(topic, settings),
         replication_factor=settings.kafka_replication,
         topic_configs=topic.config,
     )
@@ -104,19 +152,32 @@ class LogRecord:
 class TableReader:
     """Follows a compacted topic from its beginning: `run` hands each record, in the order of its partition.
 
-    `caught_up` is set once every record that stood there at the start was handed over.
+    `caught_up` is set once every record that stood there at the start was handed over. `trouble` says why it cannot
+    begin to read, or is None.
     """
 
     def __init__(self, settings: Settings, topic: Topic, on_record: Callable[[LogRecord], None]) -> None:
         self._settings = settings
         self._topic = topic
         self._on_record = on_record
+        self._next_offsets: dict[TopicPartition, int] = {}
         self.caught_up = asyncio.Event()
+        self.trouble: str | None = None
 
     async def run(self) -> None:
-        """Read until cancelled. Raises aiokafka.errors.KafkaError when the brokers cannot be reached at the start."""
+        """Read until cancelled. Brokers away, now or later: it tries again, and goes on where it was."""
+        wait_s = RETRY_FROM_S
+        while True:
+            try:
+                await self._read()
+            except (KafkaError, OSError) as error:
+                self.trouble = f"cannot read the topic {self._topic.name}: {error}"
+                _log.warning("cannot read a topic, trying again", topic=self._topic.name, error=str(error))
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, RETRY_UP_TO_S)
+
+    async def _read(self) -> None:
         consumer = AIOKafkaConsumer(
-            self._topic.name,
             **connection_options(self._settings),
             group_id=None,
             auto_offset_reset="earliest",
@@ -130,12 +191,18 @@ class TableReader:
             await consumer.stop()
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+        # Assigned by hand: a subscription would begin anew whenever a starting broker does not know the topic yet.
+        partitions = [TopicPartition(self._topic.name, n) for n in range(partition_count(self._topic, self._settings))]
+        consumer.assign(partitions)
+        for partition, offset in self._next_offsets.items():
+            consumer.seek(partition, offset)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        self.trouble = None
         while True:
-            batches = await consumer.getmany(timeout_ms=200, max_records=2_000)
-            for partition, records in batches.items():
+            for partition, records in (await consumer.getmany(timeout_ms=200, max_records=2_000)).items():
                 for record in records:
                     self._on_record(_log_record(partition.partition, record))
+                    self._next_offsets[partition] = record.offset + 1
             if not self.caught_up.is_set() and await _reached(consumer, ends):
                 self.caught_up.set()
 

@@ -56,9 +56,9 @@ def running(command: list[str], output: Path) -> Iterator["subprocess.Popen[byte
 
 
 @contextmanager
-def running_kafka(folder: Path) -> Iterator[str]:
-    """An embedded broker; gives its address."""
-    port, controller_port = free_ports(2)
+def running_kafka(folder: Path, ports: tuple[int, int] | None = None) -> Iterator[str]:
+    """An embedded broker, at these ports or at free ones; gives its address."""
+    port, controller_port = ports or free_ports(2)
     settings = Settings(embedded_kafka_port=port, embedded_kafka_controller_port=controller_port)
     broker = prepare(settings, folder)
     with running(broker.command, broker.output) as process:
@@ -103,12 +103,12 @@ def fresh_settings(kafka: str, clickhouse: str) -> Settings:
 
 
 async def _prepare(settings: Settings) -> None:
-    await _forget_topics(settings)
+    await forget_topics(settings)
     await provision_topics(settings)
     await migrate(settings)
 
 
-async def _forget_topics(settings: Settings) -> None:
+async def forget_topics(settings: Settings) -> None:
     """Delete our topics; with them the broker forgets the positions that groups had in them."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     await admin.start()
