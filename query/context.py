@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -16,6 +16,10 @@ from infra.kafka import open_producer
 from infra.settings import Settings
 from query.catalog import Catalog
 from query.connections import Connection
+
+WRITES: Final[dict[str, Any]] = {"enable_idempotence": False, "request_timeout_ms": 5_000}
+"""aiokafka's idempotent producer never gives a batch up: what was refused with 503 would be written later. These
+writes are absolute, so that one that was written although it was refused, and is sent again, changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Context:
             settings,
             Catalog(settings),
             Connection("ClickHouse", partial(open_client, settings)),
-            Connection("Kafka", partial(open_producer, settings)),
+            Connection("Kafka", partial(open_producer, settings, **WRITES)),
         )
 
     @asynccontextmanager

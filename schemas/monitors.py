@@ -147,6 +147,10 @@ class Assertion(Document):
             )
         return self
 
+    def __eq__(self, other: object) -> bool:
+        """`equals: null` and `not_equals: null` have equal fields, but are not the same test."""
+        return super().__eq__(other) and isinstance(other, Assertion) and self.operator == other.operator
+
     @property
     def _given(self) -> set[str]:
         """The fields that were written: `equals: null` is a test, a missing `equals` is not."""
@@ -183,7 +187,7 @@ class Policy(Document):
     quorum: Annotated[int, Field(ge=1, le=50)] | None = None
     reopen_gap_ms: Annotated[DurationMs, Field(ge=0, le=86_400_000)] | None = Field(default=None, alias="reopen_gap")
     flap_start: Annotated[int, Field(ge=1, le=100)] | None = 50
-    flap_stop: Annotated[int, Field(ge=0, le=100)] = 25
+    flap_stop: Annotated[int, Field(ge=1, le=100)] = 25
 
 
 class Monitor(Document):

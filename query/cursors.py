@@ -1,0 +1,34 @@
+"""Opaque cursors of lists: where the next page begins."""
+
+import base64
+import binascii
+from typing import Annotated, Final
+
+import orjson
+from fastapi import Query
+
+from query.problems import FieldProblem, invalid
+
+Place = list[str | int]
+Cursor = Annotated[
+    str | None, Query(max_length=1_000, description="`next_cursor` of the page before; leave it out for the first.")
+]
+NextCursor: Final = "Send it as `cursor` to get the next page; null at the end."
+
+
+def cursor_to(place: Place) -> str:
+    """The cursor of a page that begins after `place`."""
+    return base64.urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
+
+
+def place_of(cursor: str | None, *kinds: type) -> Place | None:
+    """The place that `cursor_to` was given, one value of each kind. Raises ProblemError for any other text."""
+    if cursor is None:
+        return None
+    try:
+        place = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error):
+        place = None
+    if not isinstance(place, list) or tuple(type(part) for part in place) != kinds:
+        raise invalid([FieldProblem(detail="this is not a cursor of this list", parameter="cursor")])
+    return place

@@ -1,0 +1,162 @@
+"""`/v1/monitors`: create, read, list, replace and delete."""
+
+import time
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from query.catalog import Entry
+from query.context import Context, CurrentContext
+from query.cursors import Cursor
+from query.keys import Caller, Reader, Writer
+from query.management.lists import Limit, WithDocument, listed
+from query.management.models import MonitorList, MonitorView
+from query.management.states import state_of
+from query.management.versions import IfMatch, etag, expect_version
+from query.management.writes import delete, write, writing
+from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
+from query.times import iso
+from schemas.monitors import Monitor, monitor_id
+from schemas.topics import MONITORS
+
+router: Final = APIRouter(prefix="/monitors", tags=["monitors"])
+READ: Final = (ProblemKind.NO_KEY, ProblemKind.FORBIDDEN, ProblemKind.INVALID, ProblemKind.LOG_AWAY)
+WRITE: Final = (*READ, ProblemKind.BAD_REQUEST, ProblemKind.TOO_LARGE)
+
+
+@router.get("", operation_id="list_monitors", responses=problems(*READ), response_model=MonitorList)
+async def list_monitors(
+    context: CurrentContext, caller: Reader, cursor: Cursor = None, limit: Limit = 100, document: WithDocument = False
+) -> Response:
+    """The workspace's monitors by slug, each with its status and the uptime of its last 24 hours."""
+    entries, next_cursor = listed(context.catalog.monitors.of_workspace(caller.workspace), cursor, limit)
+    now = time.time_ns() // 1_000_000
+    lines = [_line(context, entry, now) for entry in entries]
+    if document:
+        for line, entry in zip(lines, entries, strict=True):
+            line["monitor"] = entry.document.model_dump(mode="json", exclude_unset=True)
+    return Response(orjson.dumps({"monitors": lines, "next_cursor": next_cursor}), media_type="application/json")
+
+
+@router.post(
+    "",
+    operation_id="create_monitor",
+    status_code=201,
+    responses=problems(*WRITE, ProblemKind.CONFLICT, ProblemKind.LIMIT_REACHED),
+    response_model=MonitorView,
+)
+async def create_monitor(context: CurrentContext, caller: Writer, monitor: Monitor) -> Response:
+    """Create a monitor. Probes take it up within a second."""
+    identity = monitor_id(caller.workspace, monitor.slug)
+    async with writing(MONITORS, identity):
+        if context.catalog.monitor(identity) is not None:
+            raise ProblemError(ProblemKind.CONFLICT, f"there is a monitor {monitor.slug} already; replace it with PUT")
+        entry = await _create(context, caller, identity, monitor)
+    return _answer(context, entry, 201)
+
+
+@router.get(
+    "/{slug}",
+    operation_id="read_monitor",
+    responses=problems(*READ, ProblemKind.NOT_FOUND),
+    response_model=MonitorView,
+)
+async def read_monitor(context: CurrentContext, caller: Reader, slug: str) -> Response:
+    """A monitor as it was written, its status, and the uptime of its last 24 hours."""
+    return _answer(context, _found(context, caller, slug))
+
+
+@router.put(
+    "/{slug}",
+    operation_id="put_monitor",
+    responses=problems(*WRITE, ProblemKind.VERSION_MISMATCH, ProblemKind.LIMIT_REACHED)
+    | {201: {"model": MonitorView, "description": "There was none, and it was created."}},
+    response_model=MonitorView,
+)
+async def put_monitor(
+    context: CurrentContext, caller: Writer, slug: str, monitor: Monitor, if_match: IfMatch = None
+) -> Response:
+    """Replace a monitor, or create it. The same document again changes nothing, its version included."""
+    if monitor.slug != slug:
+        raise invalid([FieldProblem(detail=f"the address says {slug}", pointer="#/slug")])
+    identity = monitor_id(caller.workspace, slug)
+    async with writing(MONITORS, identity):
+        present = context.catalog.monitor(identity)
+        expect_version(if_match, present.version if present else None)
+        if present is None:
+            return _answer(context, await _create(context, caller, identity, monitor), 201)
+        if present.document == monitor:
+            return _answer(context, present)
+        return _answer(context, await write(context, caller, MONITORS, identity, monitor))
+
+
+@router.delete(
+    "/{slug}",
+    operation_id="delete_monitor",
+    status_code=204,
+    responses=problems(*READ, ProblemKind.NOT_FOUND, ProblemKind.CONFLICT, ProblemKind.VERSION_MISMATCH),
+)
+async def delete_monitor(context: CurrentContext, caller: Writer, slug: str, if_match: IfMatch = None) -> None:
+    """Delete a monitor that no page shows. Its history stays in the store."""
+    identity = monitor_id(caller.workspace, slug)
+    async with writing(MONITORS, identity):
+        expect_version(if_match, _found(context, caller, slug).version)
+        pages = _pages_that_show(context, caller.workspace, slug)
+        if pages:
+            raise ProblemError(ProblemKind.CONFLICT, f"first take it off the pages that show it: {', '.join(pages)}")
+        await delete(context, caller, MONITORS, identity)
+
+
+async def _create(context: Context, caller: Caller, identity: str, monitor: Monitor) -> Entry[Monitor]:
+    allowed = context.settings.max_monitors
+    if len(list(context.catalog.monitors.of_workspace(caller.workspace))) >= allowed:
+        raise ProblemError(ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} monitors at most")
+    return await write(context, caller, MONITORS, identity, monitor)
+
+
+def _found(context: Context, caller: Caller, slug: str) -> Entry[Monitor]:
+    entry = context.catalog.monitor(monitor_id(caller.workspace, slug))
+    if entry is None:
+        raise ProblemError(ProblemKind.NOT_FOUND, f"there is no monitor {slug}")
+    return entry
+
+
+def _pages_that_show(context: Context, workspace: str, slug: str) -> list[str]:
+    return [
+        page.document.slug
+        for page in context.catalog.pages.of_workspace(workspace)
+        if any(slug in group.monitors for group in page.document.groups)
+    ]
+
+
+def _line(context: Context, entry: Entry[Monitor], now: int) -> dict[str, Any]:
+    state = state_of(context.facts, entry, now)
+    return {
+        "slug": entry.document.slug,
+        "title": entry.document.title,
+        "url": entry.document.url,
+        "status": state.status,
+        "since": None if state.since is None else iso(state.since),
+        "uptime_24h": state.uptime_24h,
+        "coverage_24h": state.coverage_24h,
+        "version": entry.version,
+    }
+
+
+def _answer(context: Context, entry: Entry[Monitor], status_code: int = 200) -> Response:
+    now = time.time_ns() // 1_000_000
+    state = state_of(context.facts, entry, now)
+    view = _line(context, entry, now) | {
+        "reason": state.reason,
+        "message": state.message,
+        "updated_at": iso(entry.at),
+        "updated_by": entry.by,
+        "monitor": entry.document.model_dump(mode="json", exclude_unset=True),
+    }
+    del view["url"]
+    headers = etag(entry.version)
+    if status_code == 201:
+        headers["Location"] = f"/v1/monitors/{entry.document.slug}"
+    return JSONResponse(view, status_code, headers)
