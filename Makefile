@@ -31,6 +31,9 @@ test: check            ## everything, on the real engines and in a real browser
 bench: install         ## every benchmark, or one: make bench NAME=probe
 	@$(BIN)/python -m tests.benchmarks $(NAME)
 
+faults: install        ## kill everything at random while results flow, and compare: make faults SECONDS=600
+	@$(BIN)/python -m tests.faults $(or $(SECONDS),60)
+
 lock:                  ## resolve requirements.lock again
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --all-extras --upgrade pyproject.toml -o requirements.lock
 

@@ -7,7 +7,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import IntEnum
 from typing import Any, Final, NoReturn
 
@@ -41,6 +41,7 @@ GROUP: Final = "pulse-stream"
 TAKE: Final = 200
 TAKE_WITHIN_S: Final = 0.05
 STOP_WITHIN_S: Final = 8.0
+LAST_WRITE_WITHIN_S: Final = 5.0
 CRASH_POLL_S: Final = 1.0
 _log = get_logger(__name__)
 
@@ -125,15 +126,15 @@ async def _open_worker(settings: Settings, app: faust.App, stream: Any) -> Async
         ticker = Ticker(outbox, worker, lambda: _assigned(app))
         forwarder = Forwarder(worker, terms, sink, outbox)
         _forget_on_rebalance(app, worker, ticker)
-        tasks = [
-            _guarded(task) for task in (terms.run(), worker.write_forever(), ticker.run(), forwarder.run(), _watch(app))
-        ]
+        writing = _guarded(worker.write_forever())
+        tasks = [_guarded(work) for work in (terms.run(), ticker.run(), forwarder.run(), _watch(app))]
         try:
             yield worker
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            with suppress(TimeoutError):  # then nothing is lost, only folded again
+                await asyncio.wait_for(worker.close(writing), LAST_WRITE_WITHIN_S)
 
 
 def _forget_on_rebalance(app: faust.App, worker: Worker, ticker: Ticker) -> None:
@@ -228,6 +229,7 @@ def run_worker(settings: Settings) -> None:
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = StreamWorker(build_app(settings), loglevel="warning", quiet=True, override_logging=False, loop=loop)
+    worker.spinner = None  # it writes to the terminal, even where there is none
     worker.execute_from_commandline()
 
 

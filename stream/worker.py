@@ -60,6 +60,7 @@ class Worker:
         self._pending = Pending()
         self._partitions: dict[int, Partition] = {}
         self._epoch: Epoch | None = None
+        self._closing = False
         self._due = asyncio.Event()
         self._written = asyncio.Condition()
 
@@ -88,12 +89,19 @@ class Worker:
             await self._written.wait_for(lambda: not self._pending.full)
 
     async def write_forever(self) -> None:
-        """Make durable what is due, until cancelled."""
-        while True:
+        """Make durable what is due, until `close`; a round that has begun is never cut short."""
+        while not self._closing:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), self._pending.wait_s(WRITE_POLL_S))
             self._due.clear()
             await self.write()
+
+    async def close(self, writing: "asyncio.Task[None]") -> None:
+        """Let the round in `writing` end, then make all of it durable, so that the next start has nothing to repeat."""
+        self._closing = True
+        self._due.set()
+        await writing
+        await self.write(everything=True)
 
     async def write(self, everything: bool = False) -> None:
         """Make durable what is due, or all there is."""

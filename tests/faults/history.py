@@ -1,0 +1,71 @@
+"""Made-up monitors with a history that anybody can compute: ups, downs, unknowns, by slot."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+
+from infra.kafka import partition_of
+from infra.settings import Settings
+from schemas.enums import Outcome, Reason
+from schemas.events import CheckBatch, CheckResult
+from schemas.monitors import Monitor, Record, monitor_id
+from schemas.topics import MONITORS
+
+INTERVAL_MS: Final = 1_000
+REGIONS: Final = ("east", "west")
+RUN_SLOTS: Final = 7
+_OUTCOMES: Final = (Outcome.UP,) * 6 + (Outcome.DOWN, Outcome.DOWN, Outcome.DEGRADED, Outcome.UNKNOWN)
+_REASONS: Final = {
+    Outcome.UP: Reason.OK,
+    Outcome.DOWN: Reason.TIMEOUT,
+    Outcome.DEGRADED: Reason.LATENCY,
+    Outcome.UNKNOWN: Reason.PROBE_OFFLINE,
+}
+
+
+async def write_monitors(producer: AIOKafkaProducer, settings: Settings, count: int) -> dict[str, int]:
+    """Put monitors into the log; returns their versions."""
+    versions = {}
+    for number in range(count):
+        slug = f"made-up-{number}"
+        monitor = monitor_id("default", slug)
+        document = Monitor(slug=slug, url="https://example.com/", interval_ms=INTERVAL_MS)
+        record = Record[Monitor](workspace="default", by="test", at=int(time.time() * 1000), document=document)
+        partition = partition_of(monitor, settings.partitions)
+        kept = await producer.send_and_wait(MONITORS.name, record.to_log(), key=monitor.encode(), partition=partition)
+        versions[monitor] = kept.offset
+    return versions
+
+
+def result_of(monitor: str, version: int, region: str, slot: int) -> CheckResult:
+    """What the region saw in the slot: the same at every call."""
+    outcome = _OUTCOMES[_hash(monitor, slot // RUN_SLOTS) % len(_OUTCOMES)]
+    if _hash(monitor, slot, region) % 50 == 0:
+        outcome = Outcome.DOWN
+    scheduled_at = slot * INTERVAL_MS
+    return CheckResult(
+        monitor=monitor,
+        scheduled_at=scheduled_at,
+        started_at=scheduled_at + 1,
+        monitor_version=version,
+        outcome=outcome,
+        reason=_REASONS[outcome],
+        total_us=1_000 + _hash(monitor, slot) % 100_000,
+    )
+
+
+def batches_of(versions: dict[str, int], slot: int, partitions: int, sent_at: int) -> Iterator[tuple[int, CheckBatch]]:
+    """The slot's results of every monitor, by (partition, batch)."""
+    for region in REGIONS:
+        results: dict[int, list[CheckResult]] = {}
+        for monitor, version in versions.items():
+            results.setdefault(partition_of(monitor, partitions), []).append(result_of(monitor, version, region, slot))
+        for partition, found in results.items():
+            yield partition, CheckBatch(f"probe-{region}", region, sent_at, tuple(found))
+
+
+def _hash(*parts: object) -> int:
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=4).digest(), "big")

@@ -1,0 +1,139 @@
+"""What the log says: folded once from its beginning, without a crash, and compared with what ClickHouse holds."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from pydantic import SecretStr
+
+from infra.clickhouse import address_of, migrate, open_client
+from infra.kafka import connection_options
+from infra.settings import Settings
+from schemas.events import CheckBatch, CheckResult
+from schemas.monitors import Monitor, Record
+from schemas.topics import CHECK_RESULTS, MONITORS, Topic
+from stream.dead_letters import LogRecord, read_event
+from stream.epochs import identify_log
+from stream.folds import PartitionFold, Terms
+from stream.pending import Pending
+from stream.sink import Sink
+from stream.snapshots import Position, Snapshots, version_of
+
+FIRST_EPOCH: Final = 1
+COMPARED: Final = {
+    "check_results": "monitor, region, scheduled_at",
+    "status_changes": "monitor, at",
+    "current_status": "monitor",
+    "incidents": "monitor, id",
+    "components": "monitor, region, component",
+    "uptime_hourly": "monitor, bucket",
+    "uptime_daily": "monitor, bucket",
+    "latency_hourly": "monitor, bucket, region",
+}
+"""Tables and their identities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Rows that only one side has."""
+
+    table: str
+    missing: int
+    surplus: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the comparison found; `identities` counts the distinct results of the log."""
+
+    differences: list[Difference]
+    identities: set[tuple[str, str, int]]
+    stored: int
+    rows: dict[str, int]
+
+
+async def read_log(settings: Settings, topic: Topic) -> dict[int, list[Any]]:
+    """Every record that stands in the topic now, by partition."""
+    consumer = AIOKafkaConsumer(**connection_options(settings), group_id=None, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic.name, number) for number in range(settings.partitions)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        records: dict[int, list[Any]] = {number: [] for number in range(settings.partitions)}
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            for tp, found in (await consumer.getmany(timeout_ms=500)).items():
+                records[tp.partition] += found
+        return records
+    finally:
+        await consumer.stop()
+
+
+async def compare(settings: Settings) -> Verdict:
+    """Fold the log up to the positions that ClickHouse holds, into a database beside it, and compare every table."""
+    database = address_of(settings).database
+    url = str(settings.clickhouse.get_secret_value()) if settings.clickhouse else ""
+    beside = settings.model_copy(update={"clickhouse": SecretStr(url.removesuffix(database) + f"{database}_expected")})
+    await migrate(beside)
+    identities = await _fold_log(settings, beside)
+    async with open_client(settings) as client:
+        differences = [d for table in COMPARED if (d := await _difference(client, database, table))]
+        rows = {table: await _count(client, f"SELECT count() FROM {table} FINAL") for table in COMPARED}
+        stored = await _count(client, "SELECT uniqExact(monitor, region, scheduled_at) FROM check_results")
+    return Verdict(differences, identities, stored, rows)
+
+
+async def _fold_log(settings: Settings, beside: Settings) -> set[tuple[str, str, int]]:
+    terms = await _all_terms(settings)
+    log = await read_log(settings, CHECK_RESULTS)
+    pending = Pending()
+    identities: set[tuple[str, str, int]] = set()
+    for position in await _positions(settings):
+        fold = PartitionFold(lambda monitor, version: terms.get((monitor, version)))
+        for record in log[position.partition][: position.offset + 1]:
+            event, _ = read_event(LogRecord(position.partition, record.offset, record.timestamp, record.value))
+            if event is not None:
+                pending.add(fold.fold(version_of(FIRST_EPOCH, record.offset), event), None)
+            if isinstance(event, CheckBatch):
+                identities.update(_identity(event.region, result) for result in event.results)
+    async with open_client(beside) as client:
+        sink = await Sink.open(beside, client)
+        batch = pending.take(everything=True)
+        await sink.write(*batch.urgent)
+        await sink.write(*batch.others)
+    return identities
+
+
+def _identity(region: str, result: CheckResult) -> tuple[str, str, int]:
+    return result.monitor, region, result.scheduled_at
+
+
+async def _all_terms(settings: Settings) -> dict[tuple[str, int], Terms]:
+    terms = {}
+    for records in (await read_log(settings, MONITORS)).values():
+        for record in records:
+            document = Record[Monitor].from_log(record.value).document
+            if document is not None:
+                terms[record.key.decode(), record.offset] = Terms.of(document)
+    return terms
+
+
+async def _positions(settings: Settings) -> list[Position]:
+    async with open_client(settings) as client:
+        snapshots = Snapshots(settings, client, await Sink.open(settings, client))
+        return await snapshots.positions(await identify_log(settings))
+
+
+async def _difference(client: AsyncClient, database: str, table: str) -> Difference | None:
+    ours, theirs = f"SELECT * FROM {database}.{table} FINAL", f"SELECT * FROM {database}_expected.{table} FINAL"
+    missing = (await client.query(f"{theirs} EXCEPT {ours}")).result_rows
+    surplus = (await client.query(f"{ours} EXCEPT {theirs}")).result_rows
+    if not missing and not surplus:
+        return None
+    return Difference(table, len(missing), len(surplus), f"missing {missing[:2]}, surplus {surplus[:2]}")
+
+
+async def _count(client: AsyncClient, query: str) -> int:
+    return int((await client.query(query)).result_rows[0][0])
