@@ -98,7 +98,7 @@ def test_another_partition_count_is_refused(engine_settings: Settings) -> None:
 def test_a_refused_topic_says_why(engine_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "TOPICS", (replace(PAGES, name="not a name"),))
 
-    with pytest.raises(clients.TopicNotCreated, match="not a name.*invalid"):
+    with pytest.raises(clients.TopicNotCreated, match=r"not a name.*invalid"):
         run(provision_topics(engine_settings))
 
 
