@@ -1,11 +1,13 @@
 """Serves one data folder at one port of this machine until SIGTERM, which lets running queries end."""
 
 import argparse
+import asyncio
 import os
 import signal
 import socket
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +18,10 @@ from infra.logs import configure_logs
 
 HOST: Final = "127.0.0.1"
 WRONG_USE: Final = 2
-DRAIN_S: Final = 8
+DRAIN_S: Final = 5
+"""How long running queries may go on after SIGTERM before they are killed."""
+CLOSE_S: Final = 3
+"""How long clients then have to take their answers."""
 
 
 def main() -> int:
@@ -46,6 +51,24 @@ def _refuse(message: str) -> int:
     return WRONG_USE
 
 
+class PatientServer(uvicorn.Server):
+    """Lets running queries end on SIGTERM, and kills those that take too long."""
+
+    def __init__(self, config: uvicorn.Config, kill_running: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._kill_running = kill_running
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, drain, close."""
+        late = asyncio.create_task(self._kill_late())
+        await super().shutdown(sockets)
+        late.cancel()
+
+    async def _kill_late(self) -> None:
+        await asyncio.sleep(DRAIN_S)
+        await self._kill_running()
+
+
 def _serve(folder: DataFolder, listener: socket.socket) -> None:
     # Only now: the engine takes half a second to load, and a refusal should not wait for it.
     from infra.embedded.clickhouse.app import Gateway
@@ -53,8 +76,10 @@ def _serve(folder: DataFolder, listener: socket.socket) -> None:
     # uvicorn raises the signal again after its shutdown: let that do nothing, so that the process exits with 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    gateway = Gateway(folder)
+
     config = uvicorn.Config(
-        Gateway(folder),
+        gateway,
         http="httptools",
         loop="uvloop",
         lifespan="on",
@@ -62,9 +87,9 @@ def _serve(folder: DataFolder, listener: socket.socket) -> None:
         log_config=None,
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=DRAIN_S,
+        timeout_graceful_shutdown=DRAIN_S + CLOSE_S,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    PatientServer(config, gateway.kill_running).run(sockets=[listener])
 
 
 if __name__ == "__main__":

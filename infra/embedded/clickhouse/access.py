@@ -22,8 +22,8 @@ LIMITS: Final = frozenset(
 )
 """Settings that a reader may give: they only make its own queries smaller."""
 
-HOST_FILES: Final = frozenset({"file", "?"})
-"""Names that a reader may not use: the function file() reads host files, and an escape may spell it."""
+OUTSIDE: Final = frozenset({"file", "python", "?"})
+"""Names that a reader may not use: file() reads host files, Python() this process; an escape may spell either."""
 
 
 def authenticate(request: Request, folder: DataFolder) -> str:
@@ -62,8 +62,10 @@ def allow(user: str, method: str, statement: Statement | None, query_class: str)
     if user == READER:
         if not reads:
             raise refusal(Code.READONLY, f"{READER}: Cannot execute query in readonly mode.")
-        if statement is not None and HOST_FILES & statement.names:
-            raise refusal(Code.ACCESS_DENIED, f"{READER}: the name `file` and escapes in names are refused.")
+        if statement is not None and OUTSIDE & statement.names:
+            raise refusal(
+                Code.ACCESS_DENIED, f"{READER}: the names `file`, `python` and names with escapes are refused."
+            )
     elif method == "GET" and not reads and (statement is None or statement.first_word not in ("SET", "USE")):
         raise refusal(
             Code.READONLY, "Cannot execute query in readonly mode: GET implies it; use POST to change things."

@@ -80,6 +80,10 @@ class Gateway:
         self._killer.native.close()
         self._engine.close()
 
+    async def kill_running(self) -> None:
+        """End every running query, at the end of a shutdown's patience. Raises EngineError."""
+        await self._control_run(lambda: kill(self._killer, read_statement(b"KILL QUERY WHERE 1"), "Null"))
+
     async def _run(self, work: Callable[[], T]) -> T:
         """Do the engine's work in a thread. Raises EngineError when too much waits already."""
         if self._waiting >= MAX_WAITING:

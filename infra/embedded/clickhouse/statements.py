@@ -29,6 +29,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _COMMENT_EDGE: Final = re.compile(rb"/\*|\*/")
+_ESCAPED: Final = re.compile(r"(?:\\|'(?='))(.)", re.DOTALL)
 _DEPTH: Final = {b"(": 1, b"[": 1, b"{": 1, b")": -1, b"]": -1, b"}": -1}
 
 
@@ -224,7 +225,7 @@ def _kill_by_mark(text: bytes, found: list[Token]) -> bytes:
     for name, equals, value in zip(found, found[1:], found[2:], strict=False):
         spelled = text[name.start : name.end].strip(b'`"').lower()
         if spelled == b"query_id" and text[equals.start : equals.end] == b"=" and value.kind == "string":
-            query_id = _decode(text[value.start + 1 : value.end - 1]).replace("''", "'").replace("\\", "")
+            query_id = _ESCAPED.sub(r"\1", _decode(text[value.start + 1 : value.end - 1]))
             test = f"endsWith(query, '{mark(query_id)}')".encode()
             return text[: name.start] + test + text[value.end :]
     return text

@@ -1,0 +1,110 @@
+"""A gateway of one's own: a process on a free port with a folder that the test throws away."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+START_S = 30.0
+STOP_S = 20.0
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@dataclass(slots=True)
+class Gateway:
+    """A running gateway."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        """Its HTTP interface."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def password(self) -> str:
+        """Of the user `default`."""
+        return (self.folder / "password").read_text()
+
+    @property
+    def reader_password(self) -> str:
+        """Of the user `reader`."""
+        return (self.folder / "reader-password").read_text()
+
+    def settings_url(self, database: str = "pulse") -> str:
+        """PULSE_CLICKHOUSE for it."""
+        return f"http://default:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def post(
+        self, sql: str | bytes, user: str = "default", headers: dict[str, str] | None = None, **params: str | int
+    ) -> httpx.Response:
+        """The answer to a statement in the body."""
+        password = self.reader_password if user == "reader" else self.password
+        return httpx.post(
+            self.url,
+            content=sql,
+            params=params,
+            auth=(user, password),
+            headers={"Accept-Encoding": "identity"} | (headers or {}),
+            timeout=60,
+            trust_env=False,
+        )
+
+    def rows(self, sql: str, **params: str | int) -> list[list[str]]:
+        """The rows of a statement, as text."""
+        response = self.post(sql, **params)
+        assert response.status_code == 200, response.text
+        return [line.split("\t") for line in response.text.splitlines()]
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_S)
+
+
+def launch(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """The process, not yet ready."""
+    command = [sys.executable, "-m", "infra.embedded.clickhouse", "--data", str(folder), "--port", str(port)]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with log_of(folder).open("ab") as log:
+        return subprocess.Popen(command, stderr=log, start_new_session=True)
+
+
+def log_of(folder: Path) -> Path:
+    """What the gateway of that folder said on stderr."""
+    return folder.with_name(f"{folder.name}.log")
+
+
+def start(folder: Path) -> Gateway:
+    """A gateway that answers."""
+    port = free_port()
+    gateway = Gateway(folder, port, launch(folder, port))
+    give_up_at = time.monotonic() + START_S
+    while time.monotonic() < give_up_at:
+        if gateway.process.poll() is not None:
+            raise AssertionError(f"the gateway ended: {log_of(folder).read_text()}")
+        try:
+            if httpx.get(f"{gateway.url}/ping", timeout=5, trust_env=False).text == "Ok.\n":
+                return gateway
+        except httpx.TransportError:
+            time.sleep(0.02)
+    gateway.kill()
+    raise AssertionError(f"the gateway did not answer within {START_S} s")
