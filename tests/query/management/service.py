@@ -1,0 +1,112 @@
+"""The management API over a log in memory: what Kafka would acknowledge is at once what the catalogue reads."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+from aiokafka.errors import KafkaTimeoutError
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from infra.kafka import LogRecord
+from infra.settings import Settings
+from query import management
+from query.catalog import Catalog
+from query.connections import Connection
+from query.context import Context
+from query.limits import MAX_BODY_BYTES
+from query.problems import install_problem_handlers
+
+ADMIN_KEY = "pulse_admin_0123456789"
+
+
+@dataclass
+class Acknowledged:
+    offset: int
+
+
+class FakeLog:
+    """A producer whose records reach the catalogue as soon as they are acknowledged. `away`: it takes none."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.records: defaultdict[tuple[str, int], list[LogRecord]] = defaultdict(list)
+        self.away = False
+        self._catalog = catalog
+
+    async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> "asyncio.Future[Acknowledged]":
+        if self.away:
+            raise KafkaTimeoutError
+        log = self.records[topic, partition]
+        record = LogRecord(partition, len(log), 0, key.decode(), value)
+        log.append(record)
+        for table in (self._catalog.monitors, self._catalog.pages, self._catalog.keys):
+            if table.topic.name == topic:
+                self._catalog._take(table, record)
+        future: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
+        future.set_result(Acknowledged(record.offset))
+        return future
+
+    def all(self, topic: str) -> list[LogRecord]:
+        """Every record of a topic."""
+        return [record for (name, _), log in self.records.items() if name == topic for record in log]
+
+
+@dataclass
+class Service:
+    """The service, its log, and a client that sends the admin key."""
+
+    app: FastAPI
+    context: Context
+    log: FakeLog
+    client: httpx.AsyncClient
+
+    def as_key(self, key: str | None) -> httpx.AsyncClient:
+        """A client that sends another key, or none."""
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        return httpx.AsyncClient(transport=self.client._transport, base_url="http://pulse.test", headers=headers)
+
+
+def settings_of_test(**values: Any) -> Settings:
+    return Settings(admin_key=SecretStr(ADMIN_KEY), kafka="127.0.0.1:1", **values)
+
+
+@asynccontextmanager
+async def running_service(**settings: Any) -> AsyncIterator[Service]:
+    context = Context.of(settings_of_test(**settings))
+    log = FakeLog(context.catalog)
+    context.catalog.caught_up.set()
+
+    @asynccontextmanager
+    async def open_log() -> AsyncIterator[Any]:
+        yield log
+
+    context = replace(context, producer=Connection("Kafka", open_log))
+    app = FastAPI(max_body_size=MAX_BODY_BYTES)
+    app.state.context = context
+    install_problem_handlers(app)
+    app.include_router(management.router)
+    holding = asyncio.create_task(context.producer.hold())
+    await asyncio.sleep(0)
+    try:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://pulse.test",
+            headers={"Authorization": f"Bearer {ADMIN_KEY}"},
+        ) as client:
+            yield Service(app, context, log, client)
+    finally:
+        holding.cancel()
+
+
+def with_service(scenario: Callable[[Service], Awaitable[None]], **settings: Any) -> None:
+    """Run a scenario against a fresh service."""
+
+    async def run() -> None:
+        async with running_service(**settings) as service:
+            await scenario(service)
+
+    asyncio.run(run())

@@ -1,0 +1,83 @@
+"""`/v1/pages`, over a log in memory."""
+
+from query.management.models import PageList, PageView
+from tests.query.management.service import Service, with_service
+
+API = {"slug": "api", "url": "https://api.example.com/health"}
+ACME = {"slug": "acme", "title": "Acme", "domains": ["status.acme.dev"], "groups": [{"name": "A", "monitors": ["api"]}]}
+
+
+def test_a_page_is_created_read_replaced_and_deleted() -> None:
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json=API)
+        created = await service.client.post("/v1/pages", json=ACME)
+        assert created.status_code == 201
+        assert created.headers["Location"] == "/v1/pages/acme"
+        assert created.json()["url"] == "http://127.0.0.1:8080/p/acme"
+        PageView.model_validate(created.json())
+
+        replaced = await service.client.put("/v1/pages/acme", json={**ACME, "title": "Acme Inc."})
+        assert replaced.json()["title"] == "Acme Inc."
+        unchanged = await service.client.put("/v1/pages/acme", json={**ACME, "title": "Acme Inc."})
+        assert unchanged.json()["version"] == replaced.json()["version"]
+        assert (await service.client.get("/v1/pages/acme")).json() == replaced.json()
+
+        assert (await service.client.delete("/v1/pages/acme")).status_code == 204
+        assert (await service.client.get("/v1/pages/acme")).status_code == 404
+
+    with_service(scenario)
+
+
+def test_a_page_of_unknown_monitors_is_refused_with_each_of_them() -> None:
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json=API)
+        page = {"slug": "acme", "groups": [{"name": "A", "monitors": ["api", "x"]}, {"name": "B", "monitors": ["y"]}]}
+        refused = await service.client.put("/v1/pages/acme", json=page)
+        assert refused.status_code == 422
+        assert refused.json()["errors"] == [
+            {"detail": "there is no monitor x", "pointer": "#/groups/0/monitors/1"},
+            {"detail": "there is no monitor y", "pointer": "#/groups/1/monitors/0"},
+        ]
+
+    with_service(scenario)
+
+
+def test_a_domain_belongs_to_one_page() -> None:
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json=API)
+        await service.client.post("/v1/pages", json=ACME)
+        refused = await service.client.post("/v1/pages", json={**ACME, "slug": "other"})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["pointer"] == "#/domains/0"
+
+    with_service(scenario)
+
+
+def test_a_second_creation_is_a_conflict() -> None:
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/pages", json={"slug": "acme"})
+        assert (await service.client.post("/v1/pages", json={"slug": "acme"})).status_code == 409
+
+    with_service(scenario)
+
+
+def test_pages_are_listed_with_their_addresses() -> None:
+    async def scenario(service: Service) -> None:
+        for slug in ("b", "a"):
+            await service.client.put(f"/v1/pages/{slug}", json={"slug": slug})
+        listed = PageList.model_validate((await service.client.get("/v1/pages?document=true")).json())
+        assert [page.slug for page in listed.pages] == ["a", "b"]
+        assert [page.url for page in listed.pages] == ["https://status.test/p/a", "https://status.test/p/b"]
+        assert listed.next_cursor is None
+
+    with_service(scenario, public_url="https://status.test/")
+
+
+def test_without_kafka_a_page_is_not_written() -> None:
+    async def scenario(service: Service) -> None:
+        service.log.away = True
+        refused = await service.client.post("/v1/pages", json={"slug": "acme"})
+        assert refused.status_code == 503
+        assert refused.json()["type"] == "urn:pulse:problem:log-away"
+
+    with_service(scenario)
