@@ -3,17 +3,36 @@
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import Field, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic.functional_validators import BeforeValidator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from infra.running import read_running
 
 Networks = Annotated[
     list[IPv4Network | IPv6Network],
     NoDecode,
     BeforeValidator(lambda v: [part.strip() for part in v.split(",") if part.strip()] if isinstance(v, str) else v),
 ]
+
+
+class RunningSource(PydanticBaseSettingsSource):
+    """What a running `pulse up` says of itself, so that `pulse status` beside it needs no settings."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Not used: `__call__` has all values at once."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        """The values that are settings; none where nothing runs on the data folder."""
+        folder = self.current_state.get("data", self.settings_cls.model_fields["data"].default)
+        running = read_running(Path(folder))
+        values = msgspec.to_builtins(running) if running else {}
+        return {name: value for name, value in values.items() if name in self.settings_cls.model_fields}
 
 
 class Settings(BaseSettings):
@@ -41,6 +60,7 @@ class Settings(BaseSettings):
     clickhouse_cluster: str | None = Field(None, description="A cluster's name, for replicated, sharded tables.")
 
     http: str = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
+    snapshot_bytes: int = Field(256 << 20, ge=1 << 20, description="Memory for prepared pages and badges, in bytes.")
     public_url: str | None = Field(None, description="How the world reaches it, where that differs from `http`.")
     embedded_kafka_port: int = 19092
     embedded_kafka_controller_port: int = 19093
@@ -65,6 +85,18 @@ class Settings(BaseSettings):
     max_pages: int = Field(1_000, ge=1, description="Status pages that a workspace may have.")
     max_keys: int = Field(1_000, ge=1, description="API keys that a workspace may have.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment first, then what a running `pulse up` says, then the defaults."""
+        return init_settings, env_settings, RunningSource(settings_cls)
 
     @property
     def http_host(self) -> str:

@@ -1,0 +1,91 @@
+"""What `pulse up` has started, for the `pulse` command in other terminals: `run.json` in the data folder.
+
+It counts only while the folder is locked, so that one left by a crash misleads nobody.
+"""
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+_FILE: Final = "run.json"
+_LOCK: Final = "lock"
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where everything is. `kafka` to `demo_port` are settings of the same names; `started_at` is in ms."""
+
+    kafka: str
+    clickhouse: str
+    http: str
+    api_key: str
+    demo_port: int
+    demo_url: str | None = None
+    pids: dict[str, int]
+    started_at: int
+
+
+class FolderInUse(RuntimeError):
+    """Another `pulse up` works on this data folder."""
+
+    def __init__(self, folder: Path, pid: str) -> None:
+        super().__init__(
+            f"The data folder {folder} is in use by another `pulse up` (process {pid}): "
+            f"stop that one first, or set PULSE_DATA to another folder."
+        )
+
+
+class DataLock:
+    """The lock of a data folder, held as long as this process lives. A context manager; removes `run.json`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises FolderInUse."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self._file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._file)
+            raise FolderInUse(folder, pid or "unknown") from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, str(os.getpid()).encode(), 0)
+
+    def publish(self, running: Running) -> None:
+        """Tell other terminals; only this user can read it, since there is a key in it."""
+        new = self._folder / f"{_FILE}.new"
+        with suppress(FileNotFoundError):
+            new.unlink()
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(running))
+        new.replace(self._folder / _FILE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        (self._folder / _FILE).unlink(missing_ok=True)
+        os.close(self._file)
+
+
+def read_running(folder: Path) -> Running | None:
+    """What runs on this folder, or None. Raises PermissionError for another user's folder."""
+    try:
+        if not _is_locked(folder / _LOCK):
+            return None
+        return msgspec.json.decode((folder / _FILE).read_bytes(), type=Running)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
