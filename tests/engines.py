@@ -60,7 +60,7 @@ def running_kafka(folder: Path, ports: tuple[int, int] | None = None) -> Iterato
     """An embedded broker, at these ports or at free ones; gives its address."""
     port, controller_port = ports or free_ports(2)
     settings = Settings(embedded_kafka_port=port, embedded_kafka_controller_port=controller_port)
-    broker = prepare(settings, folder)
+    broker = prepare(settings, folder, folder / "logs")
     with running(broker.command, broker.output) as process:
         asyncio.run(broker.wait_until_ready(process.poll))
         yield broker.address
