@@ -1,23 +1,40 @@
-"""The query service as an ASGI app: FastAPI for what is asked seldom, prepared bytes in front of it for the rest."""
+"""The query service as an ASGI app: prepared bytes for the public, FastAPI behind them for everything else."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from infra.settings import Settings
+from query.answers import Answers
 from query.context import Context
+from query.problems import install_problem_handlers
+from query.public import PublicFace
+from query.routes import public
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> PublicFace:
     """The service. Its lifespan connects to Kafka and ClickHouse, and starts whether or not they answer."""
     context = Context.of(settings)
+    answers = Answers(settings, context.catalog, context.facts)
+    return PublicFace(_create_api(context, answers), context.catalog, answers)
 
+
+def _create_api(context: Context, answers: Answers) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with context.running():
             yield
 
-    app = FastAPI(title="PulseAPI", openapi_url="/openapi.json", docs_url="/docs", redoc_url=None, lifespan=lifespan)
-    app.state.context = context
-    return app
+    api = FastAPI(title="PulseAPI", redoc_url=None, lifespan=lifespan)
+    api.state.context = context
+    api.state.answers = answers
+    install_problem_handlers(api)
+    api.include_router(public)
+
+    @api.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return api

@@ -1,6 +1,7 @@
 """What the routes of the query service stand on: one object for the life of the process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from infra.kafka import open_producer
 from infra.settings import Settings
 from query.catalog import Catalog
 from query.connections import Connection
+from query.facts import Facts
+from query.refresh import Refresh
+from query.facts import Facts
 
 WRITES: Final[dict[str, Any]] = {"enable_idempotence": False, "request_timeout_ms": 5_000}
 """aiokafka's idempotent producer never gives a batch up: what was refused with 503 would be written later. These
@@ -24,12 +28,14 @@ writes are absolute, so that one that was written although it was refused, and i
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Settings, the catalogue, and the two connections: `context.clickhouse.get()` raises Away without one."""
+    """Settings, the catalogue, the facts, and two connections: `context.clickhouse.get()` raises Away without one."""
 
     settings: Settings
     catalog: Catalog
+    facts: Facts
     clickhouse: Connection[AsyncClient]
     producer: Connection[AIOKafkaProducer]
+    facts: Facts
 
     @classmethod
     def of(cls, settings: Settings) -> "Context":
@@ -37,16 +43,18 @@ class Context:
         return cls(
             settings,
             Catalog(settings),
+            Facts(time.time_ns() // 1_000_000),
             Connection("ClickHouse", partial(open_client, settings)),
             Connection("Kafka", partial(open_producer, settings, **WRITES)),
+            Facts(),
         )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the catalogue's topics and hold the connections, whether or not the others answer now."""
-        tasks = [
-            asyncio.create_task(work) for work in (self.catalog.run(), self.clickhouse.hold(), self.producer.hold())
-        ]
+        refresh = Refresh(self.settings, self.facts, self.clickhouse)
+        works = (self.catalog.run(), self.clickhouse.hold(), self.producer.hold(), refresh.read(), refresh.follow())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
         finally:

@@ -1,0 +1,128 @@
+"""Makes the answers of the public face, and keeps each until what it says has changed."""
+
+import time
+from collections import defaultdict
+from typing import Final
+
+import orjson
+
+from infra.logs import get_logger
+from infra.settings import Settings
+from query.badges import BadgeKind, monitor_badge, page_badge, svg
+from query.catalog import Catalog, Entry
+from query.compose import compose, monitors_of
+from query.facts import Facts
+from query.page import render_page
+from query.snapshots import Kind, Snapshot, Snapshots
+from query.targets import Target
+from schemas.monitors import Page, monitor_id
+from schemas.topics import MONITORS, PAGES, Topic
+
+MADE_AGAIN_AFTER_MS: Final = 10_000
+"""Uptime figures grow all the time; a change of status does not wait for this."""
+
+OPEN_TO_ALL: Final = ((b"access-control-allow-origin", b"*"),)
+PAGE_POLICY: Final = (
+    b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+SVG_POLICY: Final = b"default-src 'none'; style-src 'unsafe-inline'; sandbox"
+SHORT: Final = b"public, max-age=5, stale-while-revalidate=10, stale-if-error=86400"
+BADGE: Final = b"public, max-age=300, stale-if-error=86400"
+KINDS: Final = {
+    "page": Kind(b"text/html; charset=utf-8", SHORT, ((b"content-security-policy", PAGE_POLICY),)),
+    "status": Kind(b"application/json", SHORT, OPEN_TO_ALL),
+    "svg": Kind(b"image/svg+xml", BADGE, (*OPEN_TO_ALL, (b"content-security-policy", SVG_POLICY))),
+    "json": Kind(b"application/json", BADGE, OPEN_TO_ALL),
+}
+JSON_OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+_log = get_logger(__name__)
+
+
+class Answers:
+    """Answers by target. `find` makes one when it is asked for, and again when it was overtaken."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, facts: Facts) -> None:
+        self.snapshots = Snapshots(settings.snapshot_bytes)
+        self.failures = 0
+        """Answers that could not be made again, so that the one before it was given."""
+        self._catalog = catalog
+        self._facts = facts
+        self._base_url = settings.base_url
+        self._revisions: defaultdict[str, int] = defaultdict(int)
+        self._pages_of_monitor: defaultdict[str, set[str]] = defaultdict(set)
+        catalog.on_change(self._on_configuration)
+        facts.on_change(self._on_monitor)
+
+    def find(self, target: Target) -> Snapshot | None:
+        """The answer, or None when there is no such page, monitor or badge."""
+        page = self._catalog.page(target.slug)
+        if page is None:
+            return None
+        now = time.time_ns() // 1_000_000
+        kept = self.snapshots.get(target)
+        if kept is not None and self._is_current(kept, target.slug, now):
+            return kept
+        return self._make(target, page, kept, now)
+
+    def _is_current(self, kept: Snapshot, slug: str, now: int) -> bool:
+        if kept.revision != self._revisions.get(slug, 0) or kept.stale_since != self._facts.stale_since(now):
+            return False
+        return now - kept.made_at < MADE_AGAIN_AFTER_MS or self._facts.read_at < kept.made_at
+
+    def _make(self, target: Target, page: Entry[Page], kept: Snapshot | None, now: int) -> Snapshot | None:
+        try:
+            content = self._content(target, page, now)
+        except Exception:
+            if kept is None:
+                raise
+            self.failures += 1
+            _log.exception("an answer could not be made; the one before it is given", page=target.slug)
+            return kept
+        if content is None:
+            return None
+        revision, stale_since = self._revisions.get(target.slug, 0), self._facts.stale_since(now)
+        snapshot = Snapshot(KINDS[target.view], content, now, revision, stale_since)
+        self.snapshots.keep(target, snapshot)
+        return snapshot
+
+    def _content(self, target: Target, page: Entry[Page], now: int) -> bytes | None:
+        if target.view in ("svg", "json"):
+            return self._badge(target, page, now)
+        document = compose(page, self._catalog, self._facts, self._base_url, now)
+        return render_page(document) if target.view == "page" else orjson.dumps(document, option=JSON_OPTIONS)
+
+    def _badge(self, target: Target, page: Entry[Page], now: int) -> bytes | None:
+        if target.monitor:
+            entry = self._catalog.monitor(monitor_id(page.workspace, target.monitor))
+            if entry is None or entry not in monitors_of(page, self._catalog):
+                return None
+            badge = monitor_badge(target.badge, target.window, entry, self._facts.of(entry.id), now)
+        elif target.badge is BadgeKind.LATENCY:
+            return None
+        else:
+            badge = page_badge(target.badge, target.window, page, self._catalog, self._facts, now)
+        badge = badge.labelled(target.label)
+        return orjson.dumps(badge.endpoint()) if target.view == "json" else svg(badge).encode()
+
+    def _on_monitor(self, monitor: str) -> None:
+        for slug in self._pages_of_monitor.get(monitor, ()):
+            self._revisions[slug] += 1
+
+    def _on_configuration(self, topic: Topic, changed: str) -> None:
+        if topic is MONITORS:
+            self._on_monitor(changed)
+            if self._catalog.monitor(changed) is None:
+                self._facts.forget(changed)
+        elif topic is PAGES:
+            self._link(changed)
+            self._revisions[changed] += 1
+
+    def _link(self, slug: str) -> None:
+        """Note which monitors a page names, whether or not they exist yet."""
+        for slugs in self._pages_of_monitor.values():
+            slugs.discard(slug)
+        page = self._catalog.page(slug)
+        for group in page.document.groups if page else ():
+            for monitor in group.monitors:
+                self._pages_of_monitor[monitor_id(page.workspace, monitor)].add(slug)

@@ -1,0 +1,30 @@
+"""The page's stylesheet and script, read once; their addresses carry a hash of their content, so caches keep them."""
+
+import hashlib
+from importlib.resources import files
+from typing import Final
+
+from query.snapshots import Kind, Snapshot
+
+FOREVER: Final = b"public, max-age=31536000, immutable"
+_MEDIA_TYPES: Final = {".css": b"text/css; charset=utf-8", ".js": b"text/javascript; charset=utf-8"}
+
+
+def _load() -> dict[str, Snapshot]:
+    found = {}
+    for path in files("query").joinpath("static").iterdir():
+        suffix = path.name[path.name.rindex(".") :]
+        content = path.read_bytes()
+        found[f"/static/{path.name}"] = Snapshot(Kind(_MEDIA_TYPES[suffix], FOREVER), content)
+        _HASHES[path.name] = hashlib.sha256(content).hexdigest()[:12]
+    return found
+
+
+_HASHES: Final[dict[str, str]] = {}
+ASSETS: Final = _load()
+"""By path, without the hash: a page of an older release finds the newer file."""
+
+
+def asset_url(name: str) -> str:
+    """The address of a file of `query/static`."""
+    return f"/static/{name}?{_HASHES[name]}"

@@ -1,0 +1,210 @@
+"""Puts a page's status document together: its configuration from the catalogue, its facts, and the time."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from query.catalog import Catalog, Entry
+from query.facts import Facts, MonitorFacts
+from query.reads import ComponentState
+from query.status_document import (
+    ComponentView,
+    Day,
+    FailureView,
+    GroupView,
+    IncidentView,
+    LatencySummary,
+    MonitorView,
+    PageView,
+    StatusDocument,
+    TimelineView,
+    Uptime,
+    Window,
+)
+from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS, STATUSES, Spans, coverage_of, total, uptime_of
+from query.words import CAUSES, PREDICATES, duration, headline, worst
+from schemas.enums import IncidentState, Outcome, Status
+from schemas.events import Incident
+from schemas.monitors import Monitor, Page, monitor_id
+
+VERSION: Final = 1
+RECENT_MS: Final = 14 * DAY_MS
+LAG_ALLOWED_MS: Final = 60_000
+DAYS_OF: Final = {Window.WEEK: 7, Window.MONTH: 30, Window.QUARTER: 90}
+BAD_STATUSES: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE)
+UNSEEN: Final = (Status.UNKNOWN, Status.PAUSED)
+
+
+def monitors_of(page: Entry[Page], catalog: Catalog) -> Iterator[Entry[Monitor]]:
+    """The monitors that a page names and that exist, in its order, each once."""
+    seen = set()
+    for group in page.document.groups:
+        for slug in group.monitors:
+            entry = catalog.monitor(monitor_id(page.workspace, slug))
+            if entry is not None and slug not in seen:
+                seen.add(slug)
+                yield entry
+
+
+def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, now: int) -> StatusDocument:
+    """What the page says at `now` (int ms)."""
+    views = {entry.document.slug: _monitor(entry, facts.of(entry.id), now) for entry in monitors_of(page, catalog)}
+    incidents = [_incident(entry, each, now) for entry, each in _recent_incidents(page, catalog, facts, now)]
+    return StatusDocument(
+        version=VERSION,
+        page=_page(page, base_url),
+        status=worst([view.status for view in views.values()]),
+        headline=headline([(view.name, view.status) for view in views.values()]),
+        groups=[
+            GroupView(group.name, [views[slug] for slug in group.monitors if slug in views])
+            for group in page.document.groups
+        ],
+        incidents=sorted(incidents, key=lambda view: (view.state is IncidentState.OPEN, view.opened_at), reverse=True),
+        generated_at=moment(now),
+        stale_since=_moment_or_none(stale_since(page, catalog, facts, now)),
+    )
+
+
+def stale_since(page: Entry[Page], catalog: Catalog, facts: Facts, now: int) -> int | None:
+    """Since when the page has learnt nothing new (int ms): ClickHouse is away, or the stream stands still."""
+    moments = [facts.stale_since(now)]
+    for entry in monitors_of(page, catalog):
+        current = facts.of(entry.id).current
+        if current is None or current.status is Status.PAUSED or entry.document.paused:
+            continue
+        lag_ms = now - current.known_until
+        moments.append(current.known_until if lag_ms > entry.document.silence_ms + LAG_ALLOWED_MS else None)
+    return min((at for at in moments if at is not None), default=None)
+
+
+def status_of(entry: Entry[Monitor], facts: MonitorFacts) -> Status:
+    """What a monitor is shown as: paused from the moment that its configuration says so."""
+    if entry.document.paused:
+        return Status.PAUSED
+    return Status.UNKNOWN if facts.current is None else facts.current.status
+
+
+def window_spans(facts: MonitorFacts, window: Window, now: int) -> tuple[Spans, int]:
+    """Milliseconds by status in a window that ends now, and the window's length in ms."""
+    if window is Window.DAY:
+        spans = facts.hours.newest(HOURS, now, facts.lasting)
+        return total(spans), (HOURS - 1) * HOUR_MS + now % HOUR_MS
+    days = DAYS_OF[window]
+    return total(facts.days.newest(days, now, facts.lasting)), (days - 1) * DAY_MS + now % DAY_MS
+
+
+def moment(at: int) -> datetime:
+    """Int ms since the epoch as a datetime in UTC."""
+    return datetime.fromtimestamp(at / 1000, UTC)
+
+
+def _moment_or_none(at: int | None) -> datetime | None:
+    return None if at is None else moment(at)
+
+
+def _page(page: Entry[Page], base_url: str) -> PageView:
+    document = page.document
+    url = f"https://{document.domains[0]}/" if document.domains else f"{base_url}/p/{document.slug}"
+    return PageView(document.slug, document.title or document.slug, document.description, url)
+
+
+def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorView:
+    current = facts.current
+    status = status_of(entry, facts)
+    bad = status is not Status.UP and current is not None
+    return MonitorView(
+        slug=entry.document.slug,
+        name=entry.document.title,
+        status=status,
+        since=moment(current.since) if current else None,
+        reason=current.reason if current else None,
+        cause=CAUSES[current.reason] if current and bad else "",
+        message=current.message if current and bad else "",
+        known_until=moment(current.known_until) if current else None,
+        components=[_component(each, status) for each in facts.components],
+        days=_days(facts, now),
+        uptime={window: _uptime(*window_spans(facts, window, now)) for window in Window},
+        latency=LatencySummary(
+            facts.latency.checks,
+            *(round(value, 2) for value in (facts.latency.p50_ms, facts.latency.p95_ms, facts.latency.p99_ms)),
+        )
+        if facts.latency
+        else None,
+    )
+
+
+def _component(component: ComponentState, status: Status) -> ComponentView:
+    outcome = Outcome.UNKNOWN if status in UNSEEN else component.outcome
+    return ComponentView(component.name, outcome, component.message, moment(component.at))
+
+
+def _uptime(spans: Spans, window_ms: int) -> Uptime:
+    return Uptime(uptime_of(spans), round(coverage_of(spans, window_ms), 6), spans[STATUSES.index(Status.DOWN)])
+
+
+def _days(facts: MonitorFacts, now: int) -> list[Day]:
+    today = moment(now).date()
+    touched = _incident_days(facts, now)
+    days = []
+    for age, spans in zip(range(DAYS - 1, -1, -1), facts.days.newest(DAYS, now, facts.lasting), strict=True):
+        day = today - timedelta(days=age)
+        ms = {status: span for status, span in zip(STATUSES, spans, strict=True) if span}
+        days.append(Day(day, _status_of_day(ms), uptime_of(spans), ms, touched.get(day, [])))
+    return days
+
+
+def _status_of_day(ms: dict[Status, int]) -> Status:
+    """The worst that a person would want to know of; unknown where nothing else was."""
+    for status in (*BAD_STATUSES, Status.UP):
+        if status in ms:
+            return status
+    return Status.PAUSED if Status.PAUSED in ms else Status.UNKNOWN
+
+
+def _incident_days(facts: MonitorFacts, now: int) -> dict[date, list[str]]:
+    days: dict[date, list[str]] = {}
+    first = now // DAY_MS - DAYS + 1
+    for incident in facts.incidents_that_were():
+        end = incident.resolved_at or now
+        for number in range(max(incident.opened_at // DAY_MS, first), end // DAY_MS + 1):
+            days.setdefault(moment(number * DAY_MS).date(), []).append(incident.id)
+    return days
+
+
+def _recent_incidents(
+    page: Entry[Page], catalog: Catalog, facts: Facts, now: int
+) -> Iterator[tuple[Entry[Monitor], Incident]]:
+    for entry in monitors_of(page, catalog):
+        for incident in facts.of(entry.id).incidents_that_were():
+            if incident.state is IncidentState.OPEN or incident.resolved_at > now - RECENT_MS:
+                yield entry, incident
+
+
+def _incident(entry: Entry[Monitor], incident: Incident, now: int) -> IncidentView:
+    ended = incident.resolved_at if incident.state is IncidentState.RESOLVED else None
+    duration_ms = max(0, (ended or now) - incident.opened_at)
+    bad = PREDICATES[Status(incident.severity)]
+    name = entry.document.title
+    return IncidentView(
+        id=incident.id,
+        monitor=entry.document.slug,
+        monitor_name=name,
+        state=incident.state,
+        severity=incident.severity,
+        title=f"{name} was {bad} for {duration(duration_ms)}" if ended else f"{name} is {bad}",
+        reason=incident.reason,
+        cause=CAUSES[incident.reason],
+        opened_at=moment(incident.opened_at),
+        resolved_at=_moment_or_none(ended),
+        duration_ms=duration_ms,
+        regions=list(incident.regions),
+        components=list(incident.components),
+        failures=[
+            FailureView(each.test, each.severity, each.expected, each.seen, each.message) for each in incident.failures
+        ],
+        answered=incident.evidence.status_line if incident.evidence else "",
+        timeline=[
+            TimelineView(each.kind, moment(each.at), each.status, each.message, each.by)
+            for each in reversed(incident.entries)
+        ],
+    )

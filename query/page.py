@@ -1,0 +1,73 @@
+"""The status page as HTML: a template over the status document, which needs no JavaScript."""
+
+from datetime import datetime
+from importlib.resources import files
+from typing import Final
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from query.assets import asset_url
+from query.status_document import Day, StatusDocument
+from query.words import ENTRY_WORDS, STATUS_WORDS, duration, milliseconds, percent
+from schemas.enums import Status
+
+COUNTED: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE, Status.UNKNOWN)
+
+
+def render_page(document: StatusDocument) -> bytes:
+    """The whole page."""
+    return _page.render(document=document).encode()
+
+
+def render_not_found() -> bytes:
+    """The page for addresses that lead nowhere."""
+    return _not_found.render().encode()
+
+
+def say_moment(at: datetime) -> str:
+    """`23 Nov, 20:31 UTC`."""
+    return f"{at.day} {at:%b, %H:%M} UTC"
+
+
+def say_day(day: Day) -> str:
+    """What a bar says when it is pointed at: the day, its uptime, and what was not up."""
+    parts = [f"{day.date.day} {day.date:%b %Y}"]
+    parts.append("no data" if day.uptime is None else f"{percent(day.uptime)} up")
+    parts += [f"{duration(day.ms[status])} {status.value}" for status in COUNTED if status in day.ms]
+    if day.incidents:
+        parts.append(f"{len(day.incidents)} incident{'s' if len(day.incidents) > 1 else ''}")
+    return " · ".join(parts)
+
+
+def say_days(days: list[Day]) -> str:
+    """90 bars in one sentence, for those who do not see them."""
+    counts = {status: sum(1 for day in days if day.status is status) for status in Status}
+    told = [f"{count} {'day' if count == 1 else 'days'} {status.value}" for status, count in counts.items() if count]
+    return f"Last {len(days)} days: {', '.join(told)}"
+
+
+def _environment() -> Environment:
+    folder = files("query").joinpath("templates")
+    templates = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
+    environment = Environment(
+        loader=DictLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "moment": say_moment,
+        "duration": duration,
+        "percent": percent,
+        "milliseconds": milliseconds,
+        "say_day": say_day,
+        "say_days": say_days,
+    }
+    environment.globals |= {
+        "asset_url": asset_url,
+        "STATUS_WORDS": STATUS_WORDS,
+        "ENTRY_WORDS": ENTRY_WORDS,
+    }
+    return environment
+
+
+_templates: Final = _environment()
+_page: Final = _templates.get_template("page.html")
+_not_found: Final = _templates.get_template("not_found.html")

@@ -1,0 +1,138 @@
+"""The public face in FastAPI: its description in OpenAPI, and the answers to what is mistaken.
+
+What is found is answered before FastAPI is reached (query/public.py); these routes say what was not found or not
+valid, and give the same answers when something else calls them.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse
+
+from query.answers import Answers
+from query.badges import MAX_LABEL, BadgeKind
+from query.context import CurrentContext
+from query.page import render_not_found
+from query.problems import ProblemError, ProblemKind, problems
+from query.status_document import StatusDocument, Window
+from query.targets import DEFAULT_WINDOW, Target
+
+public = APIRouter(tags=["public"])
+
+PageSlug = Annotated[str, Path(description="The page's slug.", examples=["acme"])]
+MonitorSlug = Annotated[str, Path(description="The slug of a monitor on the page.", examples=["api"])]
+BadgeWindow = Annotated[Window, Query(description="The window of an uptime badge.")]
+BadgeLabel = Annotated[str, Query(max_length=MAX_LABEL, description="What the left half says instead.")]
+Extension = Literal["svg", "json"]
+
+HTML: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"text/html": {}}, "description": "The page."},
+    404: {"content": {"text/html": {}}, "description": "There is no such page."},
+}
+BADGE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {"image/svg+xml": {}, "application/json": {}},
+        "description": "The badge; `.json` is shields' endpoint schema.",
+    }
+} | problems(ProblemKind.NOT_FOUND, ProblemKind.INVALID)
+
+
+@public.get("/p/{slug}", response_class=HTMLResponse, responses=HTML, summary="The status page")
+async def page(request: Request, slug: PageSlug) -> Response:
+    """HTML that works without JavaScript."""
+    return _answer(request, Target("page", slug)) or not_found_page()
+
+
+@public.get(
+    "/status/{slug}",
+    response_model=StatusDocument,
+    responses=problems(ProblemKind.NOT_FOUND, ProblemKind.INVALID),
+    summary="Everything that the status page shows",
+)
+async def status(
+    request: Request, slug: PageSlug, v: Annotated[Literal["1"], Query(description="The shape's version.")] = "1"
+) -> Response:
+    """No key is needed, and pages of other origins may read it."""
+    answer = _answer(request, Target("status", slug))
+    if answer is None:
+        raise ProblemError(ProblemKind.NOT_FOUND, f"there is no page {slug[:64]!r}")
+    return answer
+
+
+@public.get("/badges/{slug}/{badge}.{extension}", responses=BADGE, summary="A badge of a whole page")
+async def page_badge(
+    request: Request,
+    slug: PageSlug,
+    badge: Literal[BadgeKind.STATUS, BadgeKind.UPTIME],
+    extension: Extension,
+    window: BadgeWindow = DEFAULT_WINDOW,
+    label: BadgeLabel = "",
+) -> Response:
+    """The worst status of its monitors, or their uptime together."""
+    return _badge(request, Target(extension, slug, "", badge, window, label))
+
+
+@public.get("/badges/{slug}/{monitor}/{badge}.{extension}", responses=BADGE, summary="A badge of one monitor")
+async def monitor_badge(
+    request: Request,
+    slug: PageSlug,
+    monitor: MonitorSlug,
+    badge: BadgeKind,
+    extension: Extension,
+    window: BadgeWindow = DEFAULT_WINDOW,
+    label: BadgeLabel = "",
+) -> Response:
+    """Its status, its uptime, or the 95th percentile of its latency over 24 hours."""
+    return _badge(request, Target(extension, slug, monitor, badge, window, label))
+
+
+@public.get("/", include_in_schema=False)
+async def nothing_here() -> Response:
+    """On a custom domain this is its page; the installation's own name has none."""
+    return not_found_page()
+
+
+@public.get("/healthz", tags=["service"], summary="The process runs")
+async def healthz() -> dict[str, str]:
+    """Says nothing about what the service depends on: see `/readyz`."""
+    return {"status": "ok"}
+
+
+@public.get(
+    "/readyz",
+    tags=["service"],
+    summary="The service can do all of its work",
+    responses={503: {"description": "What is missing, in words."}},
+)
+async def readyz(context: CurrentContext, response: Response) -> dict[str, Any]:
+    """Pages and badges are served even while this answers 503."""
+    troubles = {
+        "configuration": context.catalog.trouble,
+        "kafka": context.producer.trouble,
+        "clickhouse": context.clickhouse.trouble or context.facts.trouble,
+    }
+    missing = {name: trouble for name, trouble in troubles.items() if trouble}
+    response.status_code = 503 if missing else 200
+    return {"status": "not ready" if missing else "ready", "missing": missing}
+
+
+def not_found_page() -> Response:
+    """The page that says that there is none, with the status that says so too."""
+    return HTMLResponse(render_not_found(), 404, {"cache-control": "no-cache"})
+
+
+def _badge(request: Request, target: Target) -> Response:
+    answer = _answer(request, target)
+    if answer is None:
+        raise ProblemError(ProblemKind.NOT_FOUND, f"there is no badge at {request.url.path[:200]}")
+    return answer
+
+
+def _answer(request: Request, target: Target) -> Response | None:
+    answers: Answers = request.app.state.answers
+    snapshot = answers.find(target)
+    if snapshot is None:
+        return None
+    plain = snapshot.encoded(())
+    headers = {name.decode(): value.decode() for name, value in plain.headers}
+    return Response(plain.body, headers=headers)

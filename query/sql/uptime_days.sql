@@ -1,0 +1,5 @@
+-- Milliseconds of each status in every day since {since}.
+SELECT monitor, toUnixTimestamp(bucket), toUnixTimestamp64Milli(known_until),
+       up_ms, degraded_ms, down_ms, unknown_ms, maintenance_ms, paused_ms
+FROM uptime_daily FINAL
+WHERE bucket >= toDateTime({since:UInt32}, 'UTC')

@@ -1,0 +1,55 @@
+"""What a public address asks for: parsed once, bounded, and a key to its prepared answer."""
+
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
+
+from query.badges import MAX_LABEL, BadgeKind
+from query.status_document import Window
+
+MAX_QUERY_BYTES: Final = 1_000
+MAX_FIELDS: Final = 20
+DEFAULT_WINDOW: Final = Window.MONTH
+BADGE_FILES: Final = {f"{kind}.{extension}": (kind, extension) for kind in BadgeKind for extension in ("svg", "json")}
+
+
+class Target(NamedTuple):
+    """`view` is `page`, `status`, `svg` or `json`; the rest narrows down what a badge tells, `monitor` is a slug."""
+
+    view: str
+    slug: str
+    monitor: str = ""
+    badge: BadgeKind = BadgeKind.STATUS
+    window: Window = DEFAULT_WINDOW
+    label: str = ""
+
+
+def target_of(path: str, query: bytes) -> Target | None:
+    """The target of a public address; None when it is none, or has a parameter that FastAPI has to refuse."""
+    parts = path.split("/")
+    if len(parts) == 3 and parts[1] == "p":
+        return Target("page", parts[2])
+    if len(parts) == 3 and parts[1] == "status":
+        return Target("status", parts[2]) if not query or _fields(query).get("v", "1") == "1" else None
+    if parts[1] != "badges" or len(parts) not in (4, 5) or parts[-1] not in BADGE_FILES:
+        return None
+    badge, view = BADGE_FILES[parts[-1]]
+    target = Target(view, parts[2], parts[3] if len(parts) == 5 else "", badge)
+    return _narrowed(target, _fields(query)) if query else target
+
+
+def _narrowed(target: Target, fields: dict[str, str]) -> Target | None:
+    window = fields.get("window", DEFAULT_WINDOW)
+    if window not in Window or len(fields.get("label", "")) > MAX_LABEL:
+        return None
+    if target.badge is BadgeKind.UPTIME:
+        target = target._replace(window=Window(window))
+    return target._replace(label=fields.get("label", ""))
+
+
+def _fields(query: bytes) -> dict[str, str]:
+    if len(query) > MAX_QUERY_BYTES:
+        return {}
+    try:
+        return dict(parse_qsl(query.decode("latin-1"), max_num_fields=MAX_FIELDS))
+    except ValueError:
+        return {}

@@ -1,0 +1,86 @@
+"""Uptime by time: absolute buckets of milliseconds by status, and what follows from them."""
+
+from array import array
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.enums import Status
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+STATUSES: Final = (Status.UP, Status.DEGRADED, Status.DOWN, Status.UNKNOWN, Status.MAINTENANCE, Status.PAUSED)
+"""The order of a bucket's columns, and of every `spans_ms` here."""
+NO_SPANS: Final = (0,) * len(STATUSES)
+DAYS: Final = 90
+HOURS: Final = 25
+
+Spans = tuple[int, ...]
+"""Milliseconds in each of STATUSES."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """A status that has lasted from `since` until `until`, int ms: what no bucket has counted yet."""
+
+    status: Status
+    since: int
+    until: int
+
+
+class Buckets:
+    """The newest `count` buckets of one monitor, in a ring: a new bucket takes the place of the oldest."""
+
+    __slots__ = ("_known_until", "_numbers", "_spans", "count", "step_ms")
+
+    def __init__(self, step_ms: int, count: int) -> None:
+        self.step_ms = step_ms
+        self.count = count
+        self._numbers = array("q", [-1]) * count
+        self._spans = array("I", NO_SPANS) * count
+        self._known_until = 0
+
+    def put(self, bucket: int, known_until: int, spans_ms: Spans) -> None:
+        """Keep the bucket that begins at `bucket` (int ms), counted up to `known_until`."""
+        number = bucket // self.step_ms
+        slot = number % self.count
+        if number < self._numbers[slot]:
+            return
+        self._numbers[slot] = number
+        self._spans[slot * len(STATUSES) : (slot + 1) * len(STATUSES)] = array("I", spans_ms)
+        self._known_until = max(self._known_until, known_until)
+
+    def newest(self, count: int, now: int, lasting: Lasting | None) -> list[Spans]:
+        """The spans of the last `count` buckets, oldest first, the one that holds `now` included."""
+        last = now // self.step_ms
+        return [self._at(number, lasting) for number in range(last - count + 1, last + 1)]
+
+    def _at(self, number: int, lasting: Lasting | None) -> Spans:
+        slot = number % self.count
+        kept = self._numbers[slot] == number
+        spans = tuple(self._spans[slot * len(STATUSES) : (slot + 1) * len(STATUSES)]) if kept else NO_SPANS
+        if lasting is None:
+            return spans
+        begin = max(number * self.step_ms, lasting.since, self._known_until)
+        uncounted = min((number + 1) * self.step_ms, lasting.until) - begin
+        if uncounted <= 0:
+            return spans
+        place = STATUSES.index(lasting.status)
+        return (*spans[:place], spans[place] + uncounted, *spans[place + 1 :])
+
+
+def total(spans: list[Spans]) -> Spans:
+    """The sum of several buckets, or of several monitors."""
+    return tuple(map(sum, zip(*spans, strict=True))) if spans else NO_SPANS
+
+
+def uptime_of(spans_ms: Spans) -> float | None:
+    """(up + degraded) / (up + degraded + down), from 0 to 1; None when nothing of it is known."""
+    up, degraded, down, *_ = spans_ms
+    watched = up + degraded + down
+    return (up + degraded) / watched if watched else None
+
+
+def coverage_of(spans_ms: Spans, window_ms: int) -> float:
+    """The share of the window in which the status was known, from 0 to 1."""
+    up, degraded, down, _, maintenance, _ = spans_ms
+    return min(1.0, (up + degraded + down + maintenance) / window_ms) if window_ms else 0.0
