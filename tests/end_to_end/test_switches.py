@@ -1,0 +1,82 @@
+"""Each way to break the sample app is seen as what it is, on every face of the product, and so is the recovery."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from time import time
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.product import Product, wait_until
+
+pytestmark = pytest.mark.engines
+
+INTERVAL_S = 5
+CLOCK_SLACK_S = 1
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What PulseAPI is to say of a breakage."""
+
+    monitor: str
+    status: str
+    reason: str
+    said: str
+    component: str | None = None
+
+
+EXPECTED = {
+    "database": Expected("api", "degraded", "component", "database", component="database"),
+    "cache": Expected("api", "degraded", "component", "cache", component="cache"),
+    "loop": Expected("report", "degraded", "latency", "500 ms"),
+    "schema": Expected("orders", "down", "assertion", "currency"),
+    "upstream": Expected("payments", "down", "http_status", "502"),
+    "worker": Expected("worker", "down", "component", "worker", component="worker"),
+}
+BADGE_WORDS = {"up": "up", "degraded": "degraded", "down": "down"}
+
+
+def _open_incident(product: Product, slug: str) -> dict[str, Any] | None:
+    incidents = product.status().get("incidents", [])
+    return next((i for i in incidents if i["monitor"] == slug and i["state"] == "open"), None)
+
+
+def _badge(product: Product, slug: str) -> str:
+    return product.client.get(f"/badges/demo/{slug}/status.svg").text
+
+
+@pytest.mark.parametrize("switch", EXPECTED)
+def test_a_breakage_is_seen_as_what_it_is_and_so_is_the_recovery(product: Product, switch: str) -> None:
+    expected = EXPECTED[switch]
+    slug = expected.monitor
+    wait_until(product.everything_is_up, "everything is up before the breakage")
+
+    broken_at = time()
+    assert product.run("demo", "break", switch).returncode == 0
+    wait_until(lambda: product.monitors()[slug]["status"] == expected.status, f"{slug} is {expected.status}")
+
+    monitor, incident = product.monitors()[slug], _open_incident(product, slug)
+    assert monitor["reason"] == expected.reason
+    assert expected.said in monitor["message"]
+    if expected.component:
+        components = {component["name"]: component["status"] for component in monitor["components"]}
+        assert components[expected.component] == "down"
+        assert {name for name, status in components.items() if status != "up"} == {expected.component}
+    assert incident is not None
+    assert incident["severity"] == expected.status
+    assert incident["reason"] == expected.reason
+    opened_at = datetime.fromisoformat(incident["opened_at"]).timestamp()
+    # the first failing check, not the one that confirmed it
+    assert broken_at - CLOCK_SLACK_S <= opened_at <= broken_at + INTERVAL_S + CLOCK_SLACK_S
+    wait_until(lambda: f"status: {BADGE_WORDS[expected.status]}" in _badge(product, slug), "the badge says so")
+
+    assert product.run("demo", "mend").returncode == 0
+    wait_until(product.everything_is_up, "everything is up again")
+
+    assert _open_incident(product, slug) is None
+    resolved = next(i for i in product.status()["incidents"] if i["id"] == incident["id"])
+    assert resolved["state"] == "resolved"
+    assert [entry["kind"] for entry in resolved["timeline"]][-1] == "resolved"
+    assert datetime.fromisoformat(resolved["resolved_at"]).timestamp() > opened_at
+    wait_until(lambda: f"status: {BADGE_WORDS['up']}" in _badge(product, slug), "the badge is up again")
