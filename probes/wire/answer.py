@@ -29,8 +29,8 @@ class Answer:
     """
 
     __slots__ = (
-        "_body", "_body_limit_bytes", "_head_bytes", "_head_only", "_headers_complete", "_interim", "_parser",
-        "_reason", "_skip_redirects", "_wire_bytes", "body_truncated", "done", "headers", "http_version", "status",
+        "_body", "_body_limit_bytes", "_head_bytes", "_head_lines", "_head_only", "_headers_complete", "_interim",
+        "_parser", "_reason", "_skip_redirects", "_wire_bytes", "body_truncated", "done", "headers", "http_version", "status",
     )  # fmt: skip
 
     def __init__(self, body_limit_bytes: int, *, head_only: bool = False, skip_redirects: bool = False) -> None:
@@ -40,7 +40,7 @@ class Answer:
         self._body = bytearray()
         self._reason = b""
         self._headers_complete = False
-        self._head_bytes = self._wire_bytes = self._interim = 0
+        self._head_bytes = self._head_lines = self._wire_bytes = self._interim = 0
         self.status = 0
         self.http_version = ""
         self.headers: list[tuple[str, str]] = []
@@ -114,11 +114,13 @@ class Answer:
         if self.done:
             return
         self._head_bytes += len(name) + len(value) + 4
-        self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        self._head_lines += 1
         if self._head_bytes > HEAD_BYTES:
             raise AnswerTooLarge(f"the headers are larger than {HEAD_BYTES} bytes")
-        if len(self.headers) > HEAD_LINES:
+        if self._head_lines > HEAD_LINES:
             raise AnswerTooLarge(f"there are more than {HEAD_LINES} headers")
+        if not self._headers_complete:  # trailers count, and are not kept
+            self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         if self.done:

@@ -176,7 +176,15 @@ def test_a_redirect_leads_nowhere_it_must_not(observed: Observe, path: str, reas
 
 
 @pytest.mark.parametrize(
-    "path", ["to-plain", "to-plain-relative", "to-many-cookies", "to-bad-cookies", "to-cookie-wall"]
+    "path",
+    [
+        "to-plain",
+        "to-plain-relative",
+        "to-plain-without-the-body",
+        "to-many-cookies",
+        "to-bad-cookies",
+        "to-cookie-wall",
+    ],
 )
 def test_an_honest_redirect_is_followed_with_its_cookies(observed: Observe, path: str) -> None:
     fetched = assert_bounded(observed(path, timeout_ms=5_000), 5_000)

@@ -29,7 +29,7 @@ def deflated(body: bytes, window_bits: int) -> bytes:
     return compressor.compress(body) + compressor.flush()
 
 
-ZEROS = bytes(64 << 20)
+ZEROS = bytes(16 << 20)
 
 HONEST: dict[str, bytes] = {
     "plain": sized(HELLO, "Content-Type: application/json"),
@@ -109,7 +109,7 @@ BAD: dict[str, bytes] = {
 BOMBS: dict[str, bytes] = {
     "gzip-bomb": encoded("gzip", gzip.compress(ZEROS)),
     "deflate-bomb": encoded("deflate", deflated(ZEROS, 15)),
-    "brotli-bomb": encoded("br", bytes(cramjam.brotli.compress(ZEROS))),
+    "brotli-bomb": encoded("br", bytes(cramjam.brotli.compress(ZEROS, 1))),
     "zstd-bomb": encoded("zstd", bytes(cramjam.zstd.compress(ZEROS))),
     "deep-json": sized(b"[" * 200_000 + b"]" * 200_000),
     "long-json": sized(b"[" + b"{}," * 400_000 + b"{}]"),
@@ -167,14 +167,16 @@ HANGS: dict[str, bytes] = {
 
 
 def redirect(location: str, *headers: str, status: int = 302) -> bytes:
-    """A redirect that announces a body and sends none."""
+    """A redirect with a body that nobody needs."""
     lines = "".join(f"{header}\r\n" for header in headers)
-    return f"HTTP/1.1 {status} Found\r\nLocation: {location}\r\nContent-Length: 9\r\n{lines}\r\n".encode("latin-1")
+    head = f"HTTP/1.1 {status} Found\r\nLocation: {location}\r\nContent-Length: 9\r\n{lines}\r\n"
+    return head.encode("latin-1") + b"elsewhere"
 
 
 REDIRECTS: dict[str, bytes] = {
     "to-plain": redirect("/plain"),
     "to-plain-relative": redirect("plain?x=1#top"),
+    "to-plain-without-the-body": redirect("/plain")[:-9],
     "to-itself": redirect("/to-itself"),
     "to-ftp": redirect("ftp://127.0.0.1/"),
     "to-file": redirect("file:///etc/hostname"),

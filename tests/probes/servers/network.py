@@ -1,12 +1,13 @@
 """A small Internet: names that may change with each look-up, and connects that are noted and led to a local server."""
 
 import asyncio
+import contextlib
 import errno
 import json
+import os
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from typing import Any
 
 from probes.resolve import IpVersion
@@ -43,6 +44,7 @@ class LocalNetwork:
         self._port = port
         self._blackholes = blackholes
         self._refusing = refusing
+        self._silent: list[socket.socket] = []
         self.connects: list[tuple[str, int]] = []
 
     def connect(self, attempt: socket.socket, address: tuple[str, int]) -> int:
@@ -50,14 +52,27 @@ class LocalNetwork:
         self.connects.append(address)
         host, _ = address
         if host in self._blackholes:
-            return errno.EINPROGRESS  # and nothing ever comes of it
+            self._silent.append(_never_writable(attempt.fileno()))
+            return errno.EINPROGRESS
         if host in self._refusing:
             return errno.ECONNREFUSED
         local = "::ffff:127.0.0.1" if attempt.family == socket.AF_INET6 else "127.0.0.1"
         return attempt.connect_ex((local, self._port))
 
 
-@asynccontextmanager
+def _never_writable(fd: int) -> socket.socket:
+    """Put a full pipe in the place of a socket; returns the end to keep."""
+    full, other = socket.socketpair()
+    full.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            full.send(bytes(65_536))
+    os.dup2(full.fileno(), fd)
+    full.close()
+    return other
+
+
+@contextlib.asynccontextmanager
 async def local_network(answers: dict[str, dict[str, Any]], **options: Any) -> AsyncIterator[LocalNetwork]:
     """Serve `answers` (URL -> status and headers); what is not in them is a 200 that shows the request."""
 
