@@ -22,6 +22,8 @@ _COMPRESSORS: Final[dict[str, Any]] = {
     "zstd": cramjam.zstd,
     "lz4": cramjam.lz4,
 }
+LEVELS: Final = {"gzip": 3, "deflate": 3, "br": 3, "zstd": 1, "lz4": 1}
+"""Fast ones: the peer is near."""
 
 
 class Compressor(Protocol):
@@ -43,7 +45,7 @@ def choose_encoding(accepted: str) -> str | None:
 
 def compressor(encoding: str) -> Compressor:
     """A new stream."""
-    stream: Compressor = _COMPRESSORS[encoding].Compressor()
+    stream: Compressor = _COMPRESSORS[encoding].Compressor(level=LEVELS[encoding])
     return stream
 
 

@@ -1,5 +1,6 @@
 """Answers as ClickHouse gives them: its headers, its content types, its errors, compressed where that was asked."""
 
+import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable
@@ -53,7 +54,7 @@ class Responder:
         """A whole result; `output_format` is None where the statement has none."""
         headers = self._headers(output_format, totals)
         if data and self._encoding is not None:
-            data = compress(self._encoding, data)
+            data = await asyncio.to_thread(compress, self._encoding, data)
             headers.append((b"content-encoding", self._encoding.encode()))
         self.begun = True
         await _send_whole(self._send, 200, headers, data)

@@ -84,7 +84,7 @@ def find_insert(text: bytes, *, complete: bool) -> Insert | None:
 
     `complete` says that no more text will come. Raises NeedsMore where that would tell.
     """
-    stream = tokens(text)
+    stream = tokens(text) if complete else _closed(tokens(text), text)
     first = next(stream, None)
     if first is None or first.end == len(text):
         _undecided(complete)
@@ -103,6 +103,14 @@ def find_insert(text: bytes, *, complete: bool) -> Insert | None:
             return None
     _undecided(complete)
     return None
+
+
+def _closed(stream: Iterator[Token], text: bytes) -> Iterator[Token]:
+    """The tokens of a text that goes on: a quote that is still open may hide any word. Raises NeedsMore."""
+    for token in stream:
+        if token.kind == "symbol" and text[token.start : token.end] in (b"'", b'"', b"`", b"$"):
+            raise NeedsMore
+        yield token
 
 
 def _skip_to_insert(stream: Iterator[Token], text: bytes) -> bool:
