@@ -123,6 +123,6 @@ class Answers:
         for slugs in self._pages_of_monitor.values():
             slugs.discard(slug)
         page = self._catalog.page(slug)
-        for group in page.document.groups if page else ():
-            for monitor in group.monitors:
+        if page is not None:
+            for monitor in (monitor for group in page.document.groups for monitor in group.monitors):
                 self._pages_of_monitor[monitor_id(page.workspace, monitor)].add(slug)

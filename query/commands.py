@@ -31,7 +31,7 @@ def query_command() -> None:
         address_of(settings)
     except (KafkaNotConfigured, ClickHouseNotConfigured) as error:
         fail(str(error), Exit.USAGE)
-    from query.app import create_app  # noqa: PLC0415 - FastAPI is loaded by the one command that needs it
+    from query.app import create_app  # here, so that the other commands start without FastAPI
 
     uvicorn.run(
         create_app(settings),

@@ -19,7 +19,6 @@ from query.catalog import Catalog
 from query.connections import Connection
 from query.facts import Facts
 from query.refresh import Refresh
-from query.facts import Facts
 
 WRITES: Final[dict[str, Any]] = {"enable_idempotence": False, "request_timeout_ms": 5_000}
 """aiokafka's idempotent producer never gives a batch up: what was refused with 503 would be written later. These
@@ -35,7 +34,6 @@ class Context:
     facts: Facts
     clickhouse: Connection[AsyncClient]
     producer: Connection[AIOKafkaProducer]
-    facts: Facts
 
     @classmethod
     def of(cls, settings: Settings) -> "Context":
@@ -46,7 +44,6 @@ class Context:
             Facts(time.time_ns() // 1_000_000),
             Connection("ClickHouse", partial(open_client, settings)),
             Connection("Kafka", partial(open_producer, settings, **WRITES)),
-            Facts(),
         )
 
     @asynccontextmanager

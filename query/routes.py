@@ -33,8 +33,9 @@ BADGE: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "content": {"image/svg+xml": {}, "application/json": {}},
         "description": "The badge; `.json` is shields' endpoint schema.",
-    }
-} | problems(ProblemKind.NOT_FOUND, ProblemKind.INVALID)
+    },
+    **problems(ProblemKind.NOT_FOUND, ProblemKind.INVALID),
+}
 
 
 @public.get("/p/{slug}", response_class=HTMLResponse, responses=HTML, summary="The status page")

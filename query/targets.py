@@ -9,6 +9,7 @@ from query.status_document import Window
 MAX_QUERY_BYTES: Final = 1_000
 MAX_FIELDS: Final = 20
 DEFAULT_WINDOW: Final = Window.MONTH
+WINDOWS: Final = frozenset(window.value for window in Window)
 BADGE_FILES: Final = {f"{kind}.{extension}": (kind, extension) for kind in BadgeKind for extension in ("svg", "json")}
 
 
@@ -38,8 +39,8 @@ def target_of(path: str, query: bytes) -> Target | None:
 
 
 def _narrowed(target: Target, fields: dict[str, str]) -> Target | None:
-    window = fields.get("window", DEFAULT_WINDOW)
-    if window not in Window or len(fields.get("label", "")) > MAX_LABEL:
+    window = fields.get("window", DEFAULT_WINDOW.value)
+    if window not in WINDOWS or len(fields.get("label", "")) > MAX_LABEL:
         return None
     if target.badge is BadgeKind.UPTIME:
         target = target._replace(window=Window(window))

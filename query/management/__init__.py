@@ -1,9 +1,1 @@
-"""The management API under `/v1`: monitors, pages and keys as events, and how the monitors do."""
-
-from fastapi import APIRouter
-
-from query.management import keys, monitors, pages
-
-router = APIRouter(prefix="/v1")
-for module in (monitors, pages, keys):
-    router.include_router(module.router)
+"""Management: `/v1` over monitors, pages and keys, and the `pulse` subcommands that talk to it."""

@@ -1,0 +1,193 @@
+"""Subcommands of `pulse` that talk to a service's `/v1`: apply, plan, status, incidents, keys."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+from rich.console import Console
+
+from infra.cli import Exit, fail
+from infra.settings import get_settings
+from query.management import show
+from query.management.apply import carry_out, make_plan
+from query.management.client import Service, ServiceError, open_service
+from query.management.plan import Plan
+from query.times import iso
+from schemas.documents import InvalidDocument, PulseDocument, load_document
+from schemas.durations import parse_duration_ms
+from schemas.monitors import KeyScope
+
+FINE_STATUSES: Final = frozenset({"up", "maintenance", "paused"})
+
+FileOption = Annotated[Path, typer.Option("--file", "-f", help="The document, like pulse.yaml.")]
+PruneOption = Annotated[bool, typer.Option("--prune", help="Delete what is on the service and not in the file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+AnswerT = TypeVar("AnswerT")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's subcommands."""
+    app.command("apply")(apply_command)
+    app.command("plan")(plan_command)
+    app.command("status")(status_command)
+    app.command("incidents")(incidents_command)
+    keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+    keys.command("create")(create_key_command)
+    keys.command("list")(list_keys_command)
+    keys.command("revoke")(revoke_key_command)
+    app.add_typer(keys, name="keys")
+
+
+def plan_command(
+    file: FileOption = Path("pulse.yaml"), prune: PruneOption = False, as_json: JsonOption = False
+) -> None:
+    """Show what `pulse apply` would change. Exit code: 0 nothing, 1 something, 2 the file has errors, 3 no service.
+
+    Example: pulse plan -f pulse.yaml
+    """
+    document = _load(file)
+    plan = _ask(lambda service: make_plan(service, document, prune=prune))
+    if as_json:
+        show.print_json(show.plan_json(plan))
+    else:
+        show.show_plan(Console(highlight=False), plan)
+    raise typer.Exit(Exit.FINE if plan.is_empty else Exit.NOT_FINE)
+
+
+def apply_command(
+    file: FileOption = Path("pulse.yaml"),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    prune: PruneOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the service's monitors and pages be as the file says. Asks first, in a terminal.
+
+    Exit code: 0 it is so now, 1 something was refused or not confirmed, 2 the file has errors, 3 no service.
+    Example: pulse apply -f pulse.yaml --yes
+    """
+    document = _load(file)
+    # The difference is for people; with --json stdout belongs to the program that reads it.
+    console = Console(highlight=False, stderr=as_json)
+
+    async def run(service: Service) -> tuple[Plan, bool, list[ServiceError]]:
+        plan = await make_plan(service, document, prune=prune)
+        show.show_plan(console, plan)
+        if plan.is_empty or not (yes or not sys.stdin.isatty() or typer.confirm("Apply this?", err=as_json)):
+            return plan, plan.is_empty, []
+        return plan, True, await carry_out(service, plan, file, lambda change: None)
+
+    plan, confirmed, errors = _ask(run)
+    for error in errors:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
+    if as_json:
+        show.print_json(show.plan_json(plan) | {"applied": confirmed and not errors})
+    elif confirmed and not errors and not plan.is_empty:
+        console.print("Applied.", style="green")
+    raise typer.Exit(max((error.code for error in errors), default=Exit.FINE if confirmed else Exit.NOT_FINE))
+
+
+def status_command(as_json: JsonOption = False) -> None:
+    """Show every monitor: its status, since when, its uptime of 24 hours.
+
+    Exit code: 0 all are up (or paused, or in maintenance), 1 something is not, 3 no service.
+    Example: pulse status --json
+    """
+    monitors = _ask(lambda service: service.list("/v1/monitors", "monitors"))
+    if as_json:
+        show.print_json({"monitors": monitors})
+    else:
+        show.show_monitors(Console(highlight=False), monitors)
+    fine = all(monitor["status"] in FINE_STATUSES for monitor in monitors)
+    raise typer.Exit(Exit.FINE if fine else Exit.NOT_FINE)
+
+
+def incidents_command(
+    monitor: Annotated[str | None, typer.Option(help="Only of this monitor.")] = None,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the newest first.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Show incidents, the newest first. Exit code: 0, 3 no service.
+
+    Example: pulse incidents --open
+    """
+    parameters: dict[str, str | int] = {"limit": limit}
+    if monitor:
+        parameters["monitor"] = monitor
+    if only_open:
+        parameters["state"] = "open"
+    answer = _ask(lambda service: service.get("/v1/incidents", **parameters))
+    if as_json:
+        show.print_json(answer)
+    else:
+        show.show_incidents(Console(highlight=False), answer["incidents"])
+
+
+def create_key_command(
+    scopes: Annotated[list[KeyScope], typer.Option("--scope", help="What it may do; may be given more than once.")],
+    name: Annotated[str, typer.Option(help="What it is for.")] = "",
+    expires: Annotated[str | None, typer.Option(help="How long it is good, like 90d; for ever without.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key and print it: this is the only time that it is shown.
+
+    Example: pulse keys create --name deploys --scope write --expires 90d
+    """
+    body: dict[str, Any] = {"name": name, "scopes": scopes, "expires_at": _expiry(expires)}
+    made = _ask(lambda service: service.send("POST", "/v1/keys", json=body)).json()
+    if as_json:
+        show.print_json(made)
+        return
+    typer.echo(made["key"])
+    typer.echo("Keep it: it is not shown again.", err=True)
+
+
+def list_keys_command(as_json: JsonOption = False) -> None:
+    """Show the workspace's keys, without their secrets. Example: pulse keys list"""
+    answer = _ask(lambda service: service.get("/v1/keys"))
+    if as_json:
+        show.print_json(answer)
+    else:
+        show.show_keys(Console(highlight=False), answer["keys"])
+
+
+def revoke_key_command(key: Annotated[str, typer.Argument(help="The key's id, from `pulse keys list`.")]) -> None:
+    """Revoke a key: it opens nothing any more. Example: pulse keys revoke 6fJq0aBc1xYz"""
+    _ask(lambda service: service.send("DELETE", f"/v1/keys/{key}"))
+    typer.echo(f"{key} is revoked.", err=True)
+
+
+def _expiry(expires: str | None) -> str | None:
+    if expires is None:
+        return None
+    try:
+        return iso(time.time_ns() // 1_000_000 + parse_duration_ms(expires))
+    except ValueError as error:
+        fail(f"--expires: {error}", Exit.USAGE)
+
+
+def _load(file: Path) -> PulseDocument:
+    try:
+        return load_document(file)
+    except InvalidDocument as invalid:
+        fail(str(invalid), Exit.USAGE)
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}. Name the document with -f.", Exit.USAGE)
+
+
+def _ask(question: Callable[[Service], Awaitable[AnswerT]]) -> AnswerT:
+    """Ask the service of the settings; ends the command with words and a code when it has no good answer."""
+
+    async def run() -> AnswerT:
+        async with open_service(get_settings()) as service:
+            return await question(service)
+
+    try:
+        return asyncio.run(run())
+    except ServiceError as error:
+        fail(str(error), error.code)

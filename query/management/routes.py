@@ -1,0 +1,9 @@
+"""The management API under `/v1`: monitors, pages and keys as events, and how the monitors do."""
+
+from fastapi import APIRouter
+
+from query.management import keys, monitors, pages
+
+router = APIRouter(prefix="/v1")
+for module in (monitors, pages, keys):
+    router.include_router(module.router)

@@ -1,0 +1,130 @@
+"""What the management commands print: tables and differences for people, JSON with the API's keys for programs."""
+
+import json
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from query.management.plan import Action, Change, Plan
+
+_STATUS_COLOURS: Final = {
+    "up": "green",
+    "degraded": "yellow",
+    "down": "red",
+    "unknown": "magenta",
+    "maintenance": "blue",
+    "paused": "dim",
+}
+_ACTIONS: Final = {
+    Action.CREATE: ("+", "green", "to create"),
+    Action.CHANGE: ("~", "yellow", "to change"),
+    Action.DELETE: ("-", "red", "to delete"),
+    Action.KEEP: ("=", "dim", "unchanged"),
+}
+VALUE_WIDTH: Final = 60
+
+
+def print_json(value: Any) -> None:
+    """JSON on stdout."""
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The plan as data: every change but those that change nothing, and how many of each there are."""
+    return {
+        "changes": [
+            {
+                "action": change.action,
+                "kind": _singular(change),
+                "slug": change.slug,
+                "fields": [{"field": f.field, "before": f.before, "after": f.after} for f in change.fields],
+            }
+            for change in plan.changes
+            if change.action is not Action.KEEP
+        ],
+        "create": plan.count(Action.CREATE),
+        "change": plan.count(Action.CHANGE),
+        "keep": plan.count(Action.KEEP),
+        "delete": plan.count(Action.DELETE),
+        "only_on_service": plan.strangers,
+    }
+
+
+def show_plan(console: Console, plan: Plan) -> None:
+    """The difference, a line a change and a line a field."""
+    for change in plan.changes:
+        if change.action is Action.KEEP:
+            continue
+        sign, colour, _ = _ACTIONS[change.action]
+        console.print(f"[{colour}]{sign} {_singular(change)} {escape(change.slug)}[/]")
+        for field in change.fields:
+            console.print(f"    {field.field}: {_value(field.before)} → {_value(field.after)}")
+    console.print(", ".join(f"{plan.count(action)} {words}" for action, (_, _, words) in _ACTIONS.items()))
+    if plan.strangers and not plan.count(Action.DELETE):
+        console.print(f"{plan.strangers} on the service are not in the file; --prune deletes them.", style="dim")
+
+
+def show_monitors(console: Console, monitors: Iterable[dict[str, Any]]) -> None:
+    """A line a monitor: status, since when, uptime of 24 hours."""
+    table = Table("status", "monitor", "title", "since", "24 h", box=None, header_style="dim")
+    for monitor in monitors:
+        colour = _STATUS_COLOURS.get(monitor["status"], "white")
+        table.add_row(
+            f"[{colour}]{monitor['status']}[/]",
+            escape(monitor["slug"]),
+            escape(monitor["title"]),
+            ago(monitor["since"]),
+            percent(monitor["uptime_24h"]),
+        )
+    console.print(table)
+
+
+def show_keys(console: Console, keys: Iterable[dict[str, Any]]) -> None:
+    """A line a key."""
+    table = Table("id", "name", "scopes", "created", "by", "expires", box=None, header_style="dim")
+    for key in keys:
+        table.add_row(
+            key["id"],
+            escape(key["name"]),
+            " ".join(key["scopes"]),
+            key["created_at"],
+            escape(key["created_by"]),
+            key["expires_at"] or "never",
+        )
+    console.print(table)
+
+
+def percent(share: float | None) -> str:
+    """`99.98 %`, never rounded up to 100; a dash where nothing is known."""
+    if share is None:
+        return "–"
+    return "100 %" if share == 1 else f"{int(share * 10_000) / 100:.2f} %"
+
+
+def ago(moment: str | None) -> str:
+    """How long ago an ISO moment was: `3 h 12 min`; a dash for none."""
+    if moment is None:
+        return "–"
+    minutes = max(0, int(time.time() - datetime.fromisoformat(moment).timestamp())) // 60
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _singular(change: Change) -> str:
+    return change.kind.removesuffix("s")
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "[dim]default[/]"
+    text = json.dumps(value, ensure_ascii=False)
+    return escape(text if len(text) <= VALUE_WIDTH else text[: VALUE_WIDTH - 1] + "…")
