@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -17,6 +17,9 @@ from schemas.topics import MONITORS
 INTERVAL_MS: Final = 1_000
 REGIONS: Final = ("east", "west")
 RUN_SLOTS: Final = 7
+CALM_SLOTS: Final = 60
+Weather = Callable[[str, str, int], Outcome]
+"""(monitor, region, slot) to what is seen."""
 _OUTCOMES: Final = (Outcome.UP,) * 6 + (Outcome.DOWN, Outcome.DOWN, Outcome.DEGRADED, Outcome.UNKNOWN)
 _REASONS: Final = {
     Outcome.UP: Reason.OK,
@@ -40,11 +43,21 @@ async def write_monitors(producer: AIOKafkaProducer, settings: Settings, count: 
     return versions
 
 
-def result_of(monitor: str, version: int, region: str, slot: int) -> CheckResult:
-    """What the region saw in the slot: the same at every call."""
-    outcome = _OUTCOMES[_hash(monitor, slot // RUN_SLOTS) % len(_OUTCOMES)]
+def stormy(monitor: str, region: str, slot: int) -> Outcome:
+    """Something new every few seconds, and now and then a region that is alone."""
     if _hash(monitor, slot, region) % 50 == 0:
-        outcome = Outcome.DOWN
+        return Outcome.DOWN
+    return _OUTCOMES[_hash(monitor, slot // RUN_SLOTS) % len(_OUTCOMES)]
+
+
+def calm(monitor: str, _: str, slot: int) -> Outcome:
+    """One monitor of a hundred is down for a minute, as in most fleets."""
+    return Outcome.DOWN if _hash(monitor, slot // CALM_SLOTS) % 100 == 0 else Outcome.UP
+
+
+def result_of(monitor: str, version: int, region: str, slot: int, weather: Weather) -> CheckResult:
+    """What the region saw in the slot: the same at every call."""
+    outcome = weather(monitor, region, slot)
     scheduled_at = slot * INTERVAL_MS
     return CheckResult(
         monitor=monitor,
@@ -57,12 +70,15 @@ def result_of(monitor: str, version: int, region: str, slot: int) -> CheckResult
     )
 
 
-def batches_of(versions: dict[str, int], slot: int, partitions: int, sent_at: int) -> Iterator[tuple[int, CheckBatch]]:
+def batches_of(
+    versions: dict[str, int], slot: int, partitions: int, sent_at: int, weather: Weather = stormy
+) -> Iterator[tuple[int, CheckBatch]]:
     """The slot's results of every monitor, by (partition, batch)."""
     for region in REGIONS:
         results: dict[int, list[CheckResult]] = {}
         for monitor, version in versions.items():
-            results.setdefault(partition_of(monitor, partitions), []).append(result_of(monitor, version, region, slot))
+            result = result_of(monitor, version, region, slot, weather)
+            results.setdefault(partition_of(monitor, partitions), []).append(result)
         for partition, found in results.items():
             yield partition, CheckBatch(f"probe-{region}", region, sent_at, tuple(found))
 

@@ -67,7 +67,7 @@ class Installation:
 
     def start_kafka(self) -> None:
         """Start the broker and wait until it is ready."""
-        broker = prepare(self.settings, self.folder / "kafka")
+        broker = prepare(self.settings, self.folder / "kafka", self.folder / "logs")
         process = self._start("kafka", broker.command)
         asyncio.run(broker.wait_until_ready(process.poll, READY_WITHIN_S))
 
