@@ -46,6 +46,14 @@ def say_days(days: list[Day]) -> str:
     return f"Last {len(days)} days: {', '.join(told)}"
 
 
+def say_counts(document: StatusDocument) -> str:
+    """`2 up, 1 degraded, 1 down`; empty while all are alike, since the headline says it."""
+    shown = {monitor.slug: monitor.status for group in document.groups for monitor in group.monitors}
+    counts = [(list(shown.values()).count(status), status.value) for status in Status]
+    told = [f"{count} {word}" for count, word in counts if count]
+    return ", ".join(told) if len(told) > 1 else ""
+
+
 def _environment() -> Environment:
     folder = files("query").joinpath("templates")
     templates = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
@@ -57,6 +65,7 @@ def _environment() -> Environment:
         "duration": duration,
         "percent": percent,
         "milliseconds": milliseconds,
+        "say_counts": say_counts,
         "say_day": say_day,
         "say_days": say_days,
     }

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from query.cursors import NextCursor
 from query.times import Iso
-from schemas.enums import Reason, Status
+from schemas.enums import EntryKind, IncidentState, Reason, Severity, Status
 from schemas.monitors import KeyScope, Monitor, Page, Slug
 
 Version = Annotated[int, Field(description="Grows with every change; send it as `If-Match` to change only this one.")]
@@ -106,3 +106,84 @@ class NewKeyView(KeyView):
     """A key that was just made: the only time that `key` is shown."""
 
     key: Annotated[str, Field(examples=["pulse_6fJq0aBc1xYz_…"])]
+
+
+class IncidentSummary(BaseModel):
+    """From the first bad moment to recovery. `opened_at` is the first failing result, `decided_at` its confirmation."""
+
+    id: str
+    monitor: Slug
+    state: IncidentState
+    severity: Severity
+    reason: Reason
+    message: str
+    opened_at: Iso
+    decided_at: Iso
+    resolved_at: Iso | None
+    duration_ms: Annotated[int, Field(description="Until now while it is open.")]
+    regions: list[str]
+    components: list[str]
+
+
+class IncidentList(BaseModel):
+    """Incidents, the newest first."""
+
+    incidents: list[IncidentSummary]
+    next_cursor: Annotated[str | None, Field(description=NextCursor)]
+
+
+class TimelineEntryView(BaseModel):
+    """A line of an incident's story."""
+
+    kind: EntryKind
+    at: Iso
+    status: Status
+    message: str
+    by: Annotated[str, Field(description="Who wrote it; empty where the product did.")]
+
+
+class FailureView(BaseModel):
+    """A test on the response that failed."""
+
+    test: str
+    severity: Severity
+    expected: str
+    seen: str
+    message: str
+
+
+class EvidenceView(BaseModel):
+    """The failing answer, cut short, with secrets taken out."""
+
+    status_line: str = ""
+    headers: dict[str, str] = {}
+    body: str = ""
+    address: str = ""
+
+
+class IncidentView(IncidentSummary):
+    """An incident, all of it."""
+
+    failures: list[FailureView]
+    evidence: EvidenceView | None
+    timeline: list[TimelineEntryView]
+
+
+class Span(BaseModel):
+    """A status over a span of time; `end` is null while it lasts."""
+
+    status: Status
+    begin: Iso
+    end: Iso | None
+    decided_at: Iso
+    reason: Reason
+    message: str
+    incident: str | None
+
+
+class HistoryView(BaseModel):
+    """What a monitor was, the newest first."""
+
+    monitor: Slug
+    spans: list[Span]
+    next_cursor: Annotated[str | None, Field(description=NextCursor)]

@@ -65,7 +65,7 @@ async def create_monitor(context: CurrentContext, caller: Writer, monitor: Monit
 )
 async def read_monitor(context: CurrentContext, caller: Reader, slug: str) -> Response:
     """A monitor as it was written, its status, and the uptime of its last 24 hours."""
-    return _answer(context, _found(context, caller, slug))
+    return _answer(context, found_monitor(context, caller, slug))
 
 
 @router.put(
@@ -102,7 +102,7 @@ async def delete_monitor(context: CurrentContext, caller: Writer, slug: str, if_
     """Delete a monitor that no page shows. Its history stays in the store."""
     identity = monitor_id(caller.workspace, slug)
     async with writing(MONITORS, identity):
-        expect_version(if_match, _found(context, caller, slug).version)
+        expect_version(if_match, found_monitor(context, caller, slug).version)
         pages = _pages_that_show(context, caller.workspace, slug)
         if pages:
             raise ProblemError(ProblemKind.CONFLICT, f"first take it off the pages that show it: {', '.join(pages)}")
@@ -116,7 +116,8 @@ async def _create(context: Context, caller: Caller, identity: str, monitor: Moni
     return await write(context, caller, MONITORS, identity, monitor)
 
 
-def _found(context: Context, caller: Caller, slug: str) -> Entry[Monitor]:
+def found_monitor(context: Context, caller: Caller, slug: str) -> Entry[Monitor]:
+    """The caller's monitor of this slug. Raises ProblemError for none."""
     entry = context.catalog.monitor(monitor_id(caller.workspace, slug))
     if entry is None:
         raise ProblemError(ProblemKind.NOT_FOUND, f"there is no monitor {slug}")

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from query.management import keys, monitors, pages
+from query.management import incidents, keys, monitors, pages
 
 router = APIRouter(prefix="/v1")
-for module in (monitors, pages, keys):
+for module in (monitors, pages, keys, incidents):
     router.include_router(module.router)

@@ -86,6 +86,22 @@ def show_monitors(console: Console, monitors: Iterable[dict[str, Any]]) -> None:
     console.print(table)
 
 
+def show_incidents(console: Console, incidents: Iterable[dict[str, Any]]) -> None:
+    """A line an incident: its state, how bad, how long, and why."""
+    table = Table("state", "severity", "monitor", "opened", "lasted", "what", box=None, header_style="dim")
+    for incident in incidents:
+        colour = "red" if incident["state"] == "open" else "dim"
+        table.add_row(
+            f"[{colour}]{incident['state']}[/]",
+            incident["severity"],
+            escape(incident["monitor"]),
+            incident["opened_at"],
+            duration(incident["duration_ms"] // 60_000),
+            escape(incident["message"]),
+        )
+    console.print(table)
+
+
 def show_keys(console: Console, keys: Iterable[dict[str, Any]]) -> None:
     """A line a key."""
     table = Table("id", "name", "scopes", "created", "by", "expires", box=None, header_style="dim")
@@ -112,7 +128,11 @@ def ago(moment: str | None) -> str:
     """How long ago an ISO moment was: `3 h 12 min`; a dash for none."""
     if moment is None:
         return "–"
-    minutes = max(0, int(time.time() - datetime.fromisoformat(moment).timestamp())) // 60
+    return duration(max(0, int(time.time() - datetime.fromisoformat(moment).timestamp())) // 60)
+
+
+def duration(minutes: int) -> str:
+    """Minutes as people say them: `3 h 12 min`."""
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days:
         return f"{days} d {hours} h"

@@ -1,0 +1,63 @@
+"""Questions to ClickHouse that a request waits for: bounded in time there and here, answered with rows or a problem."""
+
+import asyncio
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from aiohttp import ClientError
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from infra.logs import get_logger
+from query.connections import Away
+from query.context import Context
+from query.problems import ProblemError, ProblemKind
+
+MAX_EXECUTION_S: Final = 10
+GRACE_S: Final = 2
+RETRY_AFTER_S: Final = 5
+_TOO_SLOW: Final = frozenset({159, 160, 307, 396})
+"""ClickHouse's codes: timeout exceeded, too slow, too many bytes or rows."""
+_TOO_BIG: Final = frozenset({158, 241})
+"""ClickHouse's codes: too many rows, memory limit exceeded."""
+
+_log = get_logger(__name__)
+
+Row = dict[str, Any]
+
+
+async def rows(context: Context, package: str, name: str, parameters: Row) -> list[Row]:
+    """The rows of `sql/<name>.sql` of a package, by column name. Raises ProblemError."""
+    try:
+        asking = context.clickhouse.get().query(sql(package, name), parameters=parameters, settings=limits())
+        result = await asyncio.wait_for(asking, MAX_EXECUTION_S + GRACE_S)
+    except (Away, ClickHouseError, ClientError, TimeoutError, OSError) as error:
+        raise refusal(error) from None
+    return list(result.named_results())
+
+
+def limits() -> dict[str, Any]:
+    """What ClickHouse is told with each question."""
+    return {"max_execution_time": MAX_EXECUTION_S, "timeout_overflow_mode": "throw"}
+
+
+def refusal(error: Exception) -> ProblemError:
+    """The problem that a failed question is."""
+    code = getattr(error, "code", None)
+    if isinstance(error, TimeoutError) or code in _TOO_SLOW | _TOO_BIG:
+        return ProblemError(
+            ProblemKind.QUERY_TOO_EXPENSIVE,
+            f"this takes more than {MAX_EXECUTION_S} s or too much memory; ask for a shorter window or a wider step",
+        )
+    _log.error("the store did not answer", error=str(error) or type(error).__name__)
+    return ProblemError(
+        ProblemKind.STORE_AWAY,
+        f"ClickHouse did not answer; try again in {RETRY_AFTER_S} s",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
+
+
+@cache
+def sql(package: str, name: str) -> str:
+    """The text of `sql/<name>.sql` of a package."""
+    return files(package).joinpath("sql", f"{name}.sql").read_text("utf-8")
