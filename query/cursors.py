@@ -9,6 +9,9 @@ from fastapi import Query
 
 from query.problems import FieldProblem, invalid
 
+HIGHEST: Final = 2**62
+"""Above every number that a place has: what ClickHouse can compare with it as Int64."""
+
 Place = list[str | int]
 Cursor = Annotated[
     str | None, Query(max_length=1_000, description="`next_cursor` of the page before; leave it out for the first.")
@@ -29,6 +32,7 @@ def place_of(cursor: str | None, *kinds: type) -> Place | None:
         place = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error):
         place = None
-    if not isinstance(place, list) or tuple(type(part) for part in place) != kinds:
+    fits = isinstance(place, list) and tuple(type(part) for part in place) == kinds
+    if not fits or any(isinstance(part, int) and not 0 <= part <= HIGHEST for part in place):
         raise invalid([FieldProblem(detail="this is not a cursor of this list", parameter="cursor")])
     return place

@@ -19,9 +19,7 @@ From = Annotated[
 ]
 To = Annotated[
     AwareDatetime | None,
-    Query(
-        alias="to", ge=EARLIEST, le=LATEST, description="End, ISO 8601; now without.", examples=["2026-12-01T00:00:00Z"]
-    ),
+    Query(alias="to", ge=EARLIEST, le=LATEST, description="End; now without.", examples=["2026-12-01T00:00:00Z"]),
 ]
 
 

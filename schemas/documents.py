@@ -94,6 +94,15 @@ def parse_document(text: str, source: str = "pulse.yaml") -> PulseDocument:
     return document
 
 
+def error_in(path: Path, location: Location, message: str) -> InvalidDocument:
+    """What someone else found wrong with a place of a file that parses: the service, say."""
+    reader = _Reader(str(path))
+    root = reader.compose(path.read_text("utf-8-sig"))
+    if root is not None:
+        reader.value_of(root, ())
+    return InvalidDocument(str(path), [reader.error_at(location, message)])
+
+
 def field_path(location: Location) -> str:
     """A place as people read it: `monitors[0].assertions[1].jsonpath`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from query import store
 from query.context import CurrentContext
-from query.cursors import Cursor, cursor_to, place_of
+from query.cursors import HIGHEST, Cursor, cursor_to, place_of
 from query.keys import Reader
 from query.management.models import HistoryView, IncidentList, IncidentSummary, IncidentView, Span, TimelineEntryView
 from query.management.monitors import READ, found_monitor
@@ -23,8 +23,6 @@ router: Final = APIRouter(tags=["incidents"])
 STORED: Final = (*READ, ProblemKind.STORE_AWAY, ProblemKind.QUERY_TOO_EXPENSIVE)
 PACKAGE: Final = "query.management"
 MAX_WINDOW_DAYS: Final = 3_660
-LAST: Final = 2**62
-"""A place above every incident's."""
 
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many at once.")]
 
@@ -42,7 +40,7 @@ async def list_incidents(
 ) -> IncidentList:
     """Incidents that lasted into the window (the last 90 days without one), the newest first."""
     since, until = window_ms(begin, end, default_days=90, largest_days=MAX_WINDOW_DAYS)
-    opened, incident = place_of(cursor, int, str) or (LAST, "")
+    opened, incident = place_of(cursor, int, str) or (HIGHEST, "")
     parameters = {
         "prefix": f"{caller.workspace}/",
         "monitor": monitor_id(caller.workspace, monitor) if monitor else "",
@@ -98,7 +96,7 @@ async def read_history(
     entry = found_monitor(context, caller, slug)
     since, until = window_ms(begin, end, default_days=90, largest_days=MAX_WINDOW_DAYS)
     place = place_of(cursor, int)
-    before = int(place[0]) if place else until
+    before = min(int(place[0]), until) if place else until
     parameters = {"monitor": entry.id, "since": since, "before": before, "limit": limit + 1}
     rows = await store.rows(context, PACKAGE, "history", parameters)
     more = len(rows) > limit

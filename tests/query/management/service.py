@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from infra.kafka import LogRecord
 from infra.settings import Settings
-from query import management
+from query.management.routes import router
 from query.catalog import Catalog
 from query.connections import Connection
 from query.context import Context
@@ -88,7 +88,7 @@ async def running_service(**settings: Any) -> AsyncIterator[Service]:
     app = FastAPI(max_body_size=MAX_BODY_BYTES)
     app.state.context = context
     install_problem_handlers(app)
-    app.include_router(management.router)
+    app.include_router(router)
     holding = asyncio.create_task(context.producer.hold())
     await asyncio.sleep(0)
     try:
