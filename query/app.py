@@ -16,8 +16,12 @@ from query.routes import public
 
 def create_app(settings: Settings) -> PublicFace:
     """The service. Its lifespan connects to Kafka and ClickHouse, and starts whether or not they answer."""
-    context = Context.of(settings)
-    answers = Answers(settings, context.catalog, context.facts)
+    return app_of(Context.of(settings))
+
+
+def app_of(context: Context) -> PublicFace:
+    """The service over a context, which its lifespan runs."""
+    answers = Answers(context.settings, context.catalog, context.facts)
     return PublicFace(_create_api(context, answers), context.catalog, answers)
 
 

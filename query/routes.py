@@ -64,13 +64,13 @@ async def status(
 async def page_badge(
     request: Request,
     slug: PageSlug,
-    badge: Literal[BadgeKind.STATUS, BadgeKind.UPTIME],
+    badge: Literal["status", "uptime"],
     extension: Extension,
     window: BadgeWindow = DEFAULT_WINDOW,
     label: BadgeLabel = "",
 ) -> Response:
     """The worst status of its monitors, or their uptime together."""
-    return _badge(request, Target(extension, slug, "", badge, window, label))
+    return _badge(request, Target(extension, slug, "", BadgeKind(badge), window, label))
 
 
 @public.get("/badges/{slug}/{monitor}/{badge}.{extension}", responses=BADGE, summary="A badge of one monitor")
