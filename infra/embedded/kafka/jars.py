@@ -7,6 +7,7 @@ resolves nothing and runs what was tested. `pin.py` writes it.
 import errno
 import fcntl
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -83,6 +84,7 @@ def _fetch_missing(folder: Path, jars: list[Jar], mirror: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (
         _locked(folder / "lock"),
+        _emptied(folder),
         tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as staging,
         ThreadPoolExecutor(FETCHES_AT_ONCE) as pool,
     ):
@@ -103,6 +105,14 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _emptied(folder: Path) -> Iterator[None]:
+    """Removes what fetches that were killed have left."""
+    for left in folder.glob("fetch-*"):
+        shutil.rmtree(left)
+    yield
 
 
 @contextmanager
