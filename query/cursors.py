@@ -28,11 +28,16 @@ def place_of(cursor: str | None, *kinds: type) -> Place | None:
     """The place that `cursor_to` was given, one value of each kind. Raises ProblemError for any other text."""
     if cursor is None:
         return None
+    place: Place | None
     try:
         place = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error):
         place = None
-    fits = isinstance(place, list) and tuple(type(part) for part in place) == kinds
-    if not fits or any(isinstance(part, int) and not 0 <= part <= HIGHEST for part in place):
+    if not isinstance(place, list) or not _fits(place, kinds):
         raise invalid([FieldProblem(detail="this is not a cursor of this list", parameter="cursor")])
     return place
+
+
+def _fits(place: Place, kinds: tuple[type, ...]) -> bool:
+    numbers = [part for part in place if isinstance(part, int)]
+    return tuple(map(type, place)) == kinds and all(0 <= number <= HIGHEST for number in numbers)

@@ -45,7 +45,7 @@ class FakeLog:
         log.append(record)
         for table in (self._catalog.monitors, self._catalog.pages, self._catalog.keys):
             if table.topic.name == topic:
-                self._catalog._take(table, record)
+                self._catalog.take(table, record)
         future: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
         future.set_result(Acknowledged(record.offset))
         return future
