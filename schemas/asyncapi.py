@@ -16,6 +16,7 @@ EVENT_TYPES: Final[dict[str, type]] = {
     "check-batch": events.CheckBatch,
     "tick": events.Tick,
     "monitor-revised": events.MonitorRevised,
+    "maintenance-revised": events.MaintenanceRevised,
     "status-change": events.StatusChange,
     "incident": events.Incident,
     "dead-letter": events.DeadLetter,

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     PROBE_OFFLINE = "probe_offline"
     PROBE_ERROR = "probe_error"
     NO_RESULTS = "no_results"
+    FLAPPING = "flapping"
 
 
 class Severity(StrEnum):

@@ -100,7 +100,20 @@ class MonitorRevised(msgspec.Struct, frozen=True, tag_field="type", tag="monitor
     state: str
 
 
-LogEvent = CheckBatch | Tick | MonitorRevised
+class MaintenanceRevised(msgspec.Struct, frozen=True, tag_field="type", tag="maintenance-revised", omit_defaults=True):
+    """A maintenance of a monitor, told to the partition's log by its owner; the last one of an id holds.
+
+    It lasts from `starts_at` to `ends_at`; one that ends where it starts is cancelled.
+    """
+
+    id: str
+    monitor: MonitorId
+    at: TimeMs
+    starts_at: TimeMs
+    ends_at: TimeMs
+
+
+LogEvent = CheckBatch | Tick | MonitorRevised | MaintenanceRevised
 """What travels on `check-results`."""
 
 
@@ -163,7 +176,7 @@ class DeadLetter(msgspec.Struct, frozen=True, tag_field="type", tag="dead-letter
     at: int
 
 
-Event = CheckBatch | Tick | MonitorRevised | StatusChange | Incident | DeadLetter
+Event = CheckBatch | Tick | MonitorRevised | MaintenanceRevised | StatusChange | Incident | DeadLetter
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are no event."""

@@ -35,7 +35,10 @@ class Topic:
 
 MONITORS: Final = Topic("monitors", "monitor id", ("monitor",), compacted=True)
 CHECK_RESULTS: Final = Topic(
-    "check-results", "monitor id", ("check-batch", "tick", "monitor-revised"), retention_ms=7 * DAY_MS
+    "check-results",
+    "monitor id",
+    ("check-batch", "tick", "monitor-revised", "maintenance-revised"),
+    retention_ms=7 * DAY_MS,
 )
 STATUS_CHANGES: Final = Topic("status-changes", "monitor id", ("status-change",), retention_ms=30 * DAY_MS)
 INCIDENTS: Final = Topic("incidents", "monitor id", ("incident",), retention_ms=30 * DAY_MS)

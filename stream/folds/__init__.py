@@ -1,6 +1,52 @@
-"""Pure folds: (state, event) -> (state, facts). No clock, no I/O, no randomness."""
+"""Pure folds: (state, event) -> (state, facts). No clock, no I/O, no randomness.
 
-from stream.folds.facts import STATUSES, ComponentStatus, CurrentStatus, Facts, LatencyHour, UptimeBucket
+What they make of a partition's log is a function of the log alone, by these rules:
+
+Time. Log time is the highest `sent_at` or tick so far, the event's own included; the horizon is the highest tick.
+A result is folded unless it is scheduled more than 10 minutes before log time or more than one minute after its
+batch was sent: such a one is late, kept but not folded. Of results of one identity the one whose JSON has the
+smallest CRC-32 is folded; the order in which results came counts for nothing. A revision takes effect at its `at`, but
+not before log time - 10 minutes, nor before the monitor's revision before it; a maintenance likewise replaces the
+one of the same id from log time - 10 minutes on.
+
+Regions. A region's results, in the order of their times, climb two ladders: down (results that are down) and bad
+(those that are down or degraded). N bad results in a row make a ladder bad, M others in a row make it good; before
+anything is known one good result is enough. Unknown results are passed over. The region is down if the first ladder
+is bad, else degraded if the second one is or while the region flaps, else up once a result was good, else unknown.
+It flaps from the result on at which the weighted changes among its last 20 steps from result to result reach
+`flap_start` percent, until they fall under `flap_stop`; a change weighs 120 if it is the newest, 2 less for each step
+of age. A change of the region's status is dated by the first result of the run that made it, or by the result itself
+where flapping made it; never before the region's change before it. N, M and the thresholds are those of the version
+that the deciding result names.
+
+Silence. A region that has had no telling result for longer than `silence_ms` of the newest one's version is unknown
+from that moment on, and begins anew: decided by a later telling result, or by the horizon when it lies beyond. So it
+is from the moment on at which the monitor was paused or deleted; results scheduled while it was are not folded.
+
+The monitor. It begins with its first result or revision. While deleted it has no status, while paused it is paused,
+in a maintenance (that has begun by the horizon) it is in maintenance. Else the live regions decide, those that are
+not unknown: down if k of them are down, else degraded if k are down or degraded, else up; unknown if none lives. k is
+the quorum, at most all of them; by default more than half. Quorum and reopening gap are those of the highest version
+that any result up to then named. A change is decided when the last of the regions behind it was.
+
+Incidents. One opens where the monitor becomes degraded or down, and ends where it becomes up, paused or deleted;
+maintenance and silence do not end it. Within the gap after it ended by becoming up a relapse reopens it. It tells the
+reason of the first result behind its opening, and its id is made of the monitor's name and the incident's number.
+
+Uptime. Milliseconds of each status in hours and days (UTC) from the monitor's beginning up to what is known, told
+when the history changes and at the first tick of every minute. Latency: answers (up or degraded) that were not taken
+under overload, by the hour of their schedule and by region, told at the same ticks.
+"""
+
+from stream.folds.facts import (
+    HISTOGRAM_BINS,
+    STATUSES,
+    ComponentStatus,
+    CurrentStatus,
+    Facts,
+    LatencyHour,
+    UptimeBucket,
+)
 from stream.folds.partition import PartitionFold, StateRow
 from stream.folds.terms import Terms, TermsOf
 
@@ -8,6 +54,7 @@ RULES = 1
 """Grows when the same log is to give other facts or states."""
 
 __all__ = [
+    "HISTOGRAM_BINS",
     "RULES",
     "STATUSES",
     "ComponentStatus",

@@ -1,16 +1,18 @@
 """The fold of one partition of the log: (state, event) -> (state, facts)."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.enums import Outcome, Status
-from schemas.events import CheckBatch, CheckResult, LogEvent, StatusChange, Tick
-from stream.folds.facts import CurrentStatus, Facts
-from stream.folds.terms import DEFAULT_TERMS, TermsOf
+from schemas.events import CheckBatch, CheckResult, LogEvent, MaintenanceRevised, MonitorRevised
+from stream.folds.facts import CurrentStatus, Facts, UptimeBucket
+from stream.folds.monitor import WINDOW_MS, MonitorFold
+from stream.folds.terms import DEFAULT_TERMS, Terms, TermsOf
 
-WINDOW_MS = 600_000
+SKEW_MS: Final = 60_000
+"""A result may be scheduled so much after its batch was sent: clocks differ."""
+MINUTE_MS: Final = 60_000
 
 
 class StateRow(NamedTuple):
@@ -21,101 +23,148 @@ class StateRow(NamedTuple):
     state: bytes
 
 
-class _Monitor(msgspec.Struct):
-    version: int = -1
-    status: Status = Status.UNKNOWN
-    since: int = 0
-    run: int = 0
-    run_at: int = 0
+class LogClock(msgspec.Struct, array_like=True):
+    """Time as the partition's log tells it."""
+
+    log_time: int = 0
+    """The highest `sent_at` or tick."""
+    horizon: int = 0
+    """The highest tick."""
+    told_at: int = 0
+    """The first tick of the newest minute: uptime and latency are told once a minute."""
 
 
 class PartitionFold:
-    """Folds a partition's events in the log's order."""
+    """Folds a partition's events in the log's order. A result is folded once, however often it is in the log.
+
+    Snapshot: `position_state` in the row of the partition's position, `changed` as the rows of its monitors; a
+    monitor's row may be newer than the position, its state then skips the events it knows.
+    """
 
     def __init__(self, terms: TermsOf) -> None:
         self._terms = terms
-        self._monitors: dict[str, _Monitor] = {}
-        self._changed: set[str] = set()
-        self._log_time = 0
+        self._monitors: dict[str, MonitorFold] = {}
+        self._clock = LogClock()
+        self._version = -1
 
     def missing_terms(self, event: LogEvent) -> set[tuple[str, int]]:
         """What `terms` must know before `fold(event)`: (monitor, version)."""
         if not isinstance(event, CheckBatch):
             return set()
-        names = {(result.monitor, result.monitor_version) for result in event.results}
-        return {name for name in names if self._terms(*name) is None}
+        monitors = self._monitors
+        return {
+            (result.monitor, result.monitor_version)
+            for result in event.results
+            if ((monitor := monitors.get(result.monitor)) is None or result.monitor_version not in monitor.terms)
+            and self._terms(result.monitor, result.monitor_version) is None
+        }
 
     def fold(self, version: int, event: LogEvent) -> Facts:
-        """Facts of one event; `version` is epoch << 48 | offset of it."""
-        facts = Facts(version, event.region if isinstance(event, CheckBatch) else "")
+        """The facts of one event; `version` is epoch << 48 | its offset, and grows from event to event."""
+        self._version = version
         if isinstance(event, CheckBatch):
-            self._log_time = max(self._log_time, event.sent_at)
-            for result in event.results:
-                if result.scheduled_at < self._log_time - WINDOW_MS:
-                    facts.late.append(result)
-                else:
-                    self._fold_result(facts, result)
-        elif isinstance(event, Tick):
-            self._log_time = max(self._log_time, event.at)
-        return facts
-
-    def _fold_result(self, facts: Facts, result: CheckResult) -> None:
-        monitor = self._monitors.setdefault(result.monitor, _Monitor())
-        if facts.version <= monitor.version:
-            return
-        facts.results.append(result)
-        self._changed.add(result.monitor)
-        seen = Status(result.outcome.value)
-        if seen is monitor.status or result.outcome is Outcome.UNKNOWN:
-            monitor.run = 0
-            return
-        if not monitor.run:
-            monitor.run_at = result.scheduled_at
-        monitor.run += 1
-        terms = self._terms(result.monitor, result.monitor_version) or DEFAULT_TERMS
-        if monitor.run >= terms.confirmations or (monitor.status is Status.UNKNOWN and seen is Status.UP):
-            change = StatusChange(
-                monitor=result.monitor,
-                at=monitor.run_at,
-                version=facts.version,
-                decided_at=result.scheduled_at,
-                previous=monitor.status,
-                status=seen,
-                reason=result.reason,
-                message=result.message,
-            )
-            facts.changes.append(change)
-            monitor.status, monitor.since, monitor.run = seen, monitor.run_at, 0
-            facts.current.append(
-                CurrentStatus(
-                    monitor=result.monitor,
-                    version=facts.version,
-                    status=seen,
-                    since=change.at,
-                    known_until=result.scheduled_at,
-                    reason=result.reason,
-                    message=result.message,
-                    incident="",
-                    deleted=False,
-                )
-            )
+            return self._fold_batch(version, event)
+        if isinstance(event, MonitorRevised | MaintenanceRevised):
+            return self._fold_revision(version, event)
+        return self._fold_tick(version, event.at)
 
     def changed(self) -> Iterator[StateRow]:
         """The states of the monitors that events have changed since the last call, in the order of their names."""
-        for name in sorted(self._changed):
+        for name in sorted(name for name, monitor in self._monitors.items() if monitor.changed):
             monitor = self._monitors[name]
-            yield StateRow(name, monitor.version, msgspec.msgpack.encode(monitor))
-        self._changed.clear()
+            monitor.changed = False
+            monitor.horizon = max(monitor.horizon, self._clock.horizon)
+            yield StateRow(name, self._version, monitor.encode(self._version))
 
     def load(self, monitor: str, state: bytes) -> None:
-        """Take a monitor's state from a snapshot."""
-        self._monitors[monitor] = msgspec.msgpack.decode(state, type=_Monitor)
+        """Take a monitor's state from a snapshot. Raises msgspec.DecodeError."""
+        self._monitors[monitor] = MonitorFold.decode(monitor, state)
 
     def position_state(self) -> bytes:
-        """What the partition itself knows (its log time): belongs into the row of the partition's position,
-        so that both are of the same event."""
-        return msgspec.msgpack.encode(self._log_time)
+        """What the partition itself knows; belongs into the row of its position, so that both are of one event."""
+        return msgspec.msgpack.encode(self._clock)
 
     def load_position(self, state: bytes) -> None:
-        """Take what `position_state` gave at the position from which events will be folded."""
-        self._log_time = msgspec.msgpack.decode(state, type=int)
+        """Take what `position_state` gave at the position after which events will be folded."""
+        self._clock = msgspec.msgpack.decode(state, type=LogClock)
+
+    def _fold_batch(self, version: int, batch: CheckBatch) -> Facts:
+        facts, clock, region = Facts(version, batch.region), self._clock, batch.region
+        clock.log_time = max(clock.log_time, batch.sent_at)
+        earliest, latest = clock.log_time - WINDOW_MS, batch.sent_at + SKEW_MS
+        different: dict[str, MonitorFold] = {}
+        overdue: dict[str, MonitorFold] = {}
+        for result in batch.results:
+            if not earliest <= result.scheduled_at <= latest:
+                facts.late.append(result)
+                continue
+            monitor = self._monitors.get(result.monitor)
+            if monitor is None:
+                monitor = self._monitors[result.monitor] = MonitorFold(result.monitor)
+            elif version <= monitor.version:
+                continue
+            monitor.horizon = clock.horizon
+            if monitor.take(region, result, facts, self._find_terms):
+                different[monitor.name] = monitor
+            if monitor.is_overdue(region, earliest):
+                overdue[monitor.name] = monitor
+        if facts.late:
+            facts.late = _last_of_each(facts.late)
+        for monitor in different.values():
+            monitor.tell(facts)
+        for monitor in overdue.values():
+            monitor.settle(earliest, facts)
+        if different and overdue:
+            facts.uptime = _newest_buckets(facts.uptime)
+        return facts
+
+    def _fold_revision(self, version: int, event: MonitorRevised | MaintenanceRevised) -> Facts:
+        facts = Facts(version)
+        monitor = self._monitors.get(event.monitor)
+        if monitor is None:
+            monitor = self._monitors[event.monitor] = MonitorFold(event.monitor)
+        elif version <= monitor.version:
+            return facts
+        monitor.horizon = self._clock.horizon
+        earliest = self._clock.log_time - WINDOW_MS
+        if isinstance(event, MonitorRevised):
+            monitor.revise(event, earliest)
+        else:
+            monitor.maintain(event, earliest)
+        monitor.tell(facts)
+        return facts
+
+    def _fold_tick(self, version: int, at: int) -> Facts:
+        facts, clock = Facts(version), self._clock
+        clock.log_time = max(clock.log_time, at)
+        clock.horizon = horizon = max(clock.horizon, at)
+        for monitor in [one for one in self._monitors.values() if one.due_at < horizon and one.version < version]:
+            if monitor.pass_time(horizon):
+                monitor.tell(facts)
+        if horizon // MINUTE_MS > clock.told_at // MINUTE_MS:
+            self._tell_time(facts, clock.told_at)
+            clock.told_at = horizon
+        return facts
+
+    def _tell_time(self, facts: Facts, since: int) -> None:
+        for monitor in self._monitors.values():
+            if monitor.version < facts.version:
+                monitor.horizon = self._clock.horizon
+                monitor.tell_time(facts, since)
+        facts.uptime = _newest_buckets(facts.uptime)
+        facts.current = _newest_statuses(facts.current)
+
+    def _find_terms(self, monitor: str, version: int) -> Terms:
+        return self._terms(monitor, version) or DEFAULT_TERMS
+
+
+def _last_of_each(results: list[CheckResult]) -> list[CheckResult]:
+    return list({(result.monitor, result.scheduled_at): result for result in results}.values())
+
+
+def _newest_buckets(buckets: list[UptimeBucket]) -> list[UptimeBucket]:
+    return list({(bucket.monitor, bucket.step, bucket.bucket): bucket for bucket in buckets}.values())
+
+
+def _newest_statuses(statuses: list[CurrentStatus]) -> list[CurrentStatus]:
+    return list({status.monitor: status for status in statuses}.values())

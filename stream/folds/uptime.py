@@ -1,0 +1,72 @@
+"""Milliseconds of each status in hours and days (UTC)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from stream.folds.timeline import GONE
+
+STEPS: Final = (("hour", 3_600_000), ("day", 86_400_000))
+STATUS_COUNT: Final = 6
+
+Segments = Sequence[tuple[int, int]]
+"""(at, status): from `at` on, until the next."""
+Spans = tuple[int, int, int, int, int, int]
+NOTHING: Final[Spans] = (0, 0, 0, 0, 0, 0)
+
+
+def spans_of(segments: Segments, start: int, end: int) -> Spans:
+    """Milliseconds of each status from `start` to `end`; nothing where the monitor was deleted."""
+    spans = [0] * STATUS_COUNT
+    until = end
+    for at, status in reversed(segments):
+        since = max(at, start)
+        if since < until:
+            if status != GONE:
+                spans[status] += until - since
+            until = since
+        if at <= start:
+            break
+    return tuple(spans)  # type: ignore[return-value]  # six of them
+
+
+def plus(left: Spans, right: Spans) -> Spans:
+    """Sums, status by status."""
+    return tuple(map(sum, zip(left, right, strict=True)))  # type: ignore[return-value]  # six of them
+
+
+Bucket = tuple[str, int, int, Spans]
+"""Step, beginning, known until, milliseconds by status."""
+
+
+class Uptime(msgspec.Struct, array_like=True):
+    """What is settled: the milliseconds up to `until` of the hour and of the day in which it lies."""
+
+    until: int = 0
+    hour: Spans = NOTHING
+    day: Spans = NOTHING
+
+    def buckets(self, segments: Segments, first: int, known_until: int) -> Iterator[Bucket]:
+        """The hours and days from the one of `first` on, up to `known_until`."""
+        for (step, size), settled in zip(STEPS, (self.hour, self.day), strict=True):
+            settling = self.until - self.until % size
+            for bucket in range(max(first - first % size, settling), known_until, size):
+                end = min(bucket + size, known_until)
+                spans = spans_of(segments, max(bucket, self.until), end)
+                if bucket == settling:
+                    spans = plus(settled, spans)
+                yield step, bucket, end, spans
+
+    def settle(self, segments: Segments, until: int) -> list[Bucket]:
+        """Move on to `until`; returns the buckets that end on the way."""
+        ended = []
+        for (step, size), name in zip(STEPS, ("hour", "day"), strict=True):
+            settling = until - until % size
+            if settling > self.until - self.until % size:
+                ended += [found for found in self.buckets(segments, self.until, settling) if found[0] == step]
+                setattr(self, name, spans_of(segments, settling, until))
+            else:
+                setattr(self, name, plus(getattr(self, name), spans_of(segments, self.until, until)))
+        self.until = until
+        return ended

@@ -1,0 +1,199 @@
+"""A monitor in a region: its newest minutes, and the region before and after them.
+
+`base` is the region before the oldest kept result, `head` after the newest. A result that comes in order steps the
+head; any other is put into its place, and the head is made again from the base.
+"""
+
+from typing import Final
+
+import msgspec
+
+from schemas.events import CheckResult
+from stream.folds.latency import HOUR_MS, Hour, StoredHour
+from stream.folds.region import FOREVER, ComponentSince, Region, Span
+from stream.folds.tail import (
+    DOWN,
+    NO_DETAILS,
+    RECORD_BYTES,
+    UNKNOWN,
+    Details,
+    Kept,
+    at_of,
+    checksum_of,
+    details_of,
+    outcome_of,
+    pack,
+    place_of,
+    unpack,
+    unpack_all,
+)
+from stream.folds.terms import Terms
+
+NOWHERE: Final = -1
+
+
+class StoredRegion(msgspec.Struct, array_like=True):
+    """A region as a snapshot keeps it; its head is made again."""
+
+    name: str
+    base: Region
+    tail: bytes
+    details: list[Details]
+    hours: list[StoredHour]
+    told_components: tuple[ComponentSince, ...]
+
+
+class Watched:
+    """Results of one region, none older than the monitor's base."""
+
+    __slots__ = (
+        "base",
+        "calm",
+        "calm_details",
+        "details",
+        "head",
+        "hours",
+        "newest",
+        "oldest",
+        "tail",
+        "told_components",
+    )
+
+    def __init__(self) -> None:
+        self.base = Region()
+        self.head = Region()
+        self.tail = bytearray()
+        self.details: list[Details] = [NO_DETAILS]
+        self.hours: dict[int, Hour] = {}
+        self.oldest = FOREVER
+        self.newest = NOWHERE
+        self.calm = NOWHERE
+        """The outcome that, with the details of the newest result, changes nothing but when it was last seen."""
+        self.calm_details = NOWHERE
+        self.told_components: tuple[ComponentSince, ...] = ()
+
+    def keep(self, result: CheckResult) -> "Kept | None":
+        """Put a result into its place; returns None for a duplicate, which vanishes.
+
+        Of two results of one identity the one with the smaller checksum wins, whichever came first.
+        """
+        checksum = checksum_of(result)
+        at = result.scheduled_at
+        place = len(self.tail) // RECORD_BYTES if at > self.newest else place_of(self.tail, at)
+        begin = end = place * RECORD_BYTES
+        if at <= self.newest and (twin := unpack(self.tail, place)).at == at:
+            if twin.checksum <= checksum:
+                return None
+            end += RECORD_BYTES
+            if twin.measured:
+                self._hour_of(at).count(twin, -1)
+        outcome = outcome_of(result)
+        measured = outcome < DOWN and not result.overloaded
+        record = pack(result, checksum, outcome, self._place_details(details_of(result)), measured)
+        self.tail[begin:end] = record
+        self.oldest, self.newest = min(self.oldest, at), max(self.newest, at)
+        if measured:
+            self._hour_of(at).count(result, 1)
+        return unpack(self.tail, place)
+
+    def step(self, kept: Kept, terms: Terms, offs: list[Span]) -> bool:
+        """Fold the newest result in order; returns whether anything but its time has changed."""
+        head = self.head
+        before = (len(head.pieces), head.pieces[-1] if head.pieces else None, len(head.raised), head.components)
+        head.step(kept.at, kept.outcome, kept.version, self.details[kept.details], terms, offs)
+        self._look(offs)
+        if kept.outcome != UNKNOWN:
+            self.calm_details = kept.details
+        return before != (
+            len(head.pieces),
+            head.pieces[-1] if head.pieces else None,
+            len(head.raised),
+            head.components,
+        )
+
+    def make_head(self, terms: dict[int, Terms], offs: list[Span], horizon: int) -> bool:
+        """Fold what is kept again from the base; returns whether anything but times has changed."""
+        before, head = self.head, self.base.clone()
+        for kept in unpack_all(self.tail):
+            head.step(kept.at, kept.outcome, kept.version, self.details[kept.details], terms[kept.version], offs)
+        head.quieten(horizon, offs)
+        self.head, self.calm_details = head, NOWHERE
+        self._look(offs)
+        return (head.pieces, head.raised, head.components) != (before.pieces, before.raised, before.components)
+
+    def quieten(self, horizon: int, offs: list[Span]) -> bool:
+        """Fall silent if time has told so; returns whether it has."""
+        quiet = self.head.quieten(horizon, offs)
+        self._look(offs)
+        return quiet
+
+    def move_base(self, cut: int, terms: dict[int, Terms], offs: list[Span], horizon: int) -> None:
+        """Give the base the results before `cut`; none will come between them any more."""
+        size = place_of(self.tail, cut) * RECORD_BYTES
+        for kept in unpack_all(self.tail[:size]):
+            self.base.step(kept.at, kept.outcome, kept.version, self.details[kept.details], terms[kept.version], offs)
+        del self.tail[:size]
+        if self.base.quiet_from(offs) < cut:
+            self.base.quieten(horizon, offs)
+        self.oldest = at_of(self.tail, 0) if self.tail else FOREVER
+        self.newest = self.newest if self.tail else NOWHERE
+        if len(self.details) > 1:
+            self._sweep_details()
+        for bucket in [bucket for bucket, hour in self.hours.items() if bucket + HOUR_MS <= cut and not hour.untold]:
+            del self.hours[bucket]
+
+    def forget(self, until: int) -> None:
+        """Drop what ended before `until`."""
+        self.base.forget(until)
+        self.head.forget(until)
+
+    @property
+    def versions(self) -> set[int]:
+        """The versions of the monitor whose terms are still needed."""
+        return {kept.version for kept in unpack_all(self.tail)}.union(version for _, version in self.head.raised)
+
+    def store(self, name: str) -> StoredRegion:
+        """For a snapshot."""
+        hours = [self.hours[bucket].store() for bucket in sorted(self.hours)]
+        return StoredRegion(name, self.base, bytes(self.tail), self.details[1:], hours, self.told_components)
+
+    @classmethod
+    def restore(cls, stored: StoredRegion, terms: dict[int, Terms], offs: list[Span], horizon: int) -> "Watched":
+        """From a snapshot."""
+        region = cls()
+        region.base, region.tail = stored.base, bytearray(stored.tail)
+        region.details += stored.details
+        region.hours = {hour.bucket: Hour.restore(hour) for hour in stored.hours}
+        region.told_components = stored.told_components
+        if region.tail:
+            region.oldest = at_of(region.tail, 0)
+            region.newest = at_of(region.tail, len(region.tail) // RECORD_BYTES - 1)
+        region.make_head(terms, offs, horizon)
+        return region
+
+    def _look(self, offs: list[Span]) -> None:
+        self.calm = NOWHERE if offs else self.head.calm
+
+    def _hour_of(self, at: int) -> Hour:
+        bucket = at - at % HOUR_MS
+        hour = self.hours.get(bucket)
+        if hour is None:
+            hour = self.hours[bucket] = Hour(bucket)
+        return hour
+
+    def _place_details(self, details: Details) -> int:
+        if details is NO_DETAILS:
+            return 0
+        for place in range(len(self.details) - 1, 0, -1):
+            if self.details[place] == details:
+                return place
+        self.details.append(details)
+        return len(self.details) - 1
+
+    def _sweep_details(self) -> None:
+        records = unpack_all(self.tail)
+        places = {place: new for new, place in enumerate(sorted({0, *(kept.details for kept in records)}))}
+        if len(places) < len(self.details):
+            self.details = [self.details[place] for place in places]
+            self.tail = bytearray(b"".join(kept._replace(details=places[kept.details]).packed() for kept in records))
+            self.calm_details = NOWHERE

@@ -1,0 +1,150 @@
+"""Whatever happens and in whatever order the log gets it, the facts are those of the rules."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.enums import IncidentState
+from schemas.events import LogEvent
+from stream.folds import Facts, PartitionFold
+from tests.stream.folds.histories import EPOCH, History, histories
+from tests.stream.folds.oracle import ExpectedMonitor, expect
+from tests.stream.folds.table import Tables
+
+thoroughly = settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+
+
+def fold_all(history: History, events: Iterable[LogEvent]) -> Tables:
+    """What the tables hold after all events."""
+    fold, tables = PartitionFold(history.terms_of), Tables()
+    for offset, event in enumerate(events):
+        tables.write(fold.fold(EPOCH | offset, event))
+    return tables
+
+
+def assert_decided(tables: Tables, name: str, expected: ExpectedMonitor) -> None:
+    """Statuses and incidents, which hold after every event."""
+    assert tables.changes(name) == expected.changes
+    assert tables.incidents(name) == expected.incidents
+    assert tables.current(name) == expected.current
+    assert tables.results(name) == expected.results
+    assert tables.components(name) == expected.components
+
+
+def assert_as_expected(tables: Tables, expected: dict[str, ExpectedMonitor]) -> None:
+    """All tables, after the tick of a new minute."""
+    for name, monitor in expected.items():
+        assert_decided(tables, name, monitor)
+        assert tables.uptime(name) == monitor.uptime
+        assert tables.latency(name) == monitor.latency
+
+
+@thoroughly
+@given(histories(), st.integers(0, 1_000))
+def test_any_delivery_leads_to_what_the_oracle_expects(history: History, seed: int) -> None:
+    events = history.delivered(seed)
+
+    assert_as_expected(fold_all(history, events), expect(events, history.terms_of))
+
+
+@thoroughly
+@given(histories(), st.integers(0, 1_000))
+def test_any_delivery_leads_to_the_same_as_the_results_in_order(history: History, seed: int) -> None:
+    ordered, shuffled = fold_all(history, history.in_order()), fold_all(history, history.delivered(seed))
+
+    for name in {monitor for monitor, _ in history.terms}:
+        assert shuffled.changes(name) == ordered.changes(name)
+        assert shuffled.incidents(name) == ordered.incidents(name)
+        assert _standing_ids(shuffled, name) == _standing_ids(ordered, name)
+        assert shuffled.current(name) == ordered.current(name)
+        assert shuffled.uptime(name) == ordered.uptime(name)
+        assert shuffled.latency(name) == ordered.latency(name)
+        assert shuffled.components(name) == ordered.components(name)
+        assert shuffled.results(name) == ordered.results(name)
+
+
+def _standing_ids(tables: Tables, name: str) -> list[str]:
+    return [i.id for i in tables.of("incident", name) if i.state is not IncidentState.ANNULLED]
+
+
+@thoroughly
+@given(histories(), st.integers(0, 1_000), st.data())
+def test_after_every_event_the_statuses_are_those_of_the_log_so_far(
+    history: History, seed: int, data: st.DataObject
+) -> None:
+    events = history.delivered(seed)
+    seen = data.draw(st.integers(1, len(events)))
+    expected = expect(events[:seen], history.terms_of)
+    tables = fold_all(history, events[:seen])
+
+    for name, monitor in expected.items():
+        if monitor.current:
+            assert_decided(tables, name, monitor)
+
+
+@thoroughly
+@given(histories(), st.integers(0, 1_000))
+def test_incidents_of_a_monitor_never_overlap(history: History, seed: int) -> None:
+    tables = fold_all(history, history.delivered(seed))
+
+    for name in {monitor for monitor, _ in history.terms}:
+        incidents = tables.incidents(name)
+        for earlier, later in zip(incidents, incidents[1:], strict=False):
+            assert earlier.opened_at < earlier.resolved_at <= later.opened_at
+
+
+@thoroughly
+@given(histories(), st.integers(0, 1_000))
+def test_milliseconds_of_a_bucket_add_up_to_its_known_span(history: History, seed: int) -> None:
+    events = history.delivered(seed)
+    deleted = {event.monitor for event in events if getattr(event, "state", "") == "deleted"}
+    tables = fold_all(history, events)
+
+    for name in {monitor for monitor, _ in history.terms} - deleted:
+        rows = tables.of("uptime", name)
+        begin = min((row.bucket for row in rows if any(row.spans_ms) and row.step == "hour"), default=0)
+        for row in rows:
+            if row.bucket > begin and row.step == "hour":
+                assert sum(row.spans_ms) == row.known_until - row.bucket
+
+
+@thoroughly
+@given(histories(monitors=3), st.integers(0, 1_000), st.data())
+def test_a_restart_from_any_snapshot_gives_the_same_facts_and_states(
+    history: History, seed: int, data: st.DataObject
+) -> None:
+    events = history.delivered(seed)
+    position = data.draw(st.integers(0, len(events) - 1))
+    torn = data.draw(st.integers(position, len(events) - 1))
+    first, told, clock, rows = PartitionFold(history.terms_of), [], b"", {}
+    for offset, event in enumerate(events):
+        told.append(first.fold(EPOCH | offset, event))
+        if offset == position:
+            clock = first.position_state()
+            rows = {row.monitor: row for row in first.changed()}
+        if offset == torn:
+            rows |= {row.monitor: row for row in first.changed() if data.draw(st.booleans())}
+
+    second = PartitionFold(history.terms_of)
+    second.load_position(clock)
+    for row in rows.values():
+        second.load(row.monitor, row.state)
+    again = [second.fold(EPOCH | offset, event) for offset, event in enumerate(events) if offset > position]
+
+    for before, after in zip(told[position + 1 :], again, strict=True):
+        missing = _counted(before) - _counted(after)
+        assert not _counted(after) - _counted(before)
+        assert not missing or after.version <= EPOCH | torn
+    assert _states(second, events) == _states(first, events)
+
+
+def _counted(facts: Facts) -> Counter[str]:
+    lists: list[list[Any]] = [getattr(facts, name) for name in Facts.__slots__ if name not in ("version", "region")]
+    return Counter(repr(fact) for facts_of_a_kind in lists for fact in facts_of_a_kind)
+
+
+def _states(fold: PartitionFold, events: list[LogEvent]) -> dict[str, bytes]:
+    return {name: monitor.encode(EPOCH | len(events)) for name, monitor in fold._monitors.items()}
