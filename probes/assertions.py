@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import msgspec
 from jsonpath_ng import jsonpath
 
-from probes.text import clean, shown
+from probes.text import NOTHING_SECRET, Redactor, clean, shown, shown_whole
 from schemas.enums import Reason, Severity
 from schemas.events import Failure
 from schemas.expressions import compile_jsonpath, compile_regex
@@ -35,7 +35,13 @@ class Answer:
     """A response as assertions see it; text and JSON are made when first asked for."""
 
     def __init__(
-        self, status: int, headers: list[tuple[str, str]], body: bytes, total_us: int, certificate_ms: int | None
+        self,
+        status: int,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        total_us: int,
+        certificate_ms: int | None,
+        redact: Redactor = NOTHING_SECRET,
     ) -> None:
         """`certificate_ms` is the time left until the certificate expires, or None without one."""
         self.status = status
@@ -43,6 +49,7 @@ class Answer:
         self.body = body
         self.total_us = total_us
         self.certificate_ms = certificate_ms
+        self.redact = redact
         self._json: Any = MISSING
         self._bad_json: BadJson | None = None
         self._text: str | None = None
@@ -198,7 +205,7 @@ def _header(assertion: Assertion) -> Test:
         value = answer.header(name)
         if value is None:
             return matcher.on_missing(f"there is no header {assertion.header}")
-        return matcher.on_value(value)
+        return matcher.on_value(value, answer.redact)
 
     return test
 
@@ -209,7 +216,7 @@ def _body(assertion: Assertion) -> Test:
     def test(answer: Answer) -> Failure | None:
         if not answer.body:
             return matcher.on_missing("the body is empty")
-        return matcher.on_value(answer.text)
+        return matcher.on_value(answer.text, answer.redact)
 
     return test
 
@@ -228,7 +235,7 @@ def _jsonpath(assertion: Assertion) -> Test:
         if not values:
             return matcher.on_missing(missing)
         for value in values:
-            failure = matcher.on_value(value)
+            failure = matcher.on_value(value, answer.redact)
             if failure is not None:
                 return failure
         return None
@@ -328,8 +335,7 @@ class _Matcher:
         """`textual` subjects (header, body) are text, whatever the operand's type."""
         operator = assertion.operator or ""
         operand = getattr(assertion, operator)
-        verb, self._expected = _WORDS[operator], "" if operand is True else shown(operand)
-        self._wanted = f"{verb} {self._expected}".strip()
+        self._wanted = _WORDS[operator] + ("" if operator in ("exists", "absent") else f" {_operand(operand)}")
         self._test = clean(f"{subject} {self._wanted}")
         self._subject = clean(subject)
         self._severity = assertion.severity
@@ -341,12 +347,12 @@ class _Matcher:
         """Nothing is there: only `absent` holds."""
         return None if self._absent else self.failure("nothing", missing)
 
-    def on_value(self, value: Any) -> Failure | None:
+    def on_value(self, value: Any, redact: Redactor) -> Failure | None:
         """The failure of a value that is there, or None."""
         if self._holds(_number(value) if self._numeric_text else value):
             return None
-        seen = shown(value) if not isinstance(value, str) else shown(value[:400])
-        return self.failure(seen, f"{self._subject} is {seen}; expected: {self._wanted}")
+        seen = shown(redact(value)) if isinstance(value, str) else redact(shown_whole(value))
+        return self.failure(seen, f"{self._subject} is {clean(seen)}; expected: {self._wanted}")
 
     def failure(self, seen: str, message: str) -> Failure:
         """The failure, with texts fit to keep."""
@@ -360,6 +366,10 @@ def _as_text(operand: Any, operator: str) -> Any:
     if operator in ("equals", "not_equals", "") and not isinstance(operand, str):
         return shown(operand)
     return operand
+
+
+def _operand(operand: Any) -> str:
+    return shown(int(operand) if isinstance(operand, float) and operand.is_integer() else operand)
 
 
 def _number(text: str) -> float | str:

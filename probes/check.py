@@ -14,7 +14,7 @@ _log = get_logger(__name__)
 
 
 async def check(monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter | None = None) -> CheckResult:
-    """The result of one check. Cancelled, it ends with `unknown`: the probe stops, and says so."""
+    """The result of one check; an error of our own becomes `unknown`, and is logged."""
     started_at = int(wall_clock_ms())
     started_s = asyncio.get_running_loop().time()
     try:
@@ -28,20 +28,20 @@ async def check(monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter | Non
             overloaded=lag is not None and lag.lagged_since(started_s),
             redact=prepared.redact,
         )
-    except asyncio.CancelledError:
-        return untold(monitor, scheduled_at, started_at, Reason.PROBE_OFFLINE, "the probe was stopped meanwhile")
     except Exception as error:
         _log.exception("check failed", monitor=monitor.monitor)
         message = f"the probe failed at this check: {type(error).__name__}"
-        return untold(monitor, scheduled_at, started_at, Reason.PROBE_ERROR, message)
+        return untold(monitor, scheduled_at, Reason.PROBE_ERROR, message, started_at)
 
 
-def untold(monitor: CompiledMonitor, scheduled_at: int, started_at: int, reason: Reason, message: str) -> CheckResult:
+def untold(
+    monitor: CompiledMonitor, scheduled_at: int, reason: Reason, message: str, started_at: int | None = None
+) -> CheckResult:
     """A result that says that the probe itself could not tell."""
     return CheckResult(
         monitor=monitor.monitor,
         scheduled_at=scheduled_at,
-        started_at=started_at,
+        started_at=int(wall_clock_ms()) if started_at is None else started_at,
         monitor_version=monitor.version,
         outcome=Outcome.UNKNOWN,
         reason=reason,

@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Final
 
 from probes.fetch import Fetched, Fetcher
 from probes.judge import Rules, compile_rules
 from probes.request import Request
 from probes.secrets import MissingSecret, Revealer, Secrets
-from probes.text import Redactor
+from probes.text import NOTHING_SECRET, Redactor
 from schemas.enums import Reason
 from schemas.monitors import Monitor
 from schemas.urls import parse_url
@@ -16,15 +15,13 @@ from schemas.urls import parse_url
 Exchange = Callable[[], Awaitable[Fetched]]
 """What is done at the target, ready to be called; it never raises."""
 
-_NOTHING_SECRET: Final = Redactor()
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """An exchange, and what must not be shown of it."""
 
     exchange: Exchange
-    redact: Redactor = _NOTHING_SECRET
+    redact: Redactor = NOTHING_SECRET
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from probes.text import clean, shown
+from probes.text import NOTHING_SECRET, Redactor, clean, shown_whole
 from schemas.enums import Outcome
 from schemas.events import Component
 
@@ -64,7 +64,7 @@ class HealthDocument:
         return tuple(part for part in self.components if part.outcome in (Outcome.DEGRADED, Outcome.DOWN))
 
 
-def read_health_document(document: Any) -> HealthDocument | None:
+def read_health_document(document: Any, redact: Redactor = NOTHING_SECRET) -> HealthDocument | None:
     """The health document that this JSON value is, or None when it has no shape that we know."""
     if not isinstance(document, dict):
         return None
@@ -75,7 +75,10 @@ def read_health_document(document: Any) -> HealthDocument | None:
         parts = [*_mapped(document)]
     if own is None and not parts:
         return None
-    components = tuple(Component(clean(name, MAX_NAME), out, clean(why)) for name, out, why in parts[:MAX_COMPONENTS])
+    components = tuple(
+        Component(clean(redact(name), MAX_NAME), outcome, clean(redact(why)))
+        for name, outcome, why in parts[:MAX_COMPONENTS]
+    )
     return HealthDocument(own, clean(word) if isinstance(word, str) else "", components)
 
 
@@ -136,7 +139,7 @@ def _judged_word(word: Any) -> tuple[Outcome, str]:
     outcome = _outcome(word) or Outcome.UNKNOWN
     if outcome is Outcome.UP:
         return outcome, ""
-    return outcome, word if isinstance(word, str) else shown(word)
+    return outcome, word if isinstance(word, str) else shown_whole(word)
 
 
 _SAYS: Final = ("output", "message", "error", "description", "comments", "details", "notes")

@@ -11,7 +11,7 @@ from typing import Final
 from probes.assertions import Answer, BadJson, CompiledAssertion, compile_assertion
 from probes.fetch import Fetched, Response
 from probes.health_documents import HealthDocument, read_bare_word, read_health_document
-from probes.text import MAX_EVIDENCE_BODY, Redactor, clean
+from probes.text import MAX_EVIDENCE_BODY, NOTHING_SECRET, Redactor, clean
 from schemas.enums import Outcome, Reason, Severity
 from schemas.events import CheckResult, Component, Evidence, Failure
 from schemas.monitors import Assertion
@@ -82,7 +82,7 @@ def judge(
     scheduled_at: int,
     started_at: int,
     overloaded: bool = False,
-    redact: Redactor = Redactor(),  # noqa: B008 - without secrets it has no state
+    redact: Redactor = NOTHING_SECRET,
 ) -> CheckResult:
     """The result of a check. `overloaded` says that the probe's own loop lagged meanwhile."""
     response, phases = fetched.response, fetched.phases
@@ -92,7 +92,7 @@ def judge(
     else:
         expires_at = response.certificate_expires_at
         left_ms = expires_at - started_at if expires_at else None
-        answer = Answer(response.status, response.headers, response.body, phases.total_us, left_ms)
+        answer = Answer(response.status, response.headers, response.body, phases.total_us, left_ms, redact)
         document = None if response.body_truncated else _health_document(answer)
         findings = [*_status(response, rules, document), *_own_words(response, document)]
         findings += _too_long(response, rules)
@@ -115,8 +115,8 @@ def judge(
         total_us=phases.total_us,
         overloaded=overloaded,
         message=clean(redact(worst.message)) if worst else "",
-        failures=tuple(_redacted(finding.failure, redact) for finding in findings if finding.failure),
-        components=tuple(_redacted_part(part, redact) for part in document.components) if document else (),
+        failures=tuple(finding.failure for finding in findings if finding.failure),
+        components=document.components if document else (),
         evidence=_evidence(response, rules, redact) if worst and response else None,
         certificate_expires_at=min(response.certificate_expires_at, LATEST_EXPIRY_MS) if response else 0,
     )
@@ -139,7 +139,7 @@ def _health_document(answer: Answer) -> HealthDocument | None:
     start = answer.body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"{"):
         try:
-            return read_health_document(answer.json)
+            return read_health_document(answer.json, answer.redact)
         except BadJson:
             return None
     return read_bare_word(start.decode("latin-1")) if len(answer.body) <= 16 else None
@@ -149,7 +149,7 @@ def _status(response: Response, rules: Rules, document: HealthDocument | None) -
     """2xx is fine; 503 with a health document is degraded: the service answers, and says what is wrong."""
     if rules.status_is_asserted or 200 <= response.status < 300:
         return
-    line = clean(f"{response.status} {response.reason_phrase}".strip())
+    line = f"{response.status} {response.reason_phrase}".strip()
     if response.status == SERVICE_UNAVAILABLE and document is not None and document.own is not Outcome.DOWN:
         failing = document.failing
         said = _said(failing) if failing else "its health document names no failing part"
@@ -191,22 +191,12 @@ def _slow(total_us: int, rules: Rules) -> Iterator[Finding]:
         yield Finding(Outcome.DEGRADED, Reason.LATENCY, message)
 
 
-def _redacted(failure: Failure, redact: Redactor) -> Failure:
-    return Failure(
-        redact(failure.test), failure.severity, redact(failure.expected), redact(failure.seen), redact(failure.message)
-    )
-
-
-def _redacted_part(part: Component, redact: Redactor) -> Component:
-    return Component(redact(part.name), part.outcome, redact(part.message))
-
-
 def _evidence(response: Response, rules: Rules, redact: Redactor) -> Evidence:
     present = {name: value for name, value in response.headers if name in rules.evidence_headers}
     line = f"HTTP/{response.http_version} {response.status} {response.reason_phrase}".strip()
     return Evidence(
         status_line=clean(redact(line)),
         headers={name: clean(redact(value)) for name, value in present.items()},
-        body=redact.excerpt(response.body.decode("utf-8", "replace"), MAX_EVIDENCE_BODY, keep="\n\t"),
+        body=clean(redact(response.body.decode("utf-8", "replace")), MAX_EVIDENCE_BODY, keep="\n\t"),
         address=response.address,
     )

@@ -14,7 +14,7 @@ from probes.emit import Emitter, kafka_emitter
 from probes.fetch import Fetcher
 from probes.lag import LagMeter
 from probes.monitors import MonitorFeed, MonitorTable
-from probes.schedule import Limits, Schedule, wall_clock_ms
+from probes.schedule import Limits, Schedule
 from probes.secrets import Secrets
 from schemas.enums import Reason
 
@@ -67,12 +67,17 @@ class ProbeService:
             await asyncio.sleep(RECONNECT_S)
 
     async def _check(self, monitor: CompiledMonitor, scheduled_at: int) -> None:
-        self.emitter.add(await check(monitor, scheduled_at, self.lag), monitor.partition)
+        try:
+            result = await check(monitor, scheduled_at, self.lag)
+        except asyncio.CancelledError:
+            result = untold(monitor, scheduled_at, Reason.PROBE_OFFLINE, "the probe was stopped meanwhile")
+            self.emitter.add(result, monitor.partition)
+            raise
+        self.emitter.add(result, monitor.partition)
 
     def _missed(self, monitor: CompiledMonitor, scheduled_at: int) -> None:
         message = "the check could not start within its interval: the probe has too much to do"
-        result = untold(monitor, scheduled_at, int(wall_clock_ms()), Reason.PROBE_OVERLOADED, message)
-        self.emitter.add(result, monitor.partition)
+        self.emitter.add(untold(monitor, scheduled_at, Reason.PROBE_OVERLOADED, message), monitor.partition)
 
 
 def open_files() -> int:

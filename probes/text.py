@@ -23,25 +23,31 @@ def clean(text: str, limit: int = MAX_TEXT, *, keep: str = "") -> str:
 
 def shown(value: object) -> str:
     """A JSON value as people read it: `"fail"`, `12`, `null`, `["a"]`."""
-    return clean(msgspec.json.encode(value).decode("utf-8", "replace"))
+    return clean(shown_whole(value))
+
+
+def shown_whole(value: object) -> str:
+    """The same, uncut."""
+    return msgspec.json.encode(value).decode("utf-8", "replace")
 
 
 class Redactor:
-    """Replaces secrets, in each form in which a server may echo them, by `***`."""
+    """Replaces secrets, in each form in which a server may echo them, by `***`.
+
+    Before a text is cut, never after: half a secret is not found any more.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if secret for form in _forms(secret)}
         self._forms = sorted(forms, key=len, reverse=True)
-        self._longest = len(self._forms[0]) if self._forms else 0
 
     def __call__(self, text: str) -> str:
         for form in self._forms:
             text = text.replace(form, REDACTED)
         return text
 
-    def excerpt(self, text: str, limit: int, *, keep: str = "") -> str:
-        """The beginning of a long text; a secret that the cut would halve is replaced before it."""
-        return clean(self(text[: limit + self._longest]), limit, keep=keep)
+
+NOTHING_SECRET: Final = Redactor()
 
 
 def _forms(secret: str) -> set[str]:
