@@ -19,6 +19,7 @@ STEADY_AFTER_S: Final = 30.0
 """A child that lived so long is restarted at once, whatever was before."""
 LOG_LIMIT_BYTES: Final = 10 << 20
 LAST_LINE_CHARACTERS: Final = 300
+TAIL_BYTES: Final = 16 << 10
 
 
 class State(StrEnum):
@@ -40,12 +41,13 @@ Report = Callable[[str], None]
 class Service:
     """What to run. `ready` returns when it serves (it may ask for the exit code meanwhile); `ended` hears exit codes.
 
-    `where` is its address, for people.
+    `log` takes its output; a program with a log file of its own speaks in `own_log`. `where` is for people.
     """
 
     name: str
     command: list[str]
     log: Path
+    own_log: Path | None = None
     where: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     ready: Callable[[ExitCode], Awaitable[None]] | None = None
@@ -103,14 +105,8 @@ class Child:
         self.state = State.STOPPED
 
     def last_line(self) -> str:
-        """What its log says last; of a JSON line, the event and the error."""
-        try:
-            with self.service.log.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - 8_192))
-                lines = file.read().decode("utf-8", "replace").splitlines()
-        except FileNotFoundError:
-            return ""
-        return _readable(lines[-1])[:LAST_LINE_CHARACTERS] if lines else ""
+        """What it has said last; of a JSON line, the event and the error."""
+        return next(filter(None, (_last_line(log) for log in (self.service.own_log, self.service.log) if log)), "")
 
     def bound_log(self) -> None:
         """Keep the newest 10-20 MB of its log. The child appends, so the file may shrink under it."""
@@ -159,6 +155,17 @@ class Child:
 
 def _describe(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    told = (line for line in reversed(lines) if line and not line[0].isspace())  # no frames of a stack trace
+    return _readable(next(told, ""))[:LAST_LINE_CHARACTERS]
 
 
 def _readable(line: str) -> str:

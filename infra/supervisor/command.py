@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import os
+import sys
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from rich.console import Console
 
 from infra.cli import Exit, fail
 from infra.embedded.kafka import EmbeddedKafkaError
@@ -39,9 +42,10 @@ def up_command(
     try:
         _up(get_settings(), demo, headless)
     except _REASONS as error:
-        fail(str(error))
+        _leave(Exit.NOT_FINE, str(error))
     except (KafkaError, ClickHouseError, OSError) as error:
-        fail(f"An engine cannot be reached or refuses: {error}", Exit.UNREACHABLE)
+        _leave(Exit.UNREACHABLE, f"An engine cannot be reached or refuses: {error}")
+    _leave(Exit.FINE)
 
 
 def _up(settings: Settings, demo: bool, headless: bool) -> None:
@@ -50,5 +54,14 @@ def _up(settings: Settings, demo: bool, headless: bool) -> None:
     from infra.supervisor.up import Supervisor
 
     folder = settings.data.expanduser().absolute()
+    loop = asyncio.new_event_loop()
     with DataLock(folder) as lock, Leash() as leash, Screen(headless) as screen:
-        asyncio.run(Supervisor(settings, demo, screen, lock, leash).run())
+        loop.run_until_complete(Supervisor(settings, demo, screen, lock, leash).run())
+
+
+def _leave(code: Exit, message: str = "") -> NoReturn:
+    """All is stopped by now; only a download may still be under way, and nobody waits for it."""
+    if message:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(message, style="red", markup=False)
+    sys.stdout.flush()
+    os._exit(code)

@@ -51,6 +51,12 @@ class Screen:
         else:
             self._recent.append(line)
 
+    def say_unless_shown(self, lines: Sequence[str]) -> None:
+        """What a screen shows all the time anyway."""
+        if self._live is None:
+            for line in lines:
+                self.say(line)
+
     def show(self, children: Sequence[Child], doing: dict[str, str], notes: Sequence[str]) -> None:
         """The state of everything; nothing where there is no screen."""
         if self._live is not None:

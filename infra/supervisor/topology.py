@@ -63,6 +63,7 @@ class Topology:
             name="kafka",
             command=broker.command,
             log=broker.output,
+            own_log=broker.log,
             where=broker.address,
             environment=dict(os.environ),
             ready=broker.wait_until_ready,

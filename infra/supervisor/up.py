@@ -24,7 +24,8 @@ from infra.supervisor.topology import OWN_NETWORKS, ApplyFailed, Topology, with_
 STOP_WITHIN_S: Final = 14.5
 STOP_ORDER: Final = (("probe", "query", "demo"), ("stream",), ("kafka", "clickhouse"))
 """Who produces first, who consumes then, what they stand on last."""
-STAGE_WITHIN_S: Final = (8.0, 3.0, STOP_WITHIN_S)
+STAGE_ENDS_S: Final = (7.5, 11.0, STOP_WITHIN_S)
+"""How long after the beginning each stage has at most; what a stage does not need is for the next one."""
 LOOK_EVERY_S: Final = 1.0
 
 
@@ -76,8 +77,7 @@ class Supervisor:
         services = [self._topology.query(), self._topology.stream(), self._topology.probe()]
         await _together(*(self._start_child(service) for service in services), self._start_demo())
         self.screen.say(f"{self._page} is live after {time.monotonic() - began:.1f} s")
-        for line in self._notes():
-            self.screen.say(line)
+        self.screen.say_unless_shown(self._notes())
 
     def _check_ports(self) -> None:
         settings = self._topology.settings
@@ -162,9 +162,9 @@ class Supervisor:
 
     async def _stop(self) -> None:
         self.screen.say("stopping")
-        deadline = time.monotonic() + STOP_WITHIN_S
-        for names, within_s in zip(STOP_ORDER, STAGE_WITHIN_S, strict=True):
-            left_s = min(within_s, deadline - time.monotonic())
+        began = time.monotonic()
+        for names, ends_s in zip(STOP_ORDER, STAGE_ENDS_S, strict=True):
+            left_s = began + ends_s - time.monotonic()
             await asyncio.gather(*(self.children[name].stop(left_s) for name in names if name in self.children))
         self.screen.say("stopped")
 
