@@ -1,7 +1,13 @@
 """A monitor made ready: its rules compiled and its request built, once a version."""
 
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+from pydantic import JsonValue
 
 from probes.fetch import Fetched, Fetcher
 from probes.judge import Rules, compile_rules
@@ -11,6 +17,9 @@ from probes.text import NOTHING_SECRET, Redactor
 from schemas.enums import Reason
 from schemas.monitors import Monitor
 from schemas.urls import parse_url
+
+ACCEPT: Final = "application/json, */*;q=0.9"
+"""Some health endpoints answer in JSON only when asked."""
 
 Exchange = Callable[[], Awaitable[Fetched]]
 """What is done at the target, ready to be called; it never raises."""
@@ -82,15 +91,54 @@ class Compiler:
 
 def build_request(monitor: Monitor, reveal: Revealer) -> Request:
     """The monitor's request with its secrets in it. Raises MissingSecret, InvalidUrl."""
+    body, content_type = _body(monitor, reveal)
+    headers = {name: reveal(value) for name, value in monitor.headers.items()}
+    given = {name.lower() for name in headers}
+    defaults = {"accept": ACCEPT, "content-type": content_type, "authorization": _authorization(monitor, reveal)}
+    headers |= {name: value for name, value in defaults.items() if value and name not in given}
     return Request(
         method=monitor.method,
-        url=parse_url(reveal(monitor.url)),
-        headers=tuple((name, reveal(value)) for name, value in monitor.headers.items()),
-        body=reveal(monitor.body).encode() if monitor.body is not None else b"",
+        url=parse_url(reveal(monitor.url, lambda secret: quote(secret, safe=""))),
+        headers=tuple(headers.items()),
+        body=body,
         timeout_ms=monitor.timeout_ms,
         follow_redirects=monitor.follow_redirects,
         verify_tls=monitor.verify_tls,
+        ip_version=monitor.ip_version,
     )
+
+
+def _body(monitor: Monitor, reveal: Revealer) -> tuple[bytes, str]:
+    """The body, and the content type that it has when no header gives one."""
+    if "json_body" in monitor.model_fields_set:
+        return msgspec.json.encode(_revealed(monitor.json_body, reveal)), "application/json"
+    if monitor.form is not None:
+        pairs = {name: reveal(value) for name, value in monitor.form.items()}
+        return urlencode(pairs).encode(), "application/x-www-form-urlencoded"
+    if monitor.body is not None:
+        return reveal(monitor.body).encode(), "text/plain; charset=utf-8"
+    return b"", ""
+
+
+def _revealed(value: JsonValue, reveal: Revealer) -> JsonValue:
+    if isinstance(value, str):
+        return reveal(value)
+    if isinstance(value, list):
+        return [_revealed(each, reveal) for each in value]
+    if isinstance(value, dict):
+        return {name: _revealed(each, reveal) for name, each in value.items()}
+    return value
+
+
+def _authorization(monitor: Monitor, reveal: Revealer) -> str:
+    if monitor.auth is None:
+        return ""
+    if monitor.auth.basic is not None:
+        basic = monitor.auth.basic
+        pair = b64encode(f"{basic.username}:{reveal(basic.password)}".encode()).decode()
+        reveal.revealed.add(pair)
+        return f"Basic {pair}"
+    return f"Bearer {reveal(monitor.auth.bearer or '')}"
 
 
 def _failing(message: str) -> Exchange:

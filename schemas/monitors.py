@@ -46,6 +46,12 @@ JsonPath = Annotated[str, AfterValidator(_checked_jsonpath), Field(examples=["$.
 Regex = Annotated[str, AfterValidator(_checked_regex)]
 
 
+SecretReference = Annotated[str, Field(pattern=r"^\$\{[A-Z][A-Z0-9_]{0,63}\}$", examples=["${API_TOKEN}"])]
+"""A secret's name; only the probe knows what it stands for."""
+CREDENTIAL_HEADERS: Final = frozenset({"authorization", "proxy-authorization"})
+"""Never in plain text: a log keeps what it was given."""
+
+
 class Document(BaseModel):
     """What people write: names by alias, unknown fields refused, immutable once parsed."""
 
@@ -106,9 +112,9 @@ class Assertion(Document):
     | `header: NAME` + operator | `jsonpath: EXPRESSION` + operator | `body: text` + operator.
     """
 
-    status: (
-        Annotated[str, Field(pattern=STATUS_PATTERN, coerce_numbers_to_str=True, examples=["2xx, 304"])] | None
-    ) = None
+    status: Annotated[str, Field(pattern=STATUS_PATTERN, coerce_numbers_to_str=True, examples=["2xx, 304"])] | None = (
+        None
+    )
     header: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     jsonpath: JsonPath | None = None
     body: Literal["text"] | None = None
@@ -190,6 +196,33 @@ class Policy(Document):
     flap_stop: Annotated[int, Field(ge=1, le=100)] = 25
 
 
+class BasicAuth(Document):
+    """A name and a password; the password is a reference to a secret."""
+
+    username: Annotated[str, Field(max_length=200, pattern=r"^[^:]*$")]
+    password: SecretReference
+
+
+class Auth(Document):
+    """How a check says who it is: `basic` or `bearer`."""
+
+    basic: BasicAuth | None = None
+    bearer: SecretReference | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.basic is None) == (self.bearer is None):
+            raise ValueError("auth has one of basic, bearer")
+        return self
+
+
+class ClientCertificate(Document):
+    """What the check shows to a server that asks who it is: a certificate (PEM, with its chain) and its key."""
+
+    certificate: SecretReference
+    key: SecretReference
+
+
 class Monitor(Document):
     """What to check, how often, from where, by which assertions, under which policy."""
 
@@ -199,6 +232,11 @@ class Monitor(Document):
     method: Method = Method.GET
     headers: Annotated[dict[str, str], Field(max_length=50)] = {}
     body: Annotated[str, Field(max_length=100_000)] | None = None
+    json_body: JsonValue = Field(default=None, alias="json")
+    form: Annotated[dict[str, str], Field(max_length=200)] | None = None
+    auth: Auth | None = None
+    client_certificate: ClientCertificate | None = None
+    ip_version: Literal[4, 6] | None = None
     interval_ms: Annotated[DurationMs, Field(ge=MIN_INTERVAL_MS, le=MAX_INTERVAL_MS)] = Field(
         default=60_000, alias="interval"
     )
@@ -210,6 +248,20 @@ class Monitor(Document):
     assertions: Annotated[list[Assertion], Field(max_length=MAX_ASSERTIONS)] = []
     policy: Policy = Policy()
     paused: bool = False
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Self:
+        given = [name for name in ("body", "json_body", "form") if name in self.model_fields_set]
+        if len(given) > 1:
+            raise ValueError("a monitor has one of body, json, form")
+        return self
+
+    @model_validator(mode="after")
+    def _no_password_in_plain_text(self) -> Self:
+        for name, value in self.headers.items():
+            if name.lower() in CREDENTIAL_HEADERS and "${" not in value:
+                raise ValueError(f"the header {name} is a secret: refer to it, like {name}: ${{API_TOKEN}}")
+        return self
 
     @property
     def title(self) -> str:
