@@ -157,9 +157,10 @@ class Catalog:
         return self.monitors, self.pages, self.keys
 
     def _reader(self, table: "Table[Monitor] | Table[Page] | Table[Key]") -> TableReader:
-        return TableReader(self._settings, table.topic, lambda record: self._take(table, record))
+        return TableReader(self._settings, table.topic, lambda record: self.take(table, record))
 
-    def _take(self, table: "Table[Monitor] | Table[Page] | Table[Key]", record: LogRecord) -> None:
+    def take(self, table: "Table[Monitor] | Table[Page] | Table[Key]", record: LogRecord) -> None:
+        """Take a record of a table's topic in, and tell the listeners."""
         changed = table.apply(record)
         if changed is None:
             return
@@ -170,7 +171,9 @@ class Catalog:
 
     def _claim_domains(self, slug: str) -> None:
         """A domain belongs to the page that named it first, for as long as that page names it."""
-        for domain in [d for d, owner in self._page_by_domain.items() if owner == slug]:
+        page = self.page(slug)
+        named = page.document.domains if page else []
+        for domain in [d for d, owner in self._page_by_domain.items() if owner == slug and d not in named]:
             del self._page_by_domain[domain]
         for entry in self.pages.entries.values():
             for domain in entry.document.domains:

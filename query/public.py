@@ -28,7 +28,7 @@ class PublicFace:
     def __init__(self, behind: Asgi, catalog: Catalog, answers: Answers) -> None:
         self._behind = behind
         self._catalog = catalog
-        self._answers = answers
+        self.answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request, as ASGI has it."""
@@ -53,12 +53,12 @@ class PublicFace:
         path: str = scope["path"]
         if path == "/":
             page = self._catalog.page_of_domain(_host_name(host))
-            return None if page is None else self._answers.find(Target("page", page.id))
+            return None if page is None else self.answers.find(Target("page", page.id))
         asset = ASSETS.get(path)
         if asset is not None:
             return asset
         target = target_of(path, scope["query_string"])
-        return None if target is None else self._answers.find(target)
+        return None if target is None else self.answers.find(target)
 
     async def _send(self, snapshot: Snapshot, method: str, encodings: bytes, known: bytes, send: Send) -> None:
         answer = snapshot.encoded(_accepted(encodings)) if encodings else snapshot.encoded(())

@@ -31,7 +31,7 @@ def target_of(path: str, query: bytes) -> Target | None:
         return Target("page", parts[2])
     if len(parts) == 3 and parts[1] == "status":
         return Target("status", parts[2]) if not query or _fields(query).get("v", "1") == "1" else None
-    if parts[1] != "badges" or len(parts) not in (4, 5) or parts[-1] not in BADGE_FILES:
+    if len(parts) not in (4, 5) or parts[1] != "badges" or parts[-1] not in BADGE_FILES:
         return None
     badge, view = BADGE_FILES[parts[-1]]
     target = Target(view, parts[2], parts[3] if len(parts) == 5 else "", badge)

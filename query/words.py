@@ -21,6 +21,8 @@ CAUSES: Final = {
     Reason.RESPONSE_TOO_LARGE: "its answer was too large",
     Reason.BAD_RESPONSE: "its answer could not be understood",
     Reason.BAD_REQUEST: "the check itself is not valid",
+    Reason.FLAPPING: "it keeps going up and down",
+    Reason.PROBE_ERROR: "our probe itself failed",
     Reason.PROBE_OVERLOADED: "our probe was too busy to tell",
     Reason.PROBE_OFFLINE: "our probe lost its own network",
     Reason.NO_RESULTS: "no check has reported for a while",

@@ -141,7 +141,7 @@ class Story:
             return (length - 2 * HOUR_MS, 0, 2 * HOUR_MS, 0, 0, 0)
         if slug == "search" and age in (3, 20, 21, 22, 61):
             return (length - 4 * HOUR_MS, 4 * HOUR_MS, 0, 0, 0, 0)
-        if slug == "docs" and age in (30,):
+        if slug == "docs" and age == 30:
             return (length - 3 * HOUR_MS, 0, 0, 0, 3 * HOUR_MS, 0)
         if slug == "mail" and age in (7, 8):
             return (0, 0, 0, length, 0, 0)

@@ -1,0 +1,71 @@
+"""The query service over facts that are put in by hand, without Kafka and ClickHouse."""
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from infra.kafka import LogRecord
+from infra.settings import Settings
+from query.app import app_of
+from query.context import Context
+from query.public import PublicFace
+from query.reads import Bucket, Current
+from query.uptime import DAY_MS
+from schemas.enums import Reason, Status
+from schemas.monitors import Group, Monitor, Page, Record, monitor_id
+
+
+class Filled:
+    """A context with monitors, pages and facts; `get` asks the service as a browser would."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.context = Context.of(Settings(**settings))
+        self.facts = self.context.facts
+        self.catalog = self.context.catalog
+        self.app: PublicFace = app_of(self.context)
+        self._offset = 0
+
+    def monitor(self, slug: str, **fields: Any) -> str:
+        """Configure a monitor; returns its id."""
+        document = Monitor(slug=slug, url="https://acme.test/", **fields)
+        record = Record[Monitor](workspace="default", by="ada", at=1, document=document)
+        self._take(self.catalog.monitors, monitor_id("default", slug), record.to_log())
+        return monitor_id("default", slug)
+
+    def page(self, slug: str, *monitors: str, **fields: Any) -> None:
+        """Configure a page with one group."""
+        document = Page(slug=slug, groups=[Group(name="All", monitors=list(monitors))], **fields)
+        record = Record[Page](workspace="default", by="ada", at=1, document=document)
+        self._take(self.catalog.pages, slug, record.to_log())
+
+    def delete_page(self, slug: str) -> None:
+        """Delete a page, as an event says it."""
+        record = Record[Page](workspace="default", by="ada", at=2, document=None)
+        self._take(self.catalog.pages, slug, record.to_log())
+
+    def status(self, monitor: str, status: Status, now: int, reason: Reason = Reason.OK, version: int = 1) -> None:
+        """What a monitor is since an hour before `now`, known until `now`."""
+        self.facts.take_current(monitor, Current(version, status, now - 3_600_000, now, reason, ""))
+
+    def up_for_90_days(self, monitor: str, now: int) -> None:
+        """Full days of up, and today's up to `now`."""
+        today = now // DAY_MS * DAY_MS
+        for age in range(90):
+            begin = today - age * DAY_MS
+            length = min(DAY_MS, now - begin)
+            self.facts.take_day(monitor, Bucket(begin, begin + length, (length, 0, 0, 0, 0, 0)))
+
+    def get(self, path: str, method: str = "GET", **options: Any) -> httpx.Response:
+        """One request."""
+
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://pulse.test") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(ask())
+
+    def _take(self, table: Any, key: str, value: bytes) -> None:
+        self._offset += 1
+        self.catalog.take(table, LogRecord(0, self._offset, 0, key, value))

@@ -1,0 +1,194 @@
+"""What a page says: the truth of its facts, never better, and no secrets."""
+
+import dataclasses
+import time
+
+import msgspec
+import orjson
+import pytest
+
+from query.compose import compose
+from query.page import render_page
+from query.reads import ComponentState
+from query.status_document import MonitorView, StatusDocument, Window
+from query.uptime import DAY_MS, HOUR_MS
+from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
+from schemas.events import Evidence, Failure, Incident, TimelineEntry
+from tests.query.filled import Filled
+
+NOW = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS + DAY_MS // 2
+
+
+@pytest.fixture
+def filled() -> Filled:
+    filled = Filled()
+    filled.facts.read_at, filled.facts.trouble = NOW, ""
+    return filled
+
+
+def document_of(filled: Filled, slug: str = "acme", now: int = NOW) -> StatusDocument:
+    page = filled.catalog.page(slug)
+    assert page is not None
+    return compose(page, filled.catalog, filled.facts, "http://pulse.test", now)
+
+
+def only_monitor(filled: Filled, now: int = NOW) -> MonitorView:
+    ((monitor,),) = [group.monitors for group in document_of(filled, now=now).groups]
+    return monitor
+
+
+def open_incident(monitor: str, **fields: object) -> Incident:
+    incident = Incident(
+        id="i-1",
+        monitor=monitor,
+        version=3,
+        state=IncidentState.OPEN,
+        severity=Severity.DOWN,
+        opened_at=NOW - 10 * 60_000,
+        decided_at=NOW - 9 * 60_000,
+        reason=Reason.ASSERTION,
+        message="",
+    )
+    return msgspec.structs.replace(incident, **fields)
+
+
+def test_a_monitor_without_any_fact_is_unknown_and_its_days_are_empty(filled: Filled) -> None:
+    filled.monitor("api")
+    filled.page("acme", "api")
+
+    monitor = only_monitor(filled)
+
+    assert (monitor.status, monitor.since, monitor.latency) == (Status.UNKNOWN, None, None)
+    assert [day.status for day in monitor.days] == [Status.UNKNOWN] * 90
+    assert all(day.uptime is None and day.ms == {} for day in monitor.days)
+    assert all(uptime.uptime is None and uptime.coverage == 0 for uptime in monitor.uptime.values())
+
+
+def test_ninety_days_up_are_100_percent_with_full_coverage(filled: Filled) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.status(api, Status.UP, NOW)
+    filled.up_for_90_days(api, NOW)
+
+    monitor = only_monitor(filled)
+
+    assert monitor.uptime[Window.QUARTER].uptime == 1.0
+    assert monitor.uptime[Window.QUARTER].coverage == 1.0
+    assert document_of(filled).headline == "All systems operational"
+
+
+def test_an_hour_of_down_that_no_bucket_counted_yet_shows_today(filled: Filled) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.up_for_90_days(api, NOW - HOUR_MS)
+    filled.status(api, Status.DOWN, NOW)
+
+    today = only_monitor(filled).days[-1]
+
+    assert today.status is Status.DOWN
+    assert today.ms == {Status.UP: 11 * HOUR_MS, Status.DOWN: HOUR_MS}
+
+
+def test_a_paused_monitor_is_paused_at_once(filled: Filled) -> None:
+    api = filled.monitor("api", paused=True)
+    filled.page("acme", "api")
+    filled.status(api, Status.UP, NOW)
+
+    assert only_monitor(filled).status is Status.PAUSED
+
+
+def test_components_of_a_silent_monitor_are_unknown(filled: Filled) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.facts.take_components([(api, ComponentState("cache", Outcome.UP, "", NOW))])
+    filled.status(api, Status.UNKNOWN, NOW, Reason.NO_RESULTS)
+
+    assert [component.status for component in only_monitor(filled).components] == [Outcome.UNKNOWN]
+
+
+def test_a_page_says_since_when_nothing_new_is_known_of_a_monitor(filled: Filled) -> None:
+    api = filled.monitor("api", interval_ms=30_000)
+    filled.page("acme", "api")
+    filled.status(api, Status.UP, NOW - 10 * 60_000)
+
+    stale_since = document_of(filled).stale_since
+
+    assert stale_since is not None
+    assert stale_since.timestamp() * 1000 == NOW - 10 * 60_000
+
+
+def test_a_monitor_that_the_page_names_but_nobody_configured_is_left_out(filled: Filled) -> None:
+    filled.monitor("api")
+    filled.page("acme", "api", "ghost")
+
+    assert [monitor.slug for monitor in document_of(filled).groups[0].monitors] == ["api"]
+
+
+def test_an_incident_tells_its_cause_and_no_body_header_or_address(filled: Filled) -> None:
+    api = filled.monitor("api", name="Public API")
+    filled.page("acme", "api")
+    filled.status(api, Status.DOWN, NOW, Reason.ASSERTION)
+    evidence = Evidence("HTTP/1.1 500 Internal", {"x-token": "hunter2"}, "Traceback: password", "10.0.0.7")
+    failures = (Failure("$.cache", Severity.DOWN, "ok", "fail", ""),)
+    entries = (TimelineEntry(EntryKind.OPENED, NOW - 600_000, Status.DOWN, "went down"),)
+    filled.facts.take_incident(open_incident(api, evidence=evidence, failures=failures, entries=entries))
+
+    document = document_of(filled)
+    everything = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS) + render_page(document)
+
+    assert document.incidents[0].title == "Public API is down"
+    assert document.incidents[0].duration_ms == 600_000
+    for told in (b"HTTP/1.1 500 Internal", b"$.cache", b"went down"):
+        assert everything.count(told) >= 2
+    for secret in (b"hunter2", b"Traceback", b"10.0.0.7"):
+        assert secret not in everything
+
+
+def test_a_resolved_incident_is_shown_for_14_days_and_marks_its_day_for_90(filled: Filled) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    opened_at = NOW - 20 * DAY_MS
+    filled.facts.take_incident(
+        open_incident(api, state=IncidentState.RESOLVED, opened_at=opened_at, resolved_at=opened_at + HOUR_MS)
+    )
+
+    document = document_of(filled)
+
+    assert document.incidents == []
+    assert [day.incidents for day in document.groups[0].monitors[0].days if day.incidents] == [["i-1"]]
+    assert document.groups[0].monitors[0].days[-21].incidents == ["i-1"]
+
+
+def test_an_annulled_incident_is_nowhere(filled: Filled) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.facts.take_incident(open_incident(api, state=IncidentState.ANNULLED))
+
+    document = document_of(filled)
+
+    assert document.incidents == []
+    assert not any(day.incidents for day in document.groups[0].monitors[0].days)
+
+
+def test_whatever_people_write_is_escaped_on_the_page(filled: Filled) -> None:
+    hostile = "<script>alert(1)</script>\"'&"
+    api = filled.monitor("api", name=hostile)
+    filled.page("acme", "api", title=hostile, description=hostile)
+    filled.status(api, Status.DOWN, NOW, Reason.TIMEOUT)
+    filled.facts.take_incident(open_incident(api, components=(hostile,), regions=(hostile,)))
+
+    page = render_page(document_of(filled)).decode()
+
+    assert "<script>alert" not in page
+    assert page.count("<script") == 1
+
+
+def test_a_stale_document_says_so_on_the_page(filled: Filled) -> None:
+    filled.monitor("api")
+    filled.page("acme", "api")
+    filled.facts.trouble = "ClickHouse is away"
+
+    later = document_of(filled, now=NOW + HOUR_MS)
+
+    assert b"These figures are old" in render_page(later)
+    assert b"These figures are old" not in render_page(dataclasses.replace(later, stale_since=None))

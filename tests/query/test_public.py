@@ -1,0 +1,222 @@
+"""The public face over HTTP: caching, encodings, custom domains, and what happens while ClickHouse is away."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from pydantic import TypeAdapter
+
+from query.facts import STALE_AFTER_MS
+from query.status_document import StatusDocument
+from schemas.enums import Reason, Status
+from tests.query.filled import Filled
+
+ADDRESSES = (
+    "/p/acme",
+    "/status/acme",
+    "/badges/acme/status.svg",
+    "/badges/acme/uptime.json",
+    "/badges/acme/api/latency.svg",
+)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def filled() -> Filled:
+    filled = Filled(public_url="https://pulse.acme.test")
+    api = filled.monitor("api")
+    filled.page("acme", "api", title="Acme", domains=["status.acme.test"])
+    filled.status(api, Status.UP, now_ms())
+    filled.up_for_90_days(api, now_ms())
+    filled.facts.read_at, filled.facts.trouble = now_ms(), ""
+    return filled
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+def test_an_answer_that_is_known_is_not_sent_again(filled: Filled, path: str) -> None:
+    first = filled.get(path)
+    again = filled.get(path, headers={"if-none-match": f'"other", W/{first.headers["etag"]}'})
+
+    assert (first.status_code, again.status_code) == (200, 304)
+    assert again.content == b""
+    assert again.headers["etag"] == first.headers["etag"]
+    assert "cache-control" in again.headers
+    assert "content-length" not in again.headers
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+def test_head_tells_what_get_would_without_a_body(filled: Filled, path: str) -> None:
+    get, head = filled.get(path), filled.get(path, "HEAD")
+
+    assert head.content == b""
+    assert head.headers["content-length"] == get.headers["content-length"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "encoding"),
+    [
+        ("gzip, deflate, br", "br"),
+        ("gzip", "gzip"),
+        ("br;q=0, gzip;q=0.5", "gzip"),
+        ("identity", None),
+        ("gzip;q=0", None),
+    ],
+)
+def test_the_encoding_is_one_that_the_client_accepts(filled: Filled, accept: str, encoding: str | None) -> None:
+    answer = filled.get("/status/acme", headers={"accept-encoding": accept})
+
+    assert answer.headers.get("content-encoding") == encoding
+    assert answer.headers["vary"] == "accept-encoding"
+
+
+def test_badges_may_be_cached_for_five_minutes_and_data_hardly(filled: Filled) -> None:
+    assert "max-age=300" in filled.get("/badges/acme/status.svg").headers["cache-control"]
+    assert "max-age=5," in filled.get("/status/acme").headers["cache-control"]
+    assert "stale-if-error" in filled.get("/p/acme").headers["cache-control"]
+
+
+def test_the_data_may_be_read_by_any_origin_and_the_page_runs_nothing_foreign(filled: Filled) -> None:
+    page, status = filled.get("/p/acme"), filled.get("/status/acme")
+
+    assert status.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-origin" not in page.headers
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert page.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_custom_domain_shows_its_page_at_the_root_and_nothing_of_the_management(filled: Filled) -> None:
+    for host in ("status.acme.test", "STATUS.acme.test:8443", "status.acme.test."):
+        assert "<title>All systems operational" in filled.get("/", headers={"host": host}).text
+    for path in ("/docs", "/openapi.json", "/metrics", "/v1/monitors", "/readyz"):
+        assert filled.get(path, headers={"host": "status.acme.test"}).status_code == 404
+    assert filled.get("/docs").status_code == 200
+
+
+def test_an_unknown_host_is_not_found_and_not_redirected(filled: Filled) -> None:
+    answer = filled.get("/", headers={"host": "evil.test"})
+
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+    assert "evil.test" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status_code"),
+    [
+        ("/p/ghost", 404),
+        ("/status/ghost", 404),
+        ("/badges/ghost/status.svg", 404),
+        ("/badges/acme/ghost/status.svg", 404),
+        ("/badges/acme/latency.svg", 422),
+        ("/badges/acme/uptime.svg?window=1y", 422),
+        ("/status/acme?v=2", 422),
+    ],
+)
+def test_what_is_mistaken_gets_a_clear_answer(filled: Filled, path: str, status_code: int) -> None:
+    assert filled.get(path).status_code == status_code
+
+
+def test_unknown_addresses_and_parameters_leave_nothing_in_memory(filled: Filled) -> None:
+    for path in ADDRESSES:
+        filled.get(path)
+    kept = len(filled.app.answers.snapshots)
+    for number in range(50):
+        filled.get(f"/p/ghost-{number}")
+        filled.get(f"/status/acme?cache-buster={number}")
+        filled.get(f"/badges/acme/ghost-{number}/status.svg")
+        filled.get(f"/badges/acme/status.svg?window={'7d' if number % 2 else '24h'}&x={number}")
+
+    assert len(filled.app.answers.snapshots) == kept
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda filled: filled.status("default/api", Status.DOWN, now_ms(), Reason.TIMEOUT, version=2),
+        lambda filled: filled.monitor("api", paused=True),
+        lambda filled: filled.page("acme", title="Renamed"),
+    ],
+)
+def test_a_change_shows_in_the_very_next_answer(filled: Filled, change: Callable[[Filled], object]) -> None:
+    before = {path: filled.get(path).headers["etag"] for path in ADDRESSES[:3]}
+    change(filled)
+
+    assert all(filled.get(path).headers["etag"] != etag for path, etag in before.items())
+
+
+def test_without_a_change_the_prepared_answer_is_given(filled: Filled) -> None:
+    assert filled.get("/status/acme").json()["generated_at"] == filled.get("/status/acme").json()["generated_at"]
+
+
+def test_a_deleted_page_is_gone_at_once(filled: Filled) -> None:
+    filled.get("/p/acme")
+    filled.delete_page("acme")
+
+    assert filled.get("/p/acme").status_code == 404
+
+
+def test_while_clickhouse_is_away_everything_still_answers_and_says_how_old_it_is(filled: Filled) -> None:
+    fresh = [filled.get(path) for path in ADDRESSES]
+    filled.facts.trouble = "ClickHouse cannot be read"
+    filled.facts.read_at -= STALE_AFTER_MS + 90_000
+    stale = [filled.get(path) for path in ADDRESSES]
+
+    assert [answer.status_code for answer in stale] == [200] * len(ADDRESSES)
+    assert all("age" not in answer.headers for answer in fresh)
+    assert all(int(answer.headers["age"]) >= 120 for answer in stale)
+    assert stale[1].json()["stale_since"] is not None
+    assert "These figures are old" in stale[0].text
+
+
+def test_an_answer_that_cannot_be_made_again_gives_way_to_the_one_before(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = filled.get("/status/acme")
+    monkeypatch.setattr("query.answers.compose", lambda *_: 1 / 0)
+    filled.status("default/api", Status.DOWN, now_ms(), Reason.TIMEOUT, version=2)
+    after = filled.get("/status/acme")
+
+    assert (after.status_code, after.content) == (200, before.content)
+    assert filled.app.answers.failures == 1
+
+
+def test_assets_are_cached_for_ever_under_an_address_that_names_their_content(filled: Filled) -> None:
+    page = filled.get("/p/acme").text
+    address = page.split('rel="stylesheet" href="')[1].split('"')[0]
+
+    answer = filled.get(address)
+
+    assert "?" in address
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-type"] == "text/css; charset=utf-8"
+
+
+def test_the_openapi_document_describes_the_public_face(filled: Filled) -> None:
+    document = filled.get("/openapi.json").json()
+
+    assert document["openapi"].startswith("3.1")
+    described = document["paths"]["/status/{slug}"]["get"]["responses"]["200"]["content"]["application/json"]
+    assert described["schema"] == {"$ref": "#/components/schemas/StatusDocument"}
+    assert {"/p/{slug}", "/badges/{slug}/{badge}.{extension}", "/healthz", "/readyz"} <= document["paths"].keys()
+
+
+def test_the_status_document_is_what_openapi_says(filled: Filled) -> None:
+    TypeAdapter(StatusDocument).validate_json(filled.get("/status/acme").content)
+
+
+def test_health_says_that_the_process_runs_and_readiness_what_is_missing(filled: Filled) -> None:
+    ready = filled.get("/readyz")
+
+    assert filled.get("/healthz").status_code == 200
+    assert ready.status_code == 503
+    assert ready.json()["missing"].keys() == {"configuration", "kafka", "clickhouse"}
+
+
+def test_metrics_count_the_answers(filled: Filled) -> None:
+    filled.get("/p/acme")
+
+    assert 'pulse_query_public_answers_total{code="200"}' in filled.get("/metrics").text
