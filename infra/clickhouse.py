@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -13,7 +13,21 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from infra.settings import Settings
 
-_MIGRATION = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_MIGRATION: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_SHARDED: Final = re.compile(r"(?<=CREATE TABLE IF NOT EXISTS )(\w+) \{sharded by (\w+)\}")
+_MIGRATIONS_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS migrations {sharded by number}
+    (number UInt32, name String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))
+ENGINE = {replicated}ReplacingMergeTree ORDER BY number
+"""
+_RETENTION: Final = (
+    "ALTER TABLE check_results{local} {on_cluster} "
+    "MODIFY TTL toDateTime(scheduled_at) + toIntervalDay({retention_days})"
+)
+_CLUSTER_SETTINGS: Final = {
+    "distributed_foreground_insert": 1,  # acknowledged means stored on the shard
+    "distributed_product_mode": "local",  # one monitor's rows are on one shard, so subqueries may stay there
+}
 
 
 class ClickHouseNotConfigured(RuntimeError):
@@ -67,6 +81,7 @@ async def open_client(settings: Settings, database: str | None = None, **options
         secure=address.secure,
         compress=address.host not in ("127.0.0.1", "localhost"),
         autogenerate_session_id=False,
+        settings=(_CLUSTER_SETTINGS if settings.clickhouse_cluster else {}) | options.pop("settings", {}),
         **options,
     )
     try:
@@ -84,40 +99,64 @@ class Migration:
     statements: tuple[str, ...]
 
 
-def load_migrations(cluster: str | None = None) -> list[Migration]:
-    """The migrations in order, written for one node or for a cluster."""
+def load_migrations(settings: Settings) -> list[Migration]:
+    """The migrations in order, written for one node, or for the cluster that the settings name."""
     found = [path for path in files("schemas").joinpath("sql").iterdir() if _MIGRATION.fullmatch(path.name)]
-    return [_load(path.name, path.read_text("utf-8"), cluster) for path in sorted(found, key=lambda path: path.name)]
+    return [_load(path.name, path.read_text("utf-8"), settings) for path in sorted(found, key=lambda path: path.name)]
 
 
-def _load(name: str, text: str, cluster: str | None) -> Migration:
-    for mark, value in (
-        ("{replicated}", "Replicated" if cluster else ""),
-        ("{on_cluster}", f"ON CLUSTER '{cluster}'" if cluster else ""),
-    ):
-        text = text.replace(mark, value)
+def _load(name: str, text: str, settings: Settings) -> Migration:
     code = re.sub(r"^\s*--.*$", "", text, flags=re.MULTILINE)
-    statements = tuple(part.strip() for part in code.split(";\n") if part.strip())
-    return Migration(int(name[:4]), name, tuple(s.rstrip(";") for s in statements))
+    parts = [part.strip().rstrip(";") for part in code.split(";\n") if part.strip()]
+    return Migration(int(name[:4]), name, tuple(statement for part in parts for statement in _written(part, settings)))
+
+
+def _written(template: str, settings: Settings) -> list[str]:
+    """A statement without its marks; on a cluster a table is two statements: its local part, and the whole."""
+    cluster = settings.clickhouse_cluster
+    on_cluster = f"ON CLUSTER '{cluster}'" if cluster else ""
+    marks = {
+        "{replicated}": "Replicated" if cluster else "",
+        "{on_cluster}": on_cluster,
+        "{local}": "_local" if cluster else "",
+        "{retention_days}": str(settings.retention_days),
+    }
+    for mark, value in marks.items():
+        template = template.replace(mark, value)
+    table = _SHARDED.search(template)
+    if table is None or not cluster:
+        return [_SHARDED.sub(r"\1", template)]
+    name, column = table.groups()
+    return [
+        _SHARDED.sub(rf"\1_local {on_cluster}", template),
+        f"CREATE TABLE IF NOT EXISTS {name} {on_cluster} AS {name}_local "
+        f"ENGINE = Distributed('{cluster}', currentDatabase(), '{name}_local', cityHash64({column}))",
+    ]
 
 
 async def migrate(settings: Settings) -> list[str]:
     """Run the migrations that have not run yet; returns their names. Running it again changes nothing."""
+    on_cluster = f"ON CLUSTER '{settings.clickhouse_cluster}'" if settings.clickhouse_cluster else ""
     database = address_of(settings).database
-    cluster = settings.clickhouse_cluster
-    on_cluster = f"ON CLUSTER '{cluster}'" if cluster else ""
     async with open_client(settings, database="default") as client:
-        await client.command(f"CREATE DATABASE IF NOT EXISTS {database} {on_cluster} ENGINE = Atomic")
+        await client.command(f"CREATE DATABASE IF NOT EXISTS `{database}` {on_cluster} ENGINE = Atomic")
     async with open_client(settings) as client:
-        await client.command(
-            f"CREATE TABLE IF NOT EXISTS migrations {on_cluster} (number UInt32, name String, "
-            f"applied_at DateTime64(3, 'UTC') DEFAULT now64(3)) "
-            f"ENGINE = {'Replicated' if cluster else ''}ReplacingMergeTree ORDER BY number"
-        )
+        for statement in _written(_MIGRATIONS_TABLE, settings):
+            await client.command(statement)
         done = {row[0] for row in (await client.query("SELECT number FROM migrations")).result_rows}
-        pending = [migration for migration in load_migrations(cluster) if migration.number not in done]
+        pending = [migration for migration in load_migrations(settings) if migration.number not in done]
         for migration in pending:
             for statement in migration.statements:
                 await client.command(statement)
             await client.insert("migrations", [[migration.number, migration.name]], ["number", "name"])
+        await _keep_results_for(client, settings)
         return [migration.name for migration in pending]
+
+
+async def _keep_results_for(client: AsyncClient, settings: Settings) -> None:
+    """Bring the retention of raw results to the setting, where it was another one."""
+    table, alter = _written("check_results{local}", settings)[0], _written(_RETENTION, settings)[0]
+    ttl = f"toIntervalDay({settings.retention_days})"
+    query = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
+    if ttl not in (await client.query(query, parameters={"table": table})).result_rows[0][0]:
+        await client.command(alter)

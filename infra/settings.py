@@ -58,6 +58,7 @@ class Settings(BaseSettings):
 
     clickhouse: SecretStr | None = Field(None, description="https://user:password@host:8443/database")
     clickhouse_cluster: str | None = Field(None, description="A cluster's name, for replicated, sharded tables.")
+    retention_days: int = Field(90, ge=1, description="Days that raw results are kept; rollups are kept for ever.")
 
     http: str = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
     snapshot_bytes: int = Field(256 << 20, ge=1 << 20, description="Memory for prepared pages and badges, in bytes.")

@@ -1,15 +1,17 @@
 -- Raw results, and the facts that the stream makes of them. Every row is absolute and carries a version
 -- (epoch << 48 | offset of the event that made it): writing it again changes nothing, the highest one counts.
--- {replicated} and {on_cluster} are filled in by `pulse migrate`: empty on one node.
+-- The marks are filled in by `pulse migrate`. On one node they are empty. On a cluster every table is a replicated
+-- one on each shard, called {name}_local, under a Distributed one that shards by the column that the mark names;
+-- views work shard by shard, from local table to local table.
 
-CREATE TABLE IF NOT EXISTS check_results {on_cluster}
+CREATE TABLE IF NOT EXISTS check_results {sharded by monitor}
 (
     monitor          LowCardinality(String),
     region           LowCardinality(String),
     scheduled_at     DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
     version          UInt64 CODEC(DoubleDelta, ZSTD(1)),
     started_delay_ms UInt32 CODEC(T64('bit'), ZSTD(1)),
-    monitor_version  UInt64 CODEC(ZSTD(1)),
+    monitor_version  UInt64 CODEC(Delta, ZSTD(1)),
     outcome          Enum8('up' = 1, 'degraded' = 2, 'down' = 3, 'unknown' = 4) CODEC(ZSTD(1)),
     reason           LowCardinality(String),
     status_code      UInt16 CODEC(ZSTD(1)),
@@ -27,10 +29,10 @@ CREATE TABLE IF NOT EXISTS check_results {on_cluster}
 ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(scheduled_at)
 ORDER BY (monitor, region, scheduled_at)
-TTL toDateTime(scheduled_at) + INTERVAL 90 DAY
-SETTINGS ttl_only_drop_parts = 1;
+TTL toDateTime(scheduled_at) + toIntervalDay({retention_days})
+SETTINGS ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1;
 
-CREATE TABLE IF NOT EXISTS status_changes {on_cluster}
+CREATE TABLE IF NOT EXISTS status_changes {sharded by monitor}
 (
     monitor    String,
     at         DateTime64(3, 'UTC'),
@@ -47,7 +49,7 @@ ENGINE = {replicated}ReplacingMergeTree(version)
 ORDER BY (monitor, at);
 
 -- What each monitor is now. A row of its own, since a withdrawn change must give way to the one before it.
-CREATE TABLE IF NOT EXISTS current_status {on_cluster}
+CREATE TABLE IF NOT EXISTS current_status {sharded by monitor}
 (
     monitor      String,
     version      UInt64,
@@ -62,7 +64,7 @@ CREATE TABLE IF NOT EXISTS current_status {on_cluster}
 ENGINE = {replicated}ReplacingMergeTree(version)
 ORDER BY monitor;
 
-CREATE TABLE IF NOT EXISTS incidents {on_cluster}
+CREATE TABLE IF NOT EXISTS incidents {sharded by monitor}
 (
     monitor     String,
     id          String,
@@ -84,7 +86,7 @@ ENGINE = {replicated}ReplacingMergeTree(version)
 ORDER BY (monitor, id);
 
 -- What each component of a monitor's health document last was, by region.
-CREATE TABLE IF NOT EXISTS components {on_cluster}
+CREATE TABLE IF NOT EXISTS components {sharded by monitor}
 (
     monitor   String,
     region    LowCardinality(String),
@@ -99,7 +101,7 @@ ENGINE = {replicated}ReplacingMergeTree(version)
 ORDER BY (monitor, region, component);
 
 -- Absolute milliseconds of each status in an hour or a day, up to `known_until`.
-CREATE TABLE IF NOT EXISTS uptime_buckets {on_cluster}
+CREATE TABLE IF NOT EXISTS uptime_buckets {sharded by monitor}
 (
     monitor        LowCardinality(String),
     step           Enum8('hour' = 1, 'day' = 2),
@@ -116,7 +118,7 @@ CREATE TABLE IF NOT EXISTS uptime_buckets {on_cluster}
 ENGINE = Null;
 
 -- Absolute latency of an hour by region: a histogram of 128 bins, bin = floor(log2(total_us / 1000) * 8) from 0.
-CREATE TABLE IF NOT EXISTS latency_hourly {on_cluster}
+CREATE TABLE IF NOT EXISTS latency_hourly {sharded by monitor}
 (
     monitor     LowCardinality(String),
     region      LowCardinality(String),
@@ -136,7 +138,7 @@ ORDER BY (monitor, bucket, region)
 SETTINGS index_granularity = 256;
 
 -- Every version of every monitor: the audit, and the policies of versions that compaction has removed.
-CREATE TABLE IF NOT EXISTS monitor_versions {on_cluster}
+CREATE TABLE IF NOT EXISTS monitor_versions {sharded by monitor}
 (
     monitor  String,
     version  UInt64 COMMENT 'the offset of its record in the topic monitors',

@@ -1,6 +1,6 @@
 -- What pages ask for, kept ready: hours and days of uptime, incident timelines.
 
-CREATE TABLE IF NOT EXISTS uptime_hourly {on_cluster}
+CREATE TABLE IF NOT EXISTS uptime_hourly {sharded by monitor}
 (
     monitor LowCardinality(String),
     bucket  DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
@@ -17,19 +17,19 @@ ENGINE = {replicated}ReplacingMergeTree(version)
 ORDER BY (monitor, bucket)
 SETTINGS index_granularity = 256;
 
-CREATE TABLE IF NOT EXISTS uptime_daily {on_cluster} AS uptime_hourly
+CREATE TABLE IF NOT EXISTS uptime_daily {sharded by monitor} AS uptime_hourly{local}
 ENGINE = {replicated}ReplacingMergeTree(version)
 ORDER BY (monitor, bucket)
 SETTINGS index_granularity = 256;
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS uptime_hourly_mv {on_cluster} TO uptime_hourly AS
-SELECT * EXCEPT step FROM uptime_buckets WHERE step = 'hour';
+CREATE MATERIALIZED VIEW IF NOT EXISTS uptime_hourly_mv {on_cluster} TO uptime_hourly{local} AS
+SELECT * EXCEPT step FROM uptime_buckets{local} WHERE step = 'hour';
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS uptime_daily_mv {on_cluster} TO uptime_daily AS
-SELECT * EXCEPT step FROM uptime_buckets WHERE step = 'day';
+CREATE MATERIALIZED VIEW IF NOT EXISTS uptime_daily_mv {on_cluster} TO uptime_daily{local} AS
+SELECT * EXCEPT step FROM uptime_buckets{local} WHERE step = 'day';
 
 -- All entries of an incident carry its newest version; a lower one is of a timeline that was corrected since.
-CREATE TABLE IF NOT EXISTS incident_timeline {on_cluster}
+CREATE TABLE IF NOT EXISTS incident_timeline {sharded by monitor}
 (
     monitor  String,
     incident String,
@@ -44,7 +44,54 @@ CREATE TABLE IF NOT EXISTS incident_timeline {on_cluster}
 ENGINE = {replicated}ReplacingMergeTree(version)
 ORDER BY (monitor, incident, position);
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS incident_timeline_mv {on_cluster} TO incident_timeline AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS incident_timeline_mv {on_cluster} TO incident_timeline{local} AS
 SELECT monitor, id AS incident, toUInt16(position) AS position, version,
        entry.kind AS kind, entry.at AS at, entry.status AS status, entry.message AS message, entry.by AS by
-FROM incidents ARRAY JOIN entries AS entry, arrayEnumerate(entries) AS position;
+FROM incidents{local} ARRAY JOIN entries AS entry, arrayEnumerate(entries) AS position;
+
+-- Months of uptime, from the days.
+CREATE VIEW IF NOT EXISTS uptime_monthly {on_cluster} AS
+SELECT
+    monitor,
+    toDateTime(toStartOfMonth(days.bucket), 'UTC') AS month,
+    max(days.known_until) AS known_until,
+    sum(days.up_ms) AS up_ms,
+    sum(days.degraded_ms) AS degraded_ms,
+    sum(days.down_ms) AS down_ms,
+    sum(days.unknown_ms) AS unknown_ms,
+    sum(days.maintenance_ms) AS maintenance_ms,
+    sum(days.paused_ms) AS paused_ms
+FROM uptime_daily AS days FINAL
+GROUP BY monitor, month;
+
+-- Minutes of the last seven days, by region: as few results make a minute, the results themselves are read.
+CREATE VIEW IF NOT EXISTS results_minutely {on_cluster} AS
+SELECT
+    monitor,
+    region,
+    toStartOfMinute(toDateTime(scheduled_at)) AS minute,
+    count() AS checks,
+    countIf(outcome = 'up') AS up,
+    countIf(outcome = 'degraded') AS degraded,
+    countIf(outcome = 'down') AS down,
+    countIf(outcome = 'unknown') AS unknown,
+    avgOrNullIf(total_us, outcome != 'unknown' AND NOT overloaded) AS mean_total_us,
+    maxOrNullIf(total_us, outcome != 'unknown' AND NOT overloaded) AS max_total_us
+FROM check_results FINAL
+WHERE scheduled_at >= now() - toIntervalDay(7)
+GROUP BY monitor, region, minute;
+
+-- From when until when a monitor had which status; `until` is NULL while it lasts.
+CREATE VIEW IF NOT EXISTS status_history {on_cluster} AS
+SELECT
+    monitor,
+    status,
+    at,
+    leadInFrame(toNullable(at)) OVER (
+        PARTITION BY monitor ORDER BY at ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+    ) AS until,
+    reason,
+    message,
+    incident
+FROM status_changes FINAL
+WHERE NOT withdrawn;

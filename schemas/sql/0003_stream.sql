@@ -2,7 +2,7 @@
 
 -- A log's identity (Kafka's cluster id and topic) and the folds' rules, from one moment on. Versions of a later
 -- epoch count above all versions of an earlier one.
-CREATE TABLE IF NOT EXISTS stream_epochs {on_cluster}
+CREATE TABLE IF NOT EXISTS stream_epochs {sharded by epoch}
 (
     epoch      UInt16,
     log        String,
@@ -15,7 +15,7 @@ ENGINE = {replicated}ReplacingMergeTree
 ORDER BY epoch;
 
 -- Everything up to `version` of a partition is durable: facts, states, events told to Kafka.
-CREATE TABLE IF NOT EXISTS stream_positions {on_cluster}
+CREATE TABLE IF NOT EXISTS stream_positions {sharded by log}
 (
     log        String,
     partition  UInt16,
@@ -30,7 +30,7 @@ ENGINE = {replicated}ReplacingMergeTree(version)
 ORDER BY (log, partition);
 
 -- A monitor's state after the event at `version`; a state newer than the partition's position skips what it knows.
-CREATE TABLE IF NOT EXISTS stream_state {on_cluster}
+CREATE TABLE IF NOT EXISTS stream_state {sharded by partition}
 (
     partition UInt16,
     monitor   String,

@@ -12,6 +12,7 @@ import httpx
 
 START_S = 30.0
 STOP_S = 20.0
+CLIENT = httpx.Client(timeout=60, trust_env=False, verify=False)
 
 
 def free_port() -> int:
@@ -53,14 +54,12 @@ class Gateway:
     ) -> httpx.Response:
         """The answer to a statement in the body."""
         password = self.reader_password if user == "reader" else self.password
-        return httpx.post(
+        return CLIENT.post(
             self.url,
             content=sql,
             params=params,
             auth=(user, password),
             headers={"Accept-Encoding": "identity"} | (headers or {}),
-            timeout=60,
-            trust_env=False,
         )
 
     def rows(self, sql: str, **params: str | int) -> list[list[str]]:
