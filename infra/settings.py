@@ -13,10 +13,12 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from infra.running import read_running
 
+_split = BeforeValidator(lambda v: [part.strip() for part in v.split(",") if part.strip()] if isinstance(v, str) else v)
+Names = Annotated[list[str], NoDecode, _split]
 Networks = Annotated[
     list[IPv4Network | IPv6Network],
     NoDecode,
-    BeforeValidator(lambda v: [part.strip() for part in v.split(",") if part.strip()] if isinstance(v, str) else v),
+    _split,
 ]
 
 
@@ -71,7 +73,11 @@ class Settings(BaseSettings):
     region: str = Field("local", description="The region of `pulse probe`.")
     probe: str = Field("probe-0", description="The name of this probe.")
     probe_allow: Networks = Field([], description="Private networks that checks may reach: 10.1.0.0/16,127.0.0.0/8")
+    probe_deny: Networks = Field([], description="Networks that checks never reach, like a site's own NAT64 prefix.")
     probe_secrets: Path | None = Field(None, description="Folder of the secrets that monitors refer to by ${NAME}.")
+    probe_canaries: Names = Field(
+        [], description="host:port,host:port that answer while this probe's own network works."
+    )
     probe_in_flight: int = Field(4_000, ge=1, description="How many checks a probe has in flight at most.")
     probe_in_flight_per_target: int = Field(512, ge=1, description="How many of them at one host and port.")
     probe_spool_bytes: int = Field(256 << 20, ge=1 << 20, description="Disk that results may take while Kafka is away.")

@@ -28,7 +28,11 @@ MAX_REDIRECTS: Final = 5
 
 @dataclass(slots=True)
 class Phases:
-    """Where the time went, in microseconds, the hops of redirects added up. A phase that never ended counts 0."""
+    """Where the time went, in microseconds, the hops of redirects added up. A phase that never ended counts 0.
+
+    `total_us` of a whole response is the phases' sum: what DNS, network and server took, without the moments
+    in which the probe was busy with other checks. Of anything else it is the time until that was known.
+    """
 
     dns_us: int = 0
     connect_us: int = 0
@@ -36,6 +40,11 @@ class Phases:
     ttfb_us: int = 0
     transfer_us: int = 0
     total_us: int = 0
+
+    @property
+    def sum_us(self) -> int:
+        """All phases together."""
+        return self.dns_us + self.connect_us + self.tls_us + self.ttfb_us + self.transfer_us
 
 
 @dataclass(slots=True)
@@ -118,7 +127,8 @@ class Fetcher:
             reason, message = Reason.TIMEOUT, f"no end within {request.timeout_ms} ms, while {hops[-1].stage}"
         except FetchFailed as failed:
             reason, message = failed.reason, failed.message
-        phases.total_us = (perf_counter_ns() - started_ns) // 1_000
+        ok = reason is Reason.OK
+        phases.total_us = phases.sum_us if ok else (perf_counter_ns() - started_ns) // 1_000
         return _conclude(hops[-1], phases, reason, message)
 
     async def close(self) -> None:

@@ -109,7 +109,8 @@ class CheckCookies:
         """The Cookie header for `url`, or nothing."""
         asked = httpx.Request("GET", str(url))
         self._cookies.set_cookie_header(asked)
-        return asked.headers.get("cookie", "")
+        cookies: str = asked.headers.get("cookie", "")
+        return cookies
 
 
 def redirected(request: Request, status: int, location: str) -> Request:

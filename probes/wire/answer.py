@@ -29,9 +29,23 @@ class Answer:
     """
 
     __slots__ = (
-        "_body", "_body_limit_bytes", "_head_bytes", "_head_lines", "_head_only", "_headers_complete", "_interim",
-        "_parser", "_reason", "_skip_redirects", "_wire_bytes", "body_truncated", "done", "headers", "http_version", "status",
-    )  # fmt: skip
+        "_body",
+        "_body_limit_bytes",
+        "_head_bytes",
+        "_head_lines",
+        "_head_only",
+        "_headers_complete",
+        "_interim",
+        "_parser",
+        "_reason",
+        "_skip_redirects",
+        "_wire_bytes",
+        "body_truncated",
+        "done",
+        "headers",
+        "http_version",
+        "status",
+    )
 
     def __init__(self, body_limit_bytes: int, *, head_only: bool = False, skip_redirects: bool = False) -> None:
         self._body_limit_bytes = body_limit_bytes

@@ -42,8 +42,7 @@ def make_context(*, verify: bool) -> ssl.SSLContext:
 
 def _system_has_cas() -> bool:
     paths = ssl.get_default_verify_paths()
-    folder = Path(paths.capath) if paths.capath else None
-    return paths.cafile is not None or (folder is not None and any(folder.iterdir()))
+    return bool(paths.cafile) or (bool(paths.capath) and any(Path(paths.capath).iterdir()))
 
 
 class TlsConnection:

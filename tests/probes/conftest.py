@@ -30,7 +30,7 @@ def observed(servers: Servers) -> Iterator[Observe]:
 
         def run(path: str, server: str = "http", **options: Any) -> Observed:
             request = Request(
-                **{"method": "GET", "url": parse_url(servers.url(path, server)), "timeout_ms": 1_000} | options
+                **{"method": "GET", "url": parse_url(servers.url(path, server)), "timeout_ms": 500} | options
             )
             return pool.submit(observe, request, servers.ca_file).result()
 

@@ -8,14 +8,14 @@ from tests.probes.conftest import Observe
 from tests.probes.servers.answers import BAD, BOMBS, DRIPS, HANGS, HELLO, HONEST, LIMIT, WITHOUT_BODY
 from tests.probes.servers.running import Observed
 
-TIMEOUT_MS = 1_000
+TIMEOUT_MS = 500
 GROWTH_BYTES = 20 << 20
 STALL_S = 0.25
 
 
 def assert_bounded(observed: Observed, timeout_ms: int = TIMEOUT_MS) -> Fetched:
     """The ceilings that hold whatever the server does."""
-    assert observed.fetched.phases.total_us <= (timeout_ms + 1_000) * 1_000
+    assert observed.elapsed_s <= timeout_ms / 1_000 + 1
     assert observed.growth_bytes <= GROWTH_BYTES
     assert observed.stall_s <= STALL_S
     return observed.fetched
@@ -119,7 +119,7 @@ def test_a_slow_server_meets_the_deadline(observed: Observe, path: str) -> None:
     fetched = assert_bounded(observed(path))
 
     assert fetched.reason is Reason.TIMEOUT
-    assert "1000 ms" in fetched.message
+    assert "500 ms" in fetched.message
 
 
 def test_a_timeout_keeps_the_part_that_came_as_evidence(observed: Observe) -> None:
@@ -152,7 +152,7 @@ def test_a_broken_connection_has_its_reason(observed: Observe, server: str, reas
     [
         ("to-itself", Reason.REDIRECT, "more than 5 redirects"),
         ("hop?1", Reason.REDIRECT, "more than 5 redirects"),
-        ("slow-hop", Reason.TIMEOUT, "1000 ms"),
+        ("slow-hop", Reason.TIMEOUT, "500 ms"),
         ("to-ftp", Reason.REDIRECT, "ftp://"),
         ("to-file", Reason.REDIRECT, "file://"),
         ("to-script", Reason.REDIRECT, "javascript:"),

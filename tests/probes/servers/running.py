@@ -54,6 +54,7 @@ class Observed:
     """A fetch, and what it did to its process: growth of peak memory, the longest hold of the loop in CPU time."""
 
     fetched: Fetched
+    elapsed_s: float
     growth_bytes: int
     stall_s: float
 
@@ -71,12 +72,14 @@ async def _observe(request: Request) -> Observed:
     watch = asyncio.create_task(_watch(stalls))
     await asyncio.sleep(2 * TICK_S)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.perf_counter()
     fetched = await fetcher.fetch(request)
+    elapsed_s = time.perf_counter() - started
     await asyncio.sleep(2 * TICK_S)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     watch.cancel()
     await fetcher.close()
-    return Observed(fetched, (after - before) * 1_024, max(stalls))
+    return Observed(fetched, elapsed_s, (after - before) * 1_024, max(stalls))
 
 
 async def _watch(stalls: list[float]) -> None:
