@@ -3,10 +3,11 @@
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_PATTERN: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)")
+MAX_DURATION_MS: Final = 366 * 86_400_000
+_PATTERN: Final = re.compile(r"(\d{1,12}(?:\.\d{1,3})?)(ms|s|m|h|d)")
 
 
 def parse_duration_ms(text: object) -> int:
@@ -28,6 +29,7 @@ def format_duration(duration_ms: int) -> str:
 
 DurationMs = Annotated[
     int,
+    Field(ge=0, le=MAX_DURATION_MS),
     BeforeValidator(lambda value: value if type(value) is int else parse_duration_ms(value)),
     PlainSerializer(format_duration),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$", "examples": ["30s"]}),

@@ -5,6 +5,7 @@ once with its place, OpenAPI, and the wire. Reading from the log ignores unknown
 what a person writes must not have any.
 """
 
+import json
 from enum import StrEnum
 from typing import Annotated, Final, Generic, Literal, Self, TypeVar
 
@@ -19,11 +20,20 @@ MIN_INTERVAL_MS: Final = 1_000
 MAX_INTERVAL_MS: Final = 86_400_000
 MAX_TIMEOUT_MS: Final = 60_000
 MAX_ASSERTIONS: Final = 50
+MAX_VALUE_BYTES: Final = 10_000
 DEFAULT_WORKSPACE: Final = "default"
 
 SLUG_PATTERN: Final = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
 Slug = Annotated[str, Field(pattern=SLUG_PATTERN, examples=["api"])]
 """Lower case letters, digits and inner hyphens, 64 characters at most."""
+
+
+def _checked_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a surrogate pair is not Unicode text") from None
+    return text
 
 
 def _checked_url(text: str) -> str:
@@ -32,15 +42,16 @@ def _checked_url(text: str) -> str:
 
 
 def _checked_jsonpath(text: str) -> str:
-    compile_jsonpath(text)
+    compile_jsonpath(_checked_text(text))
     return text
 
 
 def _checked_regex(text: str) -> str:
-    compile_regex(text)
+    compile_regex(_checked_text(text))
     return text
 
 
+Text = Annotated[str, AfterValidator(_checked_text)]
 HttpUrl = Annotated[str, AfterValidator(_checked_url), Field(examples=["https://api.example.com/health"])]
 JsonPath = Annotated[str, AfterValidator(_checked_jsonpath), Field(examples=["$.database"])]
 Regex = Annotated[str, AfterValidator(_checked_regex)]
@@ -52,10 +63,26 @@ CREDENTIAL_HEADERS: Final = frozenset({"authorization", "proxy-authorization"})
 """Never in plain text: a log keeps what it was given."""
 
 
+def _storable(value: JsonValue) -> JsonValue:
+    try:
+        size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
+    except (ValueError, RecursionError):
+        raise ValueError("a value is JSON of finite numbers and Unicode text") from None
+    if size > MAX_VALUE_BYTES:
+        raise ValueError(f"a value has {MAX_VALUE_BYTES} bytes at most")
+    return value
+
+
+Value = Annotated[JsonValue, AfterValidator(_storable)]
+"""What an assertion compares with."""
+
+
 class Document(BaseModel):
     """What people write: names by alias, unknown fields refused, immutable once parsed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True, allow_inf_nan=False
+    )
 
 
 class Method(StrEnum):
@@ -115,25 +142,25 @@ class Assertion(Document):
     status: Annotated[str, Field(pattern=STATUS_PATTERN, coerce_numbers_to_str=True, examples=["2xx, 304"])] | None = (
         None
     )
-    header: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    header: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
     jsonpath: JsonPath | None = None
     body: Literal["text"] | None = None
     latency_ms: DurationMs | None = Field(default=None, alias="latency")
     certificate_days: Annotated[int, Field(ge=0, le=3_650)] | None = None
 
-    equals: JsonValue = None
-    not_equals: JsonValue = None
+    equals: Value = None
+    not_equals: Value = None
     exists: Literal[True] | None = None
     absent: Literal[True] | None = None
-    one_of: Annotated[list[JsonValue], Field(max_length=100)] | None = Field(default=None, alias="in")
-    contains: Annotated[str, Field(max_length=1_000)] | None = None
-    not_contains: Annotated[str, Field(max_length=1_000)] | None = None
+    one_of: Annotated[list[Value], Field(max_length=100)] | None = Field(default=None, alias="in")
+    contains: Annotated[Text, Field(max_length=1_000)] | None = None
+    not_contains: Annotated[Text, Field(max_length=1_000)] | None = None
     matches: Regex | None = None
     not_matches: Regex | None = None
-    lt: float | str | None = None
-    le: float | str | None = None
-    gt: float | str | None = None
-    ge: float | str | None = None
+    lt: float | Text | None = None
+    le: float | Text | None = None
+    gt: float | Text | None = None
+    ge: float | Text | None = None
     length: Annotated[int, Field(ge=0)] | None = None
     type: JsonType | None = None
 
@@ -156,6 +183,9 @@ class Assertion(Document):
     def __eq__(self, other: object) -> bool:
         """`equals: null` and `not_equals: null` have equal fields, but are not the same test."""
         return super().__eq__(other) and isinstance(other, Assertion) and self.operator == other.operator
+
+    def __hash__(self) -> int:
+        return hash((self.subject, self.operator))
 
     @property
     def _given(self) -> set[str]:
@@ -199,7 +229,7 @@ class Policy(Document):
 class BasicAuth(Document):
     """A name and a password; the password is a reference to a secret."""
 
-    username: Annotated[str, Field(max_length=200, pattern=r"^[^:]*$")]
+    username: Annotated[Text, Field(max_length=200, pattern=r"^[^:]*$")]
     password: SecretReference
 
 
@@ -227,13 +257,13 @@ class Monitor(Document):
     """What to check, how often, from where, by which assertions, under which policy."""
 
     slug: Slug
-    name: Annotated[str, Field(max_length=200)] = ""
+    name: Annotated[Text, Field(max_length=200)] = ""
     url: HttpUrl
     method: Method = Method.GET
-    headers: Annotated[dict[str, str], Field(max_length=50)] = {}
-    body: Annotated[str, Field(max_length=100_000)] | None = None
+    headers: Annotated[dict[Text, Text], Field(max_length=50)] = {}
+    body: Annotated[Text, Field(max_length=100_000)] | None = None
     json_body: JsonValue = Field(default=None, alias="json")
-    form: Annotated[dict[str, str], Field(max_length=200)] | None = None
+    form: Annotated[dict[Text, Text], Field(max_length=200)] | None = None
     auth: Auth | None = None
     client_certificate: ClientCertificate | None = None
     ip_version: Literal[4, 6] | None = None
@@ -277,7 +307,7 @@ class Monitor(Document):
 class Group(Document):
     """Monitors under one heading of a page."""
 
-    name: Annotated[str, Field(max_length=200)]
+    name: Annotated[Text, Field(max_length=200)]
     monitors: Annotated[list[Slug], Field(max_length=500)]
 
 
@@ -285,8 +315,8 @@ class Page(Document):
     """A status page. Its slug is unique in the installation: it is in public addresses."""
 
     slug: Slug
-    title: Annotated[str, Field(max_length=200)] = ""
-    description: Annotated[str, Field(max_length=1_000)] = ""
+    title: Annotated[Text, Field(max_length=200)] = ""
+    description: Annotated[Text, Field(max_length=1_000)] = ""
     domains: Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9.-]{1,253}$")]], Field(max_length=10)] = []
     groups: Annotated[list[Group], Field(max_length=100)] = []
 
@@ -304,7 +334,7 @@ class Key(Document):
     """An API key as it is kept: never the secret, only its hash. The key is `pulse_<id>_<secret>`."""
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{8,32}$")]
-    name: Annotated[str, Field(max_length=200)] = ""
+    name: Annotated[Text, Field(max_length=200)] = ""
     secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     scopes: list[KeyScope]
     expires_at: int | None = None
