@@ -9,17 +9,15 @@ from typing import Any
 
 import httpx
 from aiokafka.errors import KafkaTimeoutError
-from fastapi import FastAPI
 from pydantic import SecretStr
 
 from infra.kafka import LogRecord
 from infra.settings import Settings
-from query.management.routes import router
+from query.app import app_of
 from query.catalog import Catalog
 from query.connections import Connection
 from query.context import Context
-from query.limits import MAX_BODY_BYTES
-from query.problems import install_problem_handlers
+from query.public import PublicFace
 
 ADMIN_KEY = "pulse_admin_0123456789"
 
@@ -59,7 +57,7 @@ class FakeLog:
 class Service:
     """The service, its log, and a client that sends the admin key."""
 
-    app: FastAPI
+    app: PublicFace
     context: Context
     log: FakeLog
     client: httpx.AsyncClient
@@ -85,10 +83,7 @@ async def running_service(**settings: Any) -> AsyncIterator[Service]:
         yield log
 
     context = replace(context, producer=Connection("Kafka", open_log))
-    app = FastAPI(max_body_size=MAX_BODY_BYTES)
-    app.state.context = context
-    install_problem_handlers(app)
-    app.include_router(router)
+    app = app_of(context)
     holding = asyncio.create_task(context.producer.hold())
     await asyncio.sleep(0)
     try:

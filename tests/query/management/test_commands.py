@@ -1,0 +1,181 @@
+"""`pulse apply`, `plan`, `status` and `keys`, against a listening service over a log in memory."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from infra.cli import build
+from infra.settings import get_settings
+from tests.engines import free_ports
+from tests.query.management.live import listening_service
+from tests.query.management.service import ADMIN_KEY, Service
+
+Pulse = Callable[..., Result]
+
+DOCUMENT = """\
+monitors:
+  - slug: api
+    url: https://api.example.com/health
+    interval: 30s
+  - slug: web
+    url: https://example.com/
+pages:
+  - slug: acme
+    title: Acme
+    groups: [{name: API, monitors: [api, web]}]
+"""
+
+
+@pytest.fixture
+def listening() -> Iterator[tuple[int, Service]]:
+    with listening_service() as found:
+        yield found
+
+
+@pytest.fixture
+def service(listening: tuple[int, Service]) -> Service:
+    return listening[1]
+
+
+@pytest.fixture
+def pulse(listening: tuple[int, Service], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pulse]:
+    """Run `pulse ...` in a folder with the document as pulse.yaml."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PULSE_HTTP", f"127.0.0.1:{listening[0]}")
+    monkeypatch.setenv("PULSE_API_KEY", ADMIN_KEY)
+    (tmp_path / "pulse.yaml").write_text(DOCUMENT)
+    get_settings.cache_clear()
+    yield lambda *arguments: CliRunner().invoke(build(arguments[0]), arguments)
+    get_settings.cache_clear()
+
+
+def test_apply_makes_the_service_be_as_the_file_says(service: Service, pulse: Pulse) -> None:
+    planned = pulse("plan")
+    assert planned.exit_code == 1
+    assert "+ monitor api" in planned.stdout
+    assert "3 to create" in planned.stdout
+    assert service.log.all("monitors") == []
+
+    applied = pulse("apply", "--yes")
+    assert applied.exit_code == 0, applied.output
+    assert set(service.context.catalog.monitors.entries) == {"default/api", "default/web"}
+    assert set(service.context.catalog.pages.entries) == {"acme"}
+
+    again = pulse("plan")
+    assert again.exit_code == 0
+    assert "3 unchanged" in again.stdout
+
+
+def test_a_changed_field_is_shown_with_both_values(service: Service, pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    Path("pulse.yaml").write_text(DOCUMENT.replace("interval: 30s", "interval: 1m\n    timeout: 5s"))
+    planned = pulse("plan")
+    assert '~ monitor api\n    interval: "30s" → "1m"\n    timeout: default → "5s"' in planned.stdout
+    assert pulse("apply").exit_code == 0
+    entry = service.context.catalog.monitor("default/api")
+    assert entry is not None
+    assert entry.document.interval_ms == 60_000
+
+
+def test_what_is_only_on_the_service_goes_with_prune_alone(service: Service, pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    Path("pulse.yaml").write_text("monitors: [{slug: api, url: 'https://api.example.com/health', interval: 30s}]")
+    kept = pulse("plan")
+    assert kept.exit_code == 0
+    assert "2 on the service are not in the file" in kept.stdout
+    pruned = pulse("apply", "--yes", "--prune")
+    assert pruned.exit_code == 0, pruned.output
+    assert "- page acme\n- monitor web" in pruned.stdout
+    assert set(service.context.catalog.monitors.entries) == {"default/api"}
+    assert service.context.catalog.pages.entries == {}
+
+
+def test_every_error_of_the_file_is_told_with_its_line(service: Service, pulse: Pulse) -> None:
+    Path("pulse.yaml").write_text(DOCUMENT.replace("interval: 30s", "intervall: 30s").replace("https://ex", "ftp://ex"))
+    told = pulse("apply", "--yes")
+    assert told.exit_code == 2
+    assert "pulse.yaml:4:5: monitors[0].intervall: unknown field; did you mean interval?" in told.stderr
+    assert "pulse.yaml:6:5: monitors[1].url: write http://" in told.stderr
+    assert service.log.all("monitors") == []
+
+
+def test_what_the_service_refuses_is_told_with_its_line(service: Service, pulse: Pulse) -> None:
+    Path("pulse.yaml").write_text(DOCUMENT.replace("[api, web]", "[api, nothing]"))
+    told = pulse("apply", "--yes")
+    assert told.exit_code == 1
+    assert "pulse.yaml:10:42: pages[0].groups[0].monitors[1]: there is no monitor nothing" in told.stderr
+
+
+def test_a_missing_file_is_named(service: Service, pulse: Pulse) -> None:
+    told = pulse("apply", "-f", "nothing.yaml")
+    assert told.exit_code == 2
+    assert "nothing.yaml cannot be read: No such file or directory" in told.stderr
+
+
+def test_the_plan_as_json_is_all_that_stdout_has(service: Service, pulse: Pulse) -> None:
+    planned = json.loads(pulse("plan", "--json").stdout)
+    assert [change["action"] for change in planned["changes"]] == ["create"] * 3
+    applied = json.loads(pulse("apply", "--yes", "--json").stdout)
+    assert (applied["create"], applied["applied"]) == (3, True)
+    assert json.loads(pulse("apply", "--yes", "--json").stdout)["keep"] == 3
+
+
+def test_status_prints_what_the_api_answers(service: Service, pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    shown = pulse("status", "--json")
+    assert shown.exit_code == 1, "a monitor without results is unknown, and unknown is not fine"
+    monitors = json.loads(shown.stdout)["monitors"]
+    assert [(monitor["slug"], monitor["status"]) for monitor in monitors] == [("api", "unknown"), ("web", "unknown")]
+    assert "unknown" in pulse("status").stdout
+
+
+def test_a_paused_monitor_is_no_trouble(service: Service, pulse: Pulse) -> None:
+    Path("pulse.yaml").write_text("monitors: [{slug: api, url: 'https://api.example.com/', paused: true}]")
+    pulse("apply", "--yes")
+    assert pulse("status").exit_code == 0
+
+
+def test_a_key_is_made_listed_used_and_revoked(service: Service, pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = json.loads(pulse("keys", "create", "--name", "ci", "--scope", "read", "--expires", "90d", "--json").stdout)
+    listed = pulse("keys", "list")
+    assert made["id"] in listed.stdout
+    assert made["key"] not in listed.stdout
+
+    monkeypatch.setenv("PULSE_API_KEY", made["key"])
+    get_settings.cache_clear()
+    assert pulse("status").exit_code == 0
+    refused = pulse("apply", "--yes")
+    assert refused.exit_code == 2
+    assert "scope `write`" in refused.stderr
+
+    monkeypatch.setenv("PULSE_API_KEY", ADMIN_KEY)
+    get_settings.cache_clear()
+    assert pulse("keys", "revoke", made["id"]).exit_code == 0
+    assert pulse("keys", "revoke", made["id"]).exit_code == 1
+
+
+def test_a_key_that_is_printed_for_people_is_alone_on_stdout(service: Service, pulse: Pulse) -> None:
+    made = pulse("keys", "create", "--scope", "push")
+    assert made.stdout.startswith("pulse_")
+    assert made.stdout.count("\n") == 1
+
+
+def test_without_a_service_the_command_says_what_to_do(pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("PULSE_HTTP", f"127.0.0.1:{port}")
+    get_settings.cache_clear()
+    for command in (["apply", "--yes"], ["plan"], ["status"], ["incidents"], ["keys", "list"]):
+        told = pulse(*command)
+        assert told.exit_code == 3
+        assert "`pulse up`" in told.stderr
+
+
+def test_without_kafka_the_command_says_so(service: Service, pulse: Pulse) -> None:
+    service.log.away = True
+    told = pulse("apply", "--yes")
+    assert told.exit_code == 3
+    assert "Kafka did not acknowledge" in told.stderr
