@@ -9,16 +9,9 @@ from typing import Final
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
+from infra.ports import PortTaken
+
 READ_WITHIN_S: Final = 5
-
-
-class MetricsPortTaken(RuntimeError):
-    """Another program listens where the metrics should be."""
-
-    def __init__(self, host: str, port: int, setting: str) -> None:
-        super().__init__(
-            f"Cannot serve metrics at {host}:{port}: the port is taken. Set {setting} to a free one, or 0."
-        )
 
 
 @asynccontextmanager
@@ -27,7 +20,7 @@ async def serve_metrics(
 ) -> AsyncIterator[None]:
     """Serve on the running loop, so that an answer proves that the loop turns. Port 0: nowhere.
 
-    `problem` says what is wrong (503 at /healthz), or None. Raises MetricsPortTaken, naming `setting`.
+    `problem` says what is wrong (503 at /healthz), or None. Raises PortTaken, naming `setting`.
     """
     if port == 0:
         yield
@@ -35,7 +28,7 @@ async def serve_metrics(
     try:
         server = await asyncio.start_server(_Handler(problem).answer, host, port)
     except OSError as error:
-        raise MetricsPortTaken(host, port, setting) from error
+        raise PortTaken(host, port, setting) from error
     async with server:
         yield
 

@@ -15,9 +15,9 @@ from rich.console import Console
 from infra.cli import Exit, fail
 from infra.embedded.kafka import EmbeddedKafkaError
 from infra.kafka import PartitionsDiffer, TopicNotCreated
+from infra.ports import PortTaken
 from infra.running import DataLock, FolderInUse
 from infra.settings import Settings, get_settings
-from infra.supervisor.ports import PortTaken
 from infra.supervisor.topology import ApplyFailed, NotReady
 
 _REASONS = (EmbeddedKafkaError, FolderInUse, PortTaken, NotReady, ApplyFailed, PartitionsDiffer, TopicNotCreated)

@@ -14,9 +14,9 @@ import httpx
 from pydantic import SecretStr
 
 from infra.embedded.kafka import Broker
+from infra.ports import free_port
 from infra.settings import Settings
 from infra.supervisor.child import ExitCode, Service
-from infra.supervisor.ports import free_port
 
 ANSWER_WITHIN_S: Final = 60.0
 DEMO_PORT_IN_FILE: Final = 18000

@@ -11,13 +11,13 @@ from typing import Any, Final
 from infra.clickhouse import migrate
 from infra.embedded.kafka import prepare
 from infra.kafka import provision_topics
+from infra.ports import check_free
 from infra.running import DataLock, Running
 from infra.settings import Settings
 from infra.supervisor.admin_key import admin_key
 from infra.supervisor.child import Child, Service
 from infra.supervisor.gauges import Gauges
 from infra.supervisor.leash import Leash
-from infra.supervisor.ports import check_free
 from infra.supervisor.screen import Screen, notes
 from infra.supervisor.topology import OWN_NETWORKS, ApplyFailed, Topology, with_metrics_ports
 

@@ -7,7 +7,8 @@ import httpx
 import pytest
 from prometheus_client import Counter
 
-from infra.metrics import MetricsPortTaken, serve_metrics
+from infra.metrics import serve_metrics
+from infra.ports import PortTaken
 from tests.engines import free_ports
 
 CHECKS = Counter("test_metrics_checks", "Checks of this test.")
@@ -67,7 +68,7 @@ def test_a_taken_port_names_its_setting() -> None:
         async with serve_metrics("127.0.0.1", port, "A"), serve_metrics("127.0.0.1", port, "PULSE_STREAM_METRICS_PORT"):
             pass
 
-    with pytest.raises(MetricsPortTaken, match=f"{port}.*PULSE_STREAM_METRICS_PORT"):
+    with pytest.raises(PortTaken, match=f"{port}.*PULSE_STREAM_METRICS_PORT"):
         asyncio.run(run())
 
 

@@ -19,15 +19,17 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from infra.embedded.kafka.errors import BrokerFailed, DiskFull, PortTaken
+from infra.embedded.kafka.errors import BrokerFailed, DiskFull
 from infra.embedded.kafka.jars import class_path
 from infra.embedded.kafka.java import Java, find_java
+from infra.ports import check_free
 from infra.settings import Settings
 
 HOST: Final = "127.0.0.1"
 NEEDED_BYTES: Final = 512 << 20
 READY_WITHIN_S: Final = 60  # after a kill -9 on a busy machine; else 1-3 s
 FORMAT_WITHIN_S: Final = 60
+LEFT_AFTER_S: Final = 600
 CLEAN_EXITS: Final = (0, 143)  # 143: a JVM that SIGTERM has stopped in order
 _JVM: Final = (
     "-Xms128m",
@@ -80,11 +82,11 @@ class Broker:
 def prepare(settings: Settings, folder: Path, logs: Path) -> Broker:
     """Everything that must be there before the JVM starts. Takes 0.1 s, at the first start 1 s more and the download.
 
-    Raises EmbeddedKafkaError.
+    Raises EmbeddedKafkaError, PortTaken.
     """
     java = find_java()
-    _check_port(settings.embedded_kafka_port, "PULSE_EMBEDDED_KAFKA_PORT")
-    _check_port(settings.embedded_kafka_controller_port, "PULSE_EMBEDDED_KAFKA_CONTROLLER_PORT")
+    check_free(HOST, settings.embedded_kafka_port, "PULSE_EMBEDDED_KAFKA_PORT")
+    check_free(HOST, settings.embedded_kafka_controller_port, "PULSE_EMBEDDED_KAFKA_CONTROLLER_PORT")
     jars = ":".join(map(str, class_path(settings)))
     try:
         return _prepare(settings, folder.absolute(), logs.absolute(), java, jars)
@@ -112,15 +114,6 @@ def _prepare(settings: Settings, folder: Path, logs: Path, java: Java, jars: str
         output=output,
         new_archive=new_archive,
     )
-
-
-def _check_port(port: int, setting: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise PortTaken(port, setting) from error
 
 
 def _write(name: str, folder: Path, settings: Settings) -> Path:
@@ -165,6 +158,7 @@ def _class_archive(cache: Path, java: Java, jars: str) -> tuple[list[str], Path 
     if archive.exists():
         return [f"{use}={archive}"], None
     archive.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_archives(archive.parent)
     new_archive = archive.with_suffix(f".jsa.{os.getpid()}")
     return [f"{write}={new_archive}"], new_archive
 
@@ -173,6 +167,13 @@ def _last_line(path: Path) -> str:
     """The last line that is not a frame of a Java stack trace."""
     lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
     return next((line for line in reversed(lines) if line and not line[0].isspace()), "")
+
+
+def _remove_left_archives(folder: Path) -> None:
+    """Those of a JVM that has outlived whoever would have kept its archive."""
+    for left in folder.glob("*.jsa.*"):
+        if time.time() - left.stat().st_mtime > LEFT_AFTER_S:
+            left.unlink(missing_ok=True)
 
 
 async def _is_registered(address: str) -> bool:

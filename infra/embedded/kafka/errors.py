@@ -5,7 +5,6 @@ EmbeddedKafkaError
 ├── RegistryUnreachable
 ├── CorruptJar
 ├── DiskFull
-├── PortTaken
 └── BrokerFailed
 """
 
@@ -56,13 +55,6 @@ class DiskFull(EmbeddedKafkaError):
             f"The disk of {folder} is full: at least {needed_bytes >> 20} MiB must be free. "
             f"Make room, or set PULSE_DATA (data) and PULSE_CACHE (jars) to folders on another disk."
         )
-
-
-class PortTaken(EmbeddedKafkaError):
-    """Another program listens where Kafka should."""
-
-    def __init__(self, port: int, setting: str) -> None:
-        super().__init__(f"Port is taken by another program: set {setting} to a free port, or stop that program.")
 
 
 class BrokerFailed(EmbeddedKafkaError):
