@@ -9,6 +9,7 @@ import uvloop
 from infra.cli import Exit, fail
 from infra.kafka import KafkaNotConfigured
 from infra.logs import configure_logs
+from infra.quiet import quieten
 from infra.settings import get_settings
 from probes.check_command import check_command
 from probes.service import ProbeService
@@ -27,6 +28,7 @@ def probe_command() -> None:
     """
     settings = get_settings()
     configure_logs("probe", settings.log_level)
+    quieten("aiokafka")
     try:
         uvloop.run(_probe())
     except KafkaNotConfigured as error:

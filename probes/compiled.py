@@ -1,7 +1,7 @@
 """A monitor made ready: its rules compiled and its request built, once a version."""
 
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from probes.fetch import Fetched, Fetcher
 from probes.judge import Rules, compile_rules
+from probes.own_health import Target
 from probes.request import Request
 from probes.secrets import MissingSecret, Revealer, Secrets
 from probes.text import NOTHING_SECRET, Redactor
@@ -40,7 +41,7 @@ class CompiledMonitor:
     monitor: str
     version: int
     interval_ms: int
-    target: Hashable
+    target: Target
     partition: int
     rules: Rules
     prepare: Callable[[], Prepared]

@@ -94,7 +94,8 @@ class EmitCounters:
     emitted: int = 0
     delivered: int = 0
     spooled: int = 0
-    lost: int = 0
+    refused: int = 0
+    """Results that the disk did not take: lost."""
 
 
 class Emitter:
@@ -116,6 +117,11 @@ class Emitter:
     def spool(self) -> Spool:
         """What waits on disk."""
         return self._spool
+
+    @property
+    def lost_results(self) -> int:
+        """Results that neither Kafka nor the disk took, or that made room in a full spool."""
+        return self.counters.refused + self._spool.lost_results
 
     def add(self, result: CheckResult, partition: int) -> None:
         """Take a result; within 100 ms it is on its way."""
@@ -206,7 +212,7 @@ class Emitter:
         try:
             await asyncio.to_thread(self._spool.append, frames)
         except OSError as error:
-            self.counters.lost += results
+            self.counters.refused += results
             _log.error("the spool does not take results; they are lost", results=results, error=str(error))
         else:
             self.counters.spooled += results

@@ -11,7 +11,7 @@ class LagMeter:
     """A heartbeat of the event loop; `lagged_since(t)` says whether it came late after `t` (loop time, seconds)."""
 
     def __init__(self) -> None:
-        self.worst_s = 0.0
+        self._worst_s = 0.0
         self._late_at = float("-inf")
         self._expected_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -32,11 +32,16 @@ class LagMeter:
         now = asyncio.get_running_loop().time()
         return self._late_at >= loop_time_s or now - self._expected_at > TOLERATED_S
 
+    def take_worst_s(self) -> float:
+        """The worst lag since this was asked last, in seconds."""
+        worst_s, self._worst_s = self._worst_s, 0.0
+        return worst_s
+
     def _beat(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         late_s = now - self._expected_at
-        self.worst_s = max(self.worst_s, late_s)
+        self._worst_s = max(self._worst_s, late_s)
         if late_s > TOLERATED_S:
             self._late_at = now
         self._expected_at = now + PERIOD_S

@@ -161,7 +161,8 @@ class Schedule(Generic[JobT]):
         entry = _Entry(job, next_slot(offset, job.interval_ms, self._clock()))
         self._entries[job.monitor] = entry
         self._push(entry)
-        self._arm()
+        if self._heap[0][2] is entry:
+            self._arm()
 
     def remove(self, monitor: str) -> None:
         """No more slots for this monitor; a check in flight ends as it ends."""

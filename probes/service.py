@@ -2,21 +2,27 @@
 
 import asyncio
 import resource
+from collections import Counter
 from typing import Final
 
 from aiokafka.errors import KafkaError
+from prometheus_client import REGISTRY
 
 from infra.logs import get_logger
+from infra.metrics import serve_metrics
 from infra.settings import Settings
 from probes.check import check, untold
 from probes.compiled import CompiledMonitor, Compiler
 from probes.emit import Emitter, kafka_emitter
 from probes.fetch import Fetcher
 from probes.lag import LagMeter
+from probes.metrics import ProbeMetrics
 from probes.monitors import MonitorFeed, MonitorTable
+from probes.own_health import OwnNetwork, parse_canary
 from probes.schedule import Limits, Schedule
 from probes.secrets import Secrets
 from schemas.enums import Reason
+from schemas.events import CheckResult
 
 FINISH_CHECKS_S: Final = 4.0
 LAST_DELIVERY_S: Final = 3.0
@@ -31,15 +37,28 @@ class ProbeService:
     def __init__(self, settings: Settings, emitter: Emitter | None = None) -> None:
         self.lag = LagMeter()
         self.emitter = emitter or kafka_emitter(settings)
-        self.fetcher = Fetcher(allow=settings.probe_allow)
+        self.fetcher = Fetcher(allow=settings.probe_allow, deny=settings.probe_deny)
         limits = Limits(min(settings.probe_in_flight, open_files() - SPARE_FILES), settings.probe_in_flight_per_target)
         self.schedule: Schedule[CompiledMonitor] = Schedule(settings.region, self._check, self._missed, limits)
         compiler = Compiler(self.fetcher, Secrets(settings.probe_secrets))
         self.table = MonitorTable(settings.region, compiler, self.schedule)
+        self.network = OwnNetwork([parse_canary(text) for text in settings.probe_canaries])
+        self.results: Counter[tuple[str, str]] = Counter()
         self._feed = MonitorFeed(settings, self.table)
+        self._settings = settings
 
     async def run(self, stop: asyncio.Event) -> None:
         """Probe until `stop` is set; then finish checks, flush, and leave the group, in at most 10 s."""
+        metrics = ProbeMetrics(self)
+        REGISTRY.register(metrics)
+        host, port = self._settings.metrics_host, self._settings.probe_metrics_port
+        try:
+            async with serve_metrics(host, port, "PULSE_PROBE_METRICS_PORT", self._problem):
+                await self._probe(stop)
+        finally:
+            REGISTRY.unregister(metrics)
+
+    async def _probe(self, stop: asyncio.Event) -> None:
         self.lag.start()
         self.schedule.start()
         delivering = asyncio.create_task(self.emitter.run())
@@ -69,15 +88,26 @@ class ProbeService:
     async def _check(self, monitor: CompiledMonitor, scheduled_at: int) -> None:
         try:
             result = await check(monitor, scheduled_at, self.lag)
+            if await self.network.is_to_blame(monitor.target, result):
+                message = f"the probe has lost its own network (here: {result.message})"
+                result = untold(monitor, scheduled_at, Reason.PROBE_OFFLINE, message, result.started_at)
         except asyncio.CancelledError:
-            result = untold(monitor, scheduled_at, Reason.PROBE_OFFLINE, "the probe was stopped meanwhile")
-            self.emitter.add(result, monitor.partition)
+            self._emit(monitor, untold(monitor, scheduled_at, Reason.PROBE_OFFLINE, "the probe was stopped meanwhile"))
             raise
-        self.emitter.add(result, monitor.partition)
+        self._emit(monitor, result)
 
     def _missed(self, monitor: CompiledMonitor, scheduled_at: int) -> None:
         message = "the check could not start within its interval: the probe has too much to do"
-        self.emitter.add(untold(monitor, scheduled_at, Reason.PROBE_OVERLOADED, message), monitor.partition)
+        self._emit(monitor, untold(monitor, scheduled_at, Reason.PROBE_OVERLOADED, message))
+
+    def _emit(self, monitor: CompiledMonitor, result: CheckResult) -> None:
+        self.results[result.outcome, result.reason] += 1
+        self.emitter.add(result, monitor.partition)
+
+    def _problem(self) -> str | None:
+        """What /healthz says."""
+        waiting = self.emitter.spool.results
+        return f"Kafka does not answer; {waiting} results wait on disk" if waiting else None
 
 
 def open_files() -> int:

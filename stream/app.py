@@ -21,6 +21,7 @@ from prometheus_client import start_http_server
 from infra.clickhouse import open_client
 from infra.kafka import connection_options
 from infra.logs import configure_logs, get_logger
+from infra.quiet import quieten
 from infra.settings import Settings
 from schemas.topics import CHECK_RESULTS
 from stream.dead_letters import LogRecord
@@ -29,7 +30,6 @@ from stream.folds import RULES
 from stream.offsets import open_consumer
 from stream.outbox import Outbox
 from stream.partition import Delivery
-from stream.quiet import quieten
 from stream.revisions import Forwarder
 from stream.sink import Sink
 from stream.snapshots import Epoch, Snapshots
