@@ -1,0 +1,94 @@
+"""`pulse up --demo` as a person runs it: how soon, how big, and how it ends."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from infra.running import Running
+from tests.end_to_end.product import Product, wait_until
+
+pytestmark = pytest.mark.engines
+STOP_WITHIN_S = 15
+MEMORY_LIMIT_BYTES = 1_200_000_000
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A product of this module's own: its tests end it."""
+    with Product(tmp_path_factory.mktemp("up")) as running:
+        yield running
+
+
+def family(product: Product) -> list[psutil.Process]:
+    """The supervisor and all its descendants."""
+    supervisor = psutil.Process(product.process.pid)
+    return [supervisor, *supervisor.children(recursive=True)]
+
+
+def own_bytes(process: psutil.Process) -> int:
+    """Its memory, shared pages counted once over all processes."""
+    memory = process.memory_full_info()
+    return int(getattr(memory, "pss", memory.rss))
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run."""
+    return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_all_processes_together_take_at_most_1200_mb(product: Product) -> None:
+    sizes = {" ".join(process.cmdline()[-4:]): own_bytes(process) for process in family(product)}
+
+    assert sum(sizes.values()) <= MEMORY_LIMIT_BYTES, sizes
+
+
+def test_other_terminals_find_it_by_its_data_folder(product: Product) -> None:
+    running = msgspec.json.decode((product.data / "run.json").read_bytes(), type=Running)
+
+    assert running.http == product.environment["PULSE_HTTP"]
+    assert set(running.pids) == {"kafka", "clickhouse", "probe", "stream", "query", "demo"}
+    assert all(map(psutil.pid_exists, running.pids.values()))
+
+
+def test_a_second_one_on_the_same_folder_is_refused(product: Product) -> None:
+    ended = product.run("up", "--headless")
+
+    assert ended.returncode == 1
+    assert f"process {product.process.pid}" in ended.stderr
+
+
+def test_a_killed_service_comes_back(product: Product) -> None:
+    running = msgspec.json.decode((product.data / "run.json").read_bytes(), type=Running)
+    os.kill(running.pids["query"], signal.SIGKILL)
+
+    wait_until(lambda: "query ended with signal 9, restarting" in product.log.read_text(), "the restart is told")
+    wait_until(product.everything_is_up, "the page is back")
+
+
+def test_sigterm_stops_all_in_time_and_in_order(product: Product) -> None:
+    processes = family(product)
+    began = time.monotonic()
+
+    product.process.send_signal(signal.SIGTERM)
+    assert product.process.wait(STOP_WITHIN_S + 5) == 0
+
+    assert time.monotonic() - began <= STOP_WITHIN_S
+    assert alive(processes) == []
+    assert "is killed" not in product.log.read_text()
+
+
+def test_kill_9_leaves_no_orphan_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    with Product(tmp_path) as product:
+        processes = family(product)
+        product.process.kill()
+        product.process.wait()
+        wait_until(lambda: alive(processes) == [], "all are gone", 20)
+
+    with Product(tmp_path) as again:
+        assert set(again.monitors()) == {"api", "orders", "report", "payments", "worker"}
