@@ -58,21 +58,16 @@ def _read_results(record: LogRecord, batch: _LooseBatch) -> tuple[LogEvent, list
 
 
 def without_unknown_monitors(
-    record: LogRecord, event: LogEvent, unknown: set[tuple[str, int]]
+    record: LogRecord, event: LogEvent, unknown: set[str]
 ) -> tuple[LogEvent, list[DeadLetter]]:
-    """The batch without results that name a version of a monitor that exists nowhere, and their dead letters."""
+    """The batch without results of monitors that exist nowhere, and their dead letters."""
     if not unknown or not isinstance(event, CheckBatch):
         return event, []
-    known = tuple(r for r in event.results if (r.monitor, r.monitor_version) not in unknown)
+    known = tuple(result for result in event.results if result.monitor not in unknown)
     letters = [
-        dead_letter(
-            record,
-            msgspec.json.encode(result),
-            f"{result.monitor} has no version {result.monitor_version}",
-            "unknown_monitor",
-        )
+        dead_letter(record, msgspec.json.encode(result), f"there is no monitor {result.monitor}", "unknown_monitor")
         for result in event.results
-        if (result.monitor, result.monitor_version) in unknown
+        if result.monitor in unknown
     ]
     return CheckBatch(event.probe, event.region, event.sent_at, known), letters
 

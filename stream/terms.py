@@ -1,7 +1,8 @@
 """The terms of every monitor's every version: followed in the topic `monitors`, the older ones kept in ClickHouse.
 
 A result is folded under the version that it names, however late that version reaches this worker. A version that
-is in neither place does not exist: such a result goes to the dead letters.
+is in neither place is lost, and the fold uses its default terms; a result whose monitor is in neither place goes to
+the dead letters. Both are counted.
 """
 
 import asyncio
@@ -53,6 +54,7 @@ class MonitorTerms:
         self._settings = settings
         self._client = client
         self._terms: dict[Naming, Terms] = {}
+        self._monitors: set[str] = set()
         self._read_up_to: defaultdict[int, int] = defaultdict(lambda: -1)
         self._revisions: defaultdict[int, list[Revision]] = defaultdict(list)
         self._reader = TableReader(settings, MONITORS, self._take)
@@ -70,7 +72,7 @@ class MonitorTerms:
         await self._reader.caught_up.wait()
 
     async def find(self, wanted: Iterable[Naming]) -> set[Naming]:
-        """Make `get` know them; returns those that exist nowhere."""
+        """Make `get` know them; returns those that are lost."""
         await self.caught_up()
         unseen = {naming for naming in wanted if naming not in self._terms}
         await self._wait_for(unseen)
@@ -78,6 +80,10 @@ class MonitorTerms:
         if unseen:
             await self._recall(unseen)
         return unseen - self._terms.keys()
+
+    def knows(self, monitor: str) -> bool:
+        """Whether the monitor has ever been; a deletion is a record too, and the newest record is never compacted."""
+        return monitor in self._monitors
 
     def revisions(self, partition: int, after: int) -> list[Revision]:
         """The revisions of a partition above the version `after`, in order."""
@@ -91,6 +97,7 @@ class MonitorTerms:
 
     def _take(self, record: LogRecord) -> None:
         self._read_up_to[record.partition] = record.offset
+        self._monitors.add(record.key)
         try:
             revision, monitor = _revision(record)
         except ValidationError as error:

@@ -154,11 +154,13 @@ class Worker:
         if event is not None:
             missing = partition.fold.missing_terms(event)
             if missing:
-                unknown = await self._terms.find(missing)
+                lost = await self._terms.find(missing)
                 if not self._owns(partition):
                     return
+                unknown = {monitor for monitor, _ in lost if not self._terms.knows(monitor)}
                 event, more = without_unknown_monitors(record, event, unknown)
                 letters += more
+                metrics.LOST_VERSIONS.inc(sum(monitor not in unknown for monitor, _ in lost))
             facts = partition.fold.fold(partition.version(record.offset), event)
             self._pending.add(facts, event.sent_at if isinstance(event, CheckBatch) else None)
             _note(partition, event)

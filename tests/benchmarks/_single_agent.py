@@ -1,5 +1,6 @@
-"""The usual Faust agent, to compare with: a message a result, folded as it comes, inserted every 1,000."""
+"""The usual Faust agent, to compare with: a message a result, folded as it comes, inserted every 1,000 or 100 ms."""
 
+import time
 from typing import Any, Final
 
 import faust
@@ -13,6 +14,7 @@ from stream.sink import Sink
 from tests.benchmarks.ingest import SINGLE_TOPIC
 
 ROWS: Final = 1_000
+WITHIN_S: Final = 0.1
 settings = get_settings()
 app = faust.App(
     "single",
@@ -31,15 +33,16 @@ async def fold_each(stream: Any) -> None:
     terms = Terms()
     folds: dict[int, PartitionFold] = {}
     async with open_client(settings) as client:
-        sink, pending, waiting = await Sink.open(settings, client), Pending(), 0
+        sink, pending, waiting, written_at = await Sink.open(settings, client), Pending(), 0, 0.0
         async for event in stream.events():
             message = event.message
             fold = folds.setdefault(message.partition, PartitionFold(lambda *_: terms))
             pending.add(fold.fold(1 << 48 | message.offset, decode_log(event.value)), None)
             waiting += 1
-            if waiting >= ROWS:
+            if waiting >= ROWS or time.monotonic() - written_at >= WITHIN_S:
                 batch, waiting = pending.take(everything=True), 0
                 await sink.write(*batch.urgent, *batch.others)
+                written_at = time.monotonic()
 
 
 if __name__ == "__main__":

@@ -38,22 +38,20 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Installation(Path(folder), MONITORS) as installation:
         asyncio.run(_fill_single(installation))
-        single = _measure(installation.settings, [sys.executable, "-m", "tests.benchmarks._single_agent"], SINGLE_SLOTS)
+        single = _measure(installation, [sys.executable, "-m", "tests.benchmarks._single_agent"], SINGLE_SLOTS)
         asyncio.run(_clear(installation.settings))
         asyncio.run(_fill(installation))
         worker = (
             "from infra.settings import get_settings; from stream.app import run_worker; run_worker(get_settings())"
         )
-        value = _measure(installation.settings, [sys.executable, "-c", worker], SLOTS)
+        value = _measure(installation, [sys.executable, "-c", worker], SLOTS)
     report("ingest", value, "results/s", "Faust, a message a result", single, started)
 
 
-def _measure(settings: Settings, command: list[str], slots: int) -> float:
+def _measure(installation: Installation, command: list[str], slots: int) -> float:
     """Results a second from the first row that can be read to the last."""
-    assert settings.kafka is not None
-    assert settings.clickhouse is not None
-    environment = {"PULSE_KAFKA": settings.kafka, "PULSE_CLICKHOUSE": settings.clickhouse.get_secret_value()}
-    process = subprocess.Popen(command, env=os.environ | environment)
+    settings = installation.settings
+    process = subprocess.Popen(command, env=os.environ | installation.environment())
     try:
         expected = slots * MONITORS * 2
         wait_until(lambda: _stored(settings) > 0, "the first row", READY_WITHIN_S)
@@ -86,12 +84,17 @@ async def _fill(installation: Installation) -> None:
         await producer.flush()
 
 
-async def _fill_single(installation: Installation) -> None:
-    settings = installation.settings
+async def create_single_topic(settings: Settings) -> None:
+    """The topic of the reference: a message a result."""
     admin = AIOKafkaAdminClient(**connection_options(settings))
     await admin.start()
     await admin.create_topics([NewTopic(SINGLE_TOPIC, settings.partitions, 1)])
     await admin.close()
+
+
+async def _fill_single(installation: Installation) -> None:
+    settings = installation.settings
+    await create_single_topic(settings)
     async with open_producer(settings, linger_ms=5) as producer:
         for partition, batch in _history(installation, SINGLE_SLOTS):
             await _send_apart(producer, partition, batch)

@@ -142,13 +142,14 @@ class Installation:
                 stderr=file,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env=os.environ | self._environment() | (more or {}),
+                env=os.environ | self.environment() | (more or {}),
             )
         self._leash.hold(process.pid)
         self._processes[name] = process
         return process
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What tells our processes where the engines are."""
         if self.settings.kafka is None or self.settings.clickhouse is None:
             return {}
         return {"PULSE_KAFKA": self.settings.kafka, "PULSE_CLICKHOUSE": self.settings.clickhouse.get_secret_value()}

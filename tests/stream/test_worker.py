@@ -1,0 +1,213 @@
+import asyncio
+import copy
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.enums import Outcome
+from schemas.events import CheckBatch, DeadLetter, StatusChange, decode
+from schemas.topics import DEAD_LETTERS, STATUS_CHANGES
+from stream.epochs import MissingEvents, ShorterLog
+from stream.snapshots import Position, version_of
+from tests.stream.world import START_AT, Struck, World, history, log_of, result
+
+MONITORS = tuple(f"default/m{number}" for number in range(4))
+UP, DOWN, DEGRADED, UNKNOWN = Outcome.UP, Outcome.DOWN, Outcome.DEGRADED, Outcome.UNKNOWN
+PARTITIONS = 2
+
+
+def world_of(outcomes: list[Outcome], slots: int = 24) -> World:
+    return World(log_of(history(MONITORS, slots, outcomes, PARTITIONS), PARTITIONS), MONITORS)
+
+
+async def run_to_the_end(world: World, at_a_time: int = 5) -> None:
+    worker = world.worker()
+    while not world.exhausted:
+        await worker.take(world.deliver(at_a_time))
+        await worker.write(everything=True)
+    await worker.write(everything=True)
+
+
+async def run_with_strikes(world: World, strikes: list[int], at_a_time: int) -> None:
+    for strike in strikes:
+        world.strike_after = strike
+        try:
+            await run_to_the_end(world, at_a_time)
+        except Struck:
+            continue
+    world.strike_after = None
+    await run_to_the_end(world, at_a_time)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    outcomes=st.lists(st.sampled_from([UP, UP, UP, DOWN, DEGRADED, UNKNOWN]), min_size=3, max_size=12),
+    strikes=st.lists(st.integers(0, 400), max_size=8),
+    at_a_time=st.integers(1, 20),
+)
+def test_that_a_worker_struck_at_any_step_leaves_what_an_unharmed_one_leaves(
+    outcomes: list[Outcome], strikes: list[int], at_a_time: int
+) -> None:
+    unharmed, struck = world_of(outcomes), world_of(outcomes)
+
+    asyncio.run(run_to_the_end(unharmed))
+    asyncio.run(run_with_strikes(struck, strikes, at_a_time))
+
+    assert struck.rows == unharmed.rows
+    assert struck.known_positions == unharmed.known_positions
+    assert newest_changes(struck) == newest_changes(unharmed)
+
+
+def newest_changes(world: World) -> dict[tuple[str, int], StatusChange]:
+    changes: dict[tuple[str, int], StatusChange] = {}
+    for message in world.sent:
+        if message.topic == STATUS_CHANGES.name:
+            change = decode(message.value)
+            assert isinstance(change, StatusChange)
+            known = changes.get((change.monitor, change.at))
+            if known is None or known.version <= change.version:
+                changes[change.monitor, change.at] = change
+    return changes
+
+
+def test_that_nothing_is_acknowledged_before_its_snapshot() -> None:
+    world = world_of([UP, DOWN])
+    worker = world.worker()
+
+    asyncio.run(worker.take(world.deliver(10)))
+    asyncio.run(worker.write())
+
+    assert world.rows["status_changes"]
+    assert world.committed == {0: 0, 1: 0}
+    assert world.known_positions == {}
+
+
+def test_that_an_heir_goes_on_where_the_snapshot_ends() -> None:
+    async def scenario() -> tuple[World, World]:
+        world, whole = world_of([UP, DOWN, DOWN]), world_of([UP, DOWN, DOWN])
+        first = world.worker()
+        await first.take(world.deliver(9))
+        await first.write(everything=True)
+        await first.take(world.deliver(9))  # and these it keeps to itself
+        await run_to_the_end(world)
+        await run_to_the_end(whole)
+        return world, whole
+
+    world, whole = asyncio.run(scenario())
+
+    assert world.rows == whole.rows
+
+
+def test_that_a_zombie_can_only_write_what_its_heir_writes() -> None:
+    async def scenario() -> tuple[World, Any]:
+        world = world_of([UP, DOWN, DOWN, UP, UP])
+        zombie = world.worker()
+        await zombie.take(world.deliver(20))
+        await run_to_the_end(world)
+        before = copy.deepcopy(world.rows)
+        await zombie.write(everything=True)
+        return world, before
+
+    world, before = asyncio.run(scenario())
+
+    assert world.rows == before
+
+
+def test_that_a_worker_loads_again_after_a_rebalance() -> None:
+    async def scenario() -> tuple[World, World]:
+        world, whole = world_of([UP, DOWN, DOWN]), world_of([UP, DOWN, DOWN])
+        worker = world.worker()
+        await worker.take(world.deliver(7))
+        await worker.write(everything=True)
+        await worker.take(world.deliver(3))
+        worker.forget()
+        world.cursor = dict(world.committed)
+        while not world.exhausted:
+            await worker.take(world.deliver(5))
+        await worker.write(everything=True)
+        await run_to_the_end(whole)
+        return world, whole
+
+    world, whole = asyncio.run(scenario())
+
+    assert world.rows == whole.rows
+
+
+def test_that_the_log_goes_back_when_the_store_is_behind_it() -> None:
+    async def scenario() -> tuple[World, World]:
+        world, whole = world_of([UP, DOWN, DOWN]), world_of([UP, DOWN, DOWN])
+        world.committed = {0: 15, 1: 12}  # Kafka was told more than ClickHouse holds
+        await run_to_the_end(world)
+        await run_to_the_end(whole)
+        return world, whole
+
+    world, whole = asyncio.run(scenario())
+
+    assert world.rows == whole.rows
+
+
+def test_that_events_removed_by_retention_stop_the_worker() -> None:
+    world = world_of([UP])
+    world.log[0] = world.log[0][5:]
+    worker = world.worker()
+
+    with pytest.raises(MissingEvents, match="accept-gap"):
+        asyncio.run(worker.take(world.deliver(1)))
+
+
+def test_that_a_topic_made_anew_stops_the_worker() -> None:
+    world = world_of([UP])
+    world.known_positions[0] = Position(0, version_of(1, 10_000), -1, START_AT)
+    worker = world.worker()
+
+    with pytest.raises(ShorterLog, match="pulse epoch new"):
+        asyncio.run(worker.take(world.deliver(1)))
+
+
+def dead_letters(world: World) -> list[DeadLetter]:
+    letters = (decode(message.value) for message in world.sent if message.topic == DEAD_LETTERS.name)
+    return [letter for letter in letters if isinstance(letter, DeadLetter)]
+
+
+def test_that_garbage_goes_to_the_dead_letters_and_takes_nothing_with_it() -> None:
+    good = [result("default/m0", START_AT + 1), result("default/m0", START_AT + 60_001)]
+    batch = b'{"type":"check-batch","probe":"p","region":"local","sent_at":%d,"results":[%s,{"monitor":1},%s]}'
+    values = [msgspec.json.encode(each) for each in good]
+    world = World(log_of([(0, b"\xff not json"), (0, batch % (START_AT + 60_001, *values))], 1), MONITORS)
+
+    asyncio.run(run_to_the_end(world))
+
+    letters = [decode(message.value) for message in world.sent if message.topic == DEAD_LETTERS.name]
+    assert [letter.value for letter in letters if isinstance(letter, DeadLetter)] == [
+        b"\xff not json",
+        b'{"monitor":1}',
+    ]
+    assert len(world.rows["check_results"]) == 2
+    assert world.committed == {0: 2}
+
+
+def test_that_results_of_a_monitor_that_nobody_knows_are_dead_letters() -> None:
+    batch = CheckBatch("p", "local", START_AT, (result("default/m0", START_AT), result("default/ghost", START_AT)))
+    world = World(log_of([(0, batch)], 1), MONITORS)
+
+    asyncio.run(run_to_the_end(world))
+
+    letters = [decode(message.value) for message in world.sent if message.topic == DEAD_LETTERS.name]
+    assert [letter.error for letter in letters if isinstance(letter, DeadLetter)] == [
+        "there is no monitor default/ghost"
+    ]
+    assert [identity[0] for identity in world.rows["check_results"]] == ["default/m0"]
+
+
+def test_that_a_lost_version_of_a_known_monitor_is_folded_under_default_terms() -> None:
+    batch = CheckBatch("p", "local", START_AT, (result("default/m0", START_AT, version=7),))
+    world = World(log_of([(0, batch)], 1), MONITORS)
+    world.get = lambda monitor, version: None  # type: ignore[method-assign]
+
+    asyncio.run(run_to_the_end(world))
+
+    assert [row["status"] for row in world.rows["current_status"].values()] == ["up"]
+    assert not dead_letters(world)
