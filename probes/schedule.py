@@ -165,10 +165,13 @@ class Schedule(Generic[JobT]):
             self._arm()
 
     def remove(self, monitor: str) -> None:
-        """No more slots for this monitor; a check in flight ends as it ends."""
+        """No more slots for this monitor; a check in flight ends as it ends, a slot that waits is missed."""
         entry = self._entries.pop(monitor, None)
-        if entry is not None:
-            entry.removed = True
+        if entry is None:
+            return
+        entry.removed = True
+        if entry.waiting_at is not None:
+            self._miss(entry, entry.waiting_at)
 
     def start(self) -> None:
         """Begin to start checks, on the running loop."""

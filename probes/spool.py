@@ -90,10 +90,11 @@ class Spool:
         return []
 
     def delivered(self, count: int) -> None:
-        """Take out the first `count` of what `oldest` gave."""
+        """Take out the first `count` of what `oldest` gave, unless they had to make room meanwhile."""
+        if self._head is None:
+            return
         for _ in range(count):
-            if self._head:
-                self._segments[0].results -= self._head.popleft().results
+            self._segments[0].results -= self._head.popleft().results
         if not self._head:
             self._drop_oldest()
 
