@@ -13,9 +13,10 @@ from typing import Any, Final, TypeVar
 from infra.embedded.clickhouse.access import READER, allow, authenticate, settings_of
 from infra.embedded.clickhouse.body import Body, ClientGone, Receive
 from infra.embedded.clickhouse.data_folder import DataFolder
-from infra.embedded.clickhouse.engine import DEFAULT_DATABASE, Connection, Engine
+from infra.embedded.clickhouse.engine import DEFAULT_DATABASE, Engine
 from infra.embedded.clickhouse.errors import Code, EngineError, refusal
 from infra.embedded.clickhouse.jobs import Read, Write, kill
+from infra.embedded.clickhouse.leases import Lease, PoolLease, SessionLease
 from infra.embedded.clickhouse.request import ExternalTable, Request, is_form, read_form, read_request
 from infra.embedded.clickhouse.responses import Responder, Send, send_ok
 from infra.embedded.clickhouse.sessions import Sessions
@@ -25,7 +26,7 @@ from infra.logs import get_logger
 T = TypeVar("T")
 
 THREADS: Final = 12
-MAX_WAITING: Final = 500
+MAX_ACTIVE: Final = 500
 SLOW_S: Final = 10.0
 WATCH_AFTER_S: Final = 0.1
 MAX_SQL_BYTES: Final = 64 << 20
@@ -52,7 +53,7 @@ class Gateway:
         self._folder = folder
         self._threads = ThreadPoolExecutor(THREADS, "query")
         self._control = ThreadPoolExecutor(1, "control")  # so that KILL never waits for a free thread
-        self._waiting = 0
+        self._active = 0
         self._remembered_class = lru_cache(maxsize=4096)(self._class_of)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -64,10 +65,10 @@ class Gateway:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        await self._run(self._open)
+        await self._in_thread(self._open)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._run(self._close)
+        await self._in_thread(self._close)
         await send({"type": "lifespan.shutdown.complete"})
 
     def _open(self) -> None:
@@ -82,17 +83,10 @@ class Gateway:
 
     async def kill_running(self) -> None:
         """End every running query, at the end of a shutdown's patience. Raises EngineError."""
-        await self._control_run(lambda: kill(self._killer, read_statement(b"KILL QUERY WHERE 1"), "Null"))
+        await self._in_control(lambda: kill(self._killer, read_statement(b"KILL QUERY WHERE 1"), "Null"))
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        """Do the engine's work in a thread. Raises EngineError when too much waits already."""
-        if self._waiting >= MAX_WAITING:
-            raise refusal(Code.TOO_MANY_SIMULTANEOUS_QUERIES, f"More than {MAX_WAITING} queries wait.")
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._waiting -= 1
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
         if not request.asks:
@@ -101,7 +95,10 @@ class Gateway:
         query_id = request.query_id
         responder = Responder(request, query_id, send, self._engine.version)
         slow = asyncio.get_running_loop().call_later(SLOW_S, _report_slow, query_id)
+        self._active += 1
         try:
+            if self._active > MAX_ACTIVE:
+                raise refusal(Code.TOO_MANY_SIMULTANEOUS_QUERIES, f"More than {MAX_ACTIVE} queries at once.")
             user = authenticate(request, self._folder)
             body = Body(receive, request.headers.get("content-encoding"))
             with closing(body):
@@ -111,6 +108,7 @@ class Gateway:
         except EngineError as error:
             await responder.send_error(error)
         finally:
+            self._active -= 1
             slow.cancel()
 
     async def _execute(self, exchange: Exchange) -> None:
@@ -144,23 +142,21 @@ class Gateway:
 
     async def _write(self, exchange: Exchange, insert: Insert, data: bytes) -> None:
         allow(exchange.user, exchange.request.method, None, self._query_class(f"{insert.head} FORMAT Null"))
-        connection = await self._borrow(exchange, [])
-        write = Write(connection, insert, exchange.query_id, exchange.request.parameters)
-        try:
-            last = False
-            while not last:
-                batch = data + await exchange.body.read_batch()
-                last, data = exchange.body.ended, b""
-                await self._feed(write, batch, last=last)
-        except ClientGone:
-            await self._run(write.cancel)
-            raise
-        finally:
-            self._give_back(exchange, connection)
+        with closing(self._lease(exchange, [])) as lease:
+            write = Write(lease, insert, exchange.query_id, exchange.request.parameters)
+            try:
+                last = False
+                while not last:
+                    batch = data + await exchange.body.read_batch()
+                    last, data = exchange.body.ended, b""
+                    await self._feed(write, batch, last=last)
+            except ClientGone:
+                await self._in_thread(write.cancel)
+                raise
         await exchange.responder.send_result(b"", None, write.totals)
 
     async def _feed(self, write: Write, data: bytes, *, last: bool) -> None:
-        await self._run(lambda: write.feed(data, last=last))
+        await self._in_thread(lambda: write.feed(data, last=last))
 
     async def _read(self, exchange: Exchange, statement: Statement, external: list[ExternalTable]) -> None:
         request = exchange.request
@@ -169,26 +165,25 @@ class Gateway:
             raise refusal(Code.ACCESS_DENIED, "INTO OUTFILE is refused: it reaches host files.")
         allow(exchange.user, request.method, statement, query_class)
         if statement.first_word == "KILL":
-            killed = await self._control_run(lambda: kill(self._killer, statement, request.default_format))
+            killed = await self._in_control(lambda: kill(self._killer, statement, request.default_format))
             await exchange.responder.send_result(killed.data, killed.output_format, killed.totals)
             return
-        connection = await self._borrow(exchange, external)
-        read = Read(
-            connection=connection,
-            statement=statement,
-            query_id=exchange.query_id,
-            output_format=statement.output_format or request.default_format,
-            parameters=request.parameters,
-            external=external,
-            read_only=query_class == "READ_ONLY",
-            whole=request.says("wait_end_of_query"),
-        )
-        try:
-            await self._send_read(exchange, read)
-        finally:
-            if not read.ended:
-                await self._run(read.cancel)
-            self._give_back(exchange, connection)
+        with closing(self._lease(exchange, external)) as lease:
+            read = Read(
+                lease=lease,
+                statement=statement,
+                query_id=exchange.query_id,
+                output_format=statement.output_format or request.default_format,
+                parameters=request.parameters,
+                external=external,
+                read_only=query_class == "READ_ONLY",
+                whole=request.says("wait_end_of_query"),
+            )
+            try:
+                await self._send_read(exchange, read)
+            finally:
+                if read.needs_finish:
+                    await self._in_thread(read.finish)
 
     async def _send_read(self, exchange: Exchange, read: Read) -> None:
         responder = exchange.responder
@@ -208,7 +203,7 @@ class Gateway:
 
     async def _watch(self, exchange: Exchange, work: Callable[[], T]) -> T:
         """Do it; kill the query when its client has gone and has asked for that."""
-        running = asyncio.ensure_future(self._run(work))
+        running = asyncio.ensure_future(self._in_thread(work))
         if not exchange.request.says("cancel_http_readonly_queries_on_client_close"):
             return await running
         await asyncio.wait((running,), timeout=WATCH_AFTER_S)
@@ -216,34 +211,20 @@ class Gateway:
             await asyncio.wait((running, exchange.body.gone()), return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
                 by_mark = read_statement(b"KILL QUERY WHERE query_id = " + _literal(exchange.query_id))
-                await self._control_run(lambda: kill(self._killer, by_mark, "Null"))
+                await self._in_control(lambda: kill(self._killer, by_mark, "Null"))
         return await running
 
-    async def _control_run(self, work: Callable[[], T]) -> T:
+    async def _in_control(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._control, work)
 
-    async def _borrow(self, exchange: Exchange, external: list[ExternalTable]) -> Connection:
-        """A connection as the request wants it: its session's, or one of the pool. Raises EngineError."""
+    def _lease(self, exchange: Exchange, external: list[ExternalTable]) -> Lease:
+        """A connection as the request wants it. Raises EngineError."""
         request = exchange.request
         settings = settings_of(exchange.user, request.settings(external))
-        wish = request.session if exchange.user != READER else None  # a reader has nothing to keep
-        if wish is None:
-            database = request.database or DEFAULT_DATABASE
-            return await self._run(lambda: self._engine.acquire(database, settings))
-        connection = self._sessions.enter(wish)
-        try:
-            await self._run(lambda: connection.prepare(request.database, settings))
-        except BaseException:
-            self._sessions.leave(wish)
-            raise
-        return connection
-
-    def _give_back(self, exchange: Exchange, connection: Connection) -> None:
-        wish = exchange.request.session if exchange.user != READER else None
-        if wish is None:
-            self._engine.release(connection)
-        else:
-            self._sessions.leave(wish)
+        wish = request.session
+        if wish is None or exchange.user == READER:  # a reader has nothing to keep
+            return PoolLease(self._engine, request.database or DEFAULT_DATABASE, settings)
+        return SessionLease(self._sessions, wish, request.database, settings)
 
 
 def _literal(text: str) -> bytes:

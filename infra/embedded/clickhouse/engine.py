@@ -88,8 +88,8 @@ class Connection:
             self._run(f"USE {quote_name(database)}")
             self.database = database
         if changes:
-            self.settings = dict(settings)
             self._run("SET " + ", ".join(changes))
+            self.settings = dict(settings)
 
     def _run(self, sql: str) -> None:
         try:

@@ -5,6 +5,7 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from infra.embedded.clickhouse.engine import Connection, engine_errors, quote_name, quote_value
+from infra.embedded.clickhouse.leases import Lease
 from infra.embedded.clickhouse.request import ExternalTable
 from infra.embedded.clickhouse.statements import Insert, Statement, mark
 
@@ -55,7 +56,7 @@ class Totals:
 class Read:
     """A statement and its result: whole, or in chunks, of which the first two come with `start`."""
 
-    connection: Connection
+    lease: Lease
     statement: Statement
     query_id: str
     output_format: str
@@ -64,6 +65,7 @@ class Read:
     read_only: bool
     whole: bool
     totals: Totals = field(default_factory=Totals)
+    _connection: Connection | None = None
     _stream: Any = None
 
     @property
@@ -85,17 +87,18 @@ class Read:
             self.totals.elapsed_ns = perf_counter_ns() - started_ns
 
     def _start(self) -> bytes:
+        connection = self._connection = self.lease.open()
+        native = connection.native
         for table in self.external:
-            create_external(self.connection, table)
+            _create_external(connection, table)
         if self.statement.first_word in LEAVES_TRACES or self.statement.makes_temporary:
-            self.connection.spoiled = True
+            connection.spoiled = True
         text = self.statement.marked(self.query_id)
         with engine_errors():
             if self._chunked:
-                native = self.connection.native
                 self._stream = native.send_query(text, self.output_format, params=self.parameters)
             else:
-                result = self.connection.native.query(text, self.output_format, params=self.parameters)
+                result = native.query(text, self.output_format, params=self.parameters)
                 self.totals.add(result)
                 return bytes(result.bytes())
         first = self.step()
@@ -103,9 +106,10 @@ class Read:
 
     def step(self) -> bytes:
         """The next chunk; empty at the end. Raises EngineError."""
+        assert self._connection is not None, "start comes first"
         try:
             with engine_errors():
-                chunk = self.connection.native.streaming_fetch_result(self._stream)
+                chunk = self._connection.native.streaming_fetch_result(self._stream)
         except BaseException:
             self._stream = None
             raise
@@ -115,22 +119,34 @@ class Read:
             self._stream = None
         return data
 
-    def cancel(self) -> None:
-        """Stop where nobody wants the rest."""
-        if self._stream is not None:
-            self.connection.native.streaming_cancel_query(self._stream)
-            self._stream = None
+    @property
+    def needs_finish(self) -> bool:
+        """Whether something is left to clear away."""
+        return self._connection is not None and (self._stream is not None or bool(self.external))
+
+    def finish(self) -> None:
+        """Stop where nobody wants the rest, and forget the request's tables. Raises EngineError."""
+        assert self._connection is not None, "start comes first"
+        native = self._connection.native
+        stream, self._stream = self._stream, None
+        with engine_errors():
+            if stream is not None:
+                self._connection.spoiled = True
+                native.streaming_cancel_query(stream)
+            for table in self.external:
+                native.query(f"DROP TEMPORARY TABLE IF EXISTS {quote_name(table.name)}", "Null", params={})
 
 
 @dataclass(slots=True)
 class Write:
     """An INSERT that is fed with its data."""
 
-    connection: Connection
+    lease: Lease
     insert: Insert
     query_id: str
     parameters: dict[str, str]
     totals: Totals = field(default_factory=Totals)
+    _connection: Connection | None = None
     _native: Any = None
 
     def feed(self, data: bytes, *, last: bool) -> None:
@@ -142,32 +158,35 @@ class Write:
             self.totals.elapsed_ns += perf_counter_ns() - started_ns
 
     def _feed(self, data: bytes, *, last: bool) -> None:
-        native = self.connection.native
+        if self._connection is None:
+            self._connection = self.lease.open()
+        native = self._connection.native
         try:
             with engine_errors():
                 if self._native is None:
-                    self._native = self._begin()
+                    self._native = self._begin(self._connection)
                 if data:
                     native.insert_append(self._native, data)
                 if last:
                     self.totals.add(native.insert_done(self._native))
         except BaseException:
-            self.connection.spoiled = True
+            self._connection.spoiled = True
             raise
 
-    def _begin(self) -> Any:
+    def _begin(self, connection: Connection) -> Any:
         if self.parameters:  # send_insert takes none
             values = ", ".join(f"param_{name}={quote_value(value)}" for name, value in self.parameters.items())
-            self.connection.native.query(f"SET {values}", "Null", params={})
-            self.connection.spoiled = True
+            connection.native.query(f"SET {values}", "Null", params={})
+            connection.spoiled = True
         head = f"{self.insert.head}\n{mark(self.query_id)}\n"
-        return self.connection.native.send_insert(head, self.insert.data_format)
+        return connection.native.send_insert(head, self.insert.data_format)
 
     def cancel(self) -> None:
         """Give up an INSERT whose client has gone: nothing of it is stored."""
-        self.connection.spoiled = True
-        if self._native is not None:
-            self.connection.native.insert_cancel(self._native)
+        if self._connection is not None:
+            self._connection.spoiled = True
+            if self._native is not None:
+                self._connection.native.insert_cancel(self._native)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +208,11 @@ def kill(connection: Connection, statement: Statement, default_format: str) -> K
     return Killed(bytes(result.bytes()), output_format, totals)
 
 
-def create_external(connection: Connection, table: ExternalTable) -> None:
-    """Fill a temporary table with a request's file. Raises EngineError."""
+def _create_external(connection: Connection, table: ExternalTable) -> None:
     connection.spoiled = True
-    name = quote_name(table.name)
+    native, name = connection.native, quote_name(table.name)
     with engine_errors():
-        connection.native.query(f"CREATE TEMPORARY TABLE {name} ({table.structure})", "Null", params={})
-    Write(connection, Insert(f"INSERT INTO {name}", table.data_format, 0), "external", {}).feed(table.data, last=True)
+        native.query(f"CREATE TEMPORARY TABLE {name} ({table.structure})", "Null", params={})
+        insert = native.send_insert(f"INSERT INTO {name}", table.data_format)
+        native.insert_append(insert, table.data)
+        native.insert_done(insert)
