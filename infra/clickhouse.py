@@ -9,9 +9,14 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
+from clickhouse_connect.driver import options as optional_packages
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from infra.settings import Settings
+
+# The embedded engine's package brings these along; no service uses them, and the client would load 80 MB of them.
+for _unused in ("np", "pd", "pd_time_test", "arrow", "pl"):
+    setattr(optional_packages, _unused, None)
 
 _MIGRATION: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _SHARDED: Final = re.compile(r"(?<=CREATE TABLE IF NOT EXISTS )(\w+) \{sharded by (\w+)\}")

@@ -82,10 +82,9 @@ class Settings(BaseSettings):
     probe_in_flight_per_target: int = Field(512, ge=1, description="How many of them at one host and port.")
     probe_spool_bytes: int = Field(256 << 20, ge=1 << 20, description="Disk that results may take while Kafka is away.")
     stream: str = Field("stream-0", description="The name of this stream worker's slot; never shared.")
-    metrics_host: str = Field("127.0.0.1", description="Where probes serve /metrics; 0.0.0.0 for a scraper elsewhere.")
+    metrics_host: str = Field("127.0.0.1", description="Where /metrics is served; 0.0.0.0 for a scraper elsewhere.")
     probe_metrics_port: int = Field(0, description="Where the probe serves /metrics; 0: nowhere.")
     stream_metrics_port: int = Field(0, description="Where the stream worker serves /metrics; 0: nowhere.")
-    metrics_host: str = Field("127.0.0.1", description="The address of both; 0.0.0.0 in a container.")
 
     api_key: SecretStr | None = Field(None, description="The key that the pulse command sends.")
     admin_key: SecretStr | None = Field(None, description="A key with every scope, known to the query service.")
