@@ -11,7 +11,7 @@ from time import perf_counter_ns
 from typing import Final
 
 from probes.guard import Guard, Network
-from probes.request import BODY_LIMIT_BYTES, CheckCookies, Request, redirected, with_cookies
+from probes.request import BODY_LIMIT_BYTES, CheckCookies, Request, redirected
 from probes.resolve import DnsResolver, Resolver
 from probes.wire.answer import REDIRECTS, Answer, AnswerTooLarge, BadAnswer
 from probes.wire.connection import Connect, Connection, open_connection
@@ -79,7 +79,7 @@ class Fetched:
     phases: Phases = field(default_factory=Phases)
 
 
-class Hop:
+class _Hop:
     """One request and what is known of its answer so far; what a deadline leaves behind is the evidence."""
 
     __slots__ = ("address", "answer", "certificate_expires_at", "redirects", "request", "stage")
@@ -118,13 +118,13 @@ class Fetcher:
             return Fetched(Reason.BAD_REQUEST, request.fault)
         started_ns = perf_counter_ns()
         phases = Phases()
-        hops = [Hop(request)]
+        hops = [_Hop(request)]
         reason, message = Reason.OK, ""
         try:
             async with asyncio.timeout(request.timeout_ms / 1_000):
                 await self._follow(hops, phases)
         except TimeoutError:
-            reason, message = Reason.TIMEOUT, f"no end within {request.timeout_ms} ms, while {hops[-1].stage}"
+            reason, message = Reason.TIMEOUT, f"not done within {request.timeout_ms} ms: still {hops[-1].stage}"
         except FetchFailed as failed:
             reason, message = failed.reason, failed.message
         ok = reason is Reason.OK
@@ -138,47 +138,39 @@ class Fetcher:
         if poller is not None:
             poller.close()
 
-    async def exchange(self, hop: Hop, phases: Phases, *, skip_redirects: bool) -> None:
+    async def _follow(self, hops: list[_Hop], phases: Phases) -> None:
+        """Exchange after exchange, until one does not lead elsewhere. Raises FetchFailed."""
+        request = hops[0].request
+        cookies = CheckCookies()
+        while True:
+            hop = hops[-1]
+            answer = await self._exchange(hop, phases)
+            location = answer.header("location")
+            if not request.follow_redirects or answer.status not in REDIRECTS or not location:
+                return
+            if hop.redirects == MAX_REDIRECTS:
+                raise FetchFailed(Reason.REDIRECT, f"more than {MAX_REDIRECTS} redirects")
+            cookies.take(request.url, answer.headers)
+            request = redirected(request, answer.status, location)
+            hops.append(_Hop(cookies.put_into(request), hop.redirects + 1))
+
+    async def _exchange(self, hop: _Hop, phases: Phases) -> Answer:
         """Send the hop's request and read its answer. Raises FetchFailed."""
         connection = await self._open(hop, phases)
         try:
-            await _converse(connection, hop, phases, skip_redirects)
+            return await _converse(connection, hop, phases)
         except BadAnswer as bad:
             reason = Reason.RESPONSE_TOO_LARGE if isinstance(bad, AnswerTooLarge) else Reason.BAD_RESPONSE
             raise FetchFailed(reason, str(bad)) from None
         except ssl.SSLError as error:
             raise FetchFailed(Reason.TLS_ERROR, f"TLS broke off while {hop.stage}: {words_of(error)}") from None
         except OSError as error:
-            raise FetchFailed(
-                Reason.BAD_RESPONSE, f"the connection broke while {hop.stage}: {error.strerror}"
-            ) from None
+            message = f"the connection broke while {hop.stage}: {error.strerror}"
+            raise FetchFailed(Reason.BAD_RESPONSE, message) from None
         finally:
             connection.close()
 
-    async def _follow(self, hops: list[Hop], phases: Phases) -> None:
-        """Exchange after exchange, until one does not lead elsewhere. Raises FetchFailed."""
-        cookies: CheckCookies | None = None
-        while True:
-            hop = hops[-1]
-            follow = hop.request.follow_redirects
-            await self.exchange(hop, phases, skip_redirects=follow)
-            answer = hop.answer
-            if not follow or answer is None or answer.status not in REDIRECTS:
-                return
-            location = answer.header("location")
-            if not location:
-                return
-            if hop.redirects == MAX_REDIRECTS:
-                raise FetchFailed(Reason.REDIRECT, f"more than {MAX_REDIRECTS} redirects")
-            request = redirected(hop.request, answer.status, location)
-            if cookies is None and answer.header("set-cookie"):
-                cookies = CheckCookies()
-            if cookies is not None:
-                cookies.take(hop.request.url, answer.headers)
-                request = with_cookies(request, cookies.header(request.url))
-            hops.append(Hop(request, hop.redirects + 1))
-
-    async def _open(self, hop: Hop, phases: Phases) -> Connection | TlsConnection:
+    async def _open(self, hop: _Hop, phases: Phases) -> Connection | TlsConnection:
         """A connection to where the guard lets the hop go. Raises FetchFailed."""
         request = hop.request
         url = request.url
@@ -197,11 +189,11 @@ class Fetcher:
         except BaseException:
             connection.close()
             raise
-        phases.tls_us += (perf_counter_ns() - started_ns) // 1_000
+        phases.tls_us += max(0, tls.ready_at_ns - started_ns) // 1_000
         hop.certificate_expires_at = tls.certificate_expires_at
         return tls
 
-    async def _resolve(self, hop: Hop, phases: Phases) -> Sequence[str]:
+    async def _resolve(self, hop: _Hop, phases: Phases) -> Sequence[str]:
         """The addresses of the hop's host, all of them judged. Raises FetchFailed."""
         url, ip_version = hop.request.url, hop.request.ip_version
         if url.is_address:
@@ -234,11 +226,12 @@ class Fetcher:
         return make_context(verify=False)
 
 
-async def _converse(connection: Connection | TlsConnection, hop: Hop, phases: Phases, skip_redirects: bool) -> None:
+async def _converse(connection: Connection | TlsConnection, hop: _Hop, phases: Phases) -> Answer:
     """Send and receive. Raises BadAnswer, OSError."""
     request = hop.request
-    answer = Answer(request.body_limit_bytes, head_only=request.method == "HEAD", skip_redirects=skip_redirects)
-    hop.answer = answer
+    answer = hop.answer = Answer(
+        request.body_limit_bytes, head_only=request.method == "HEAD", skip_redirects=request.follow_redirects
+    )
     hop.stage = "waiting for the answer"
     sent_ns = perf_counter_ns()
     first_ns = 0
@@ -256,11 +249,12 @@ async def _converse(connection: Connection | TlsConnection, hop: Hop, phases: Ph
             else:
                 answer.end()
         phases.transfer_us += (connection.ready_at_ns - first_ns) // 1_000
+        return answer
     finally:
         answer.release()
 
 
-def _conclude(hop: Hop, phases: Phases, reason: Reason, message: str) -> Fetched:
+def _conclude(hop: _Hop, phases: Phases, reason: Reason, message: str) -> Fetched:
     answer = hop.answer
     if answer is None or not answer.begun:
         return Fetched(reason, message, None, phases)

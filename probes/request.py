@@ -11,7 +11,7 @@ import httpx
 from probes.resolve import IpVersion
 from probes.wire.failed import FetchFailed
 from schemas.enums import Reason
-from schemas.urls import InvalidUrl, Url, parse_url
+from schemas.urls import Url, parse_url
 
 BODY_LIMIT_BYTES: Final = 262_144
 MAX_LOCATION_LENGTH: Final = 4_096
@@ -95,22 +95,38 @@ def _build(request: Request) -> bytes:
 
 
 class CheckCookies:
-    """What servers set on the way of one check, for its next hops."""
+    """What servers set on the way of one check, for its next hops. httpx keeps them, once there are any."""
 
     def __init__(self) -> None:
-        self._cookies = httpx.Cookies()
+        self._cookies: httpx.Cookies | None = None
 
     def take(self, url: Url, headers: list[tuple[str, str]]) -> None:
-        """Keep what an answer from `url` sets."""
-        asked = httpx.Request("GET", str(url))
-        self._cookies.extract_cookies(httpx.Response(200, headers=headers, request=asked))
+        """Keep what an answer from `url` sets. Raises FetchFailed."""
+        if not any(name == "set-cookie" for name, _ in headers):
+            return
+        if self._cookies is None:
+            self._cookies = httpx.Cookies()
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers if name == "set-cookie"]
+        self._cookies.extract_cookies(httpx.Response(200, headers=raw, request=_asked(url)))
 
-    def header(self, url: Url) -> str:
-        """The Cookie header for `url`, or nothing."""
-        asked = httpx.Request("GET", str(url))
+    def put_into(self, request: Request) -> Request:
+        """The request with what belongs to its URL, after the user's own cookies. Raises FetchFailed."""
+        if self._cookies is None:
+            return request
+        asked = _asked(request.url)
         self._cookies.set_cookie_header(asked)
-        cookies: str = asked.headers.get("cookie", "")
-        return cookies
+        if "cookie" not in asked.headers:
+            return request
+        own = [value for name, value in request.headers if name.lower() == "cookie"]
+        others = tuple((name, value) for name, value in request.headers if name.lower() != "cookie")
+        return replace(request, headers=(*others, ("cookie", "; ".join([*own, asked.headers["cookie"]]))))
+
+
+def _asked(url: Url) -> httpx.Request:
+    try:
+        return httpx.Request("GET", str(url))
+    except (httpx.InvalidURL, UnicodeError) as error:  # IDNA's errors are UnicodeErrors
+        raise FetchFailed(Reason.REDIRECT, f"cannot keep cookies for {str(url)[:200]!r}: {error}") from None
 
 
 def redirected(request: Request, status: int, location: str) -> Request:
@@ -128,19 +144,8 @@ def redirected(request: Request, status: int, location: str) -> Request:
     return replace(request, method=method, url=url, headers=headers, body=body)
 
 
-def with_cookies(request: Request, cookies: str) -> Request:
-    """The request with cookies of this check after the user's own."""
-    own = [value for name, value in request.headers if name.lower() == "cookie"]
-    others = tuple((name, value) for name, value in request.headers if name.lower() != "cookie")
-    return replace(request, headers=(*others, ("cookie", "; ".join([*own, cookies]))))
-
-
 def _next_method(method: str, status: int) -> str:
-    to_get = (
-        (status == 303 and method != "HEAD")
-        or (status == 302 and method != "HEAD")
-        or (status == 301 and method == "POST")
-    )
+    to_get = (status in (302, 303) and method != "HEAD") or (status == 301 and method == "POST")
     return "GET" if to_get else method
 
 
@@ -152,9 +157,7 @@ def _target(url: Url, location: str) -> Url:
         raise FetchFailed(Reason.REDIRECT, f"the Location {shown} has a space, a control character or a backslash")
     try:
         return parse_url(urljoin(str(url), _as_text(location)))
-    except InvalidUrl as error:
-        raise FetchFailed(Reason.REDIRECT, f"cannot follow the Location {shown}: {error}") from None
-    except ValueError as error:  # urljoin's, of malformed hosts
+    except ValueError as error:  # InvalidUrl, or urljoin's own
         raise FetchFailed(Reason.REDIRECT, f"cannot follow the Location {shown}: {error}") from None
 
 

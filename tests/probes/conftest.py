@@ -28,10 +28,10 @@ def observed(servers: Servers) -> Iterator[Observe]:
     context.set_forkserver_preload(["tests.probes.servers.running"])
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
 
-        def run(path: str, server: str = "http", **options: Any) -> Observed:
+        def run(path: str, server: str = "http", at_once: int = 1, **options: Any) -> Observed:
             request = Request(
                 **{"method": "GET", "url": parse_url(servers.url(path, server)), "timeout_ms": 500} | options
             )
-            return pool.submit(observe, request, servers.ca_file).result()
+            return pool.submit(observe, request, servers.ca_file, at_once).result()
 
         yield run

@@ -1,6 +1,7 @@
 """A fetch against ordinary servers: requests, redirects, phases, happy eyeballs, evidence."""
 
 import asyncio
+import errno
 import json
 import socket
 from ipaddress import ip_network
@@ -12,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from probes.fetch import Fetched, Fetcher, Request
-from probes.request import redirected
 from probes.wire import poller
 from schemas.enums import Reason
 from schemas.urls import parse_url
@@ -166,13 +166,6 @@ def test_to_another_origin_no_header_of_the_user_travels(location: str) -> None:
     assert b"X-Api-Key" not in fetched.response.body
 
 
-def test_from_http_to_https_no_header_of_the_user_travels() -> None:
-    request = Request("GET", parse_url("http://sample.test/"), headers=(("X-Api-Key", "k1"),))
-
-    assert redirected(request, 301, "https://sample.test/").headers == ()
-    assert redirected(request, 301, "/next").headers == request.headers
-
-
 ADDRESSES = ["2620:fe::fe", "9.9.9.9", "2620:fe::9", "151.101.1.69"]
 
 
@@ -217,6 +210,19 @@ def test_at_most_three_addresses_are_tried() -> None:
 
     assert fetched.reason is Reason.CONNECT_REFUSED
     assert [address for address, _ in network.connects] == ADDRESSES[:3]
+
+
+def test_what_the_probe_itself_has_run_out_of_is_no_word_about_the_server() -> None:
+    async def run() -> Fetched:
+        fetcher = Fetcher(connect=lambda attempt, address: errno.EADDRNOTAVAIL)
+        fetched = await fetcher.fetch(Request("GET", parse_url("http://9.9.9.9/")))
+        await fetcher.close()
+        return fetched
+
+    fetched = asyncio.run(run())
+
+    assert fetched.reason is Reason.PROBE_OVERLOADED
+    assert "the probe" in fetched.message
 
 
 def test_nothing_listening_is_told_from_silence(servers: Servers) -> None:

@@ -133,7 +133,6 @@ def test_a_timeout_keeps_the_part_that_came_as_evidence(observed: Observe) -> No
 @pytest.mark.parametrize(
     ("server", "reason"),
     [
-        ("reset-at-once", Reason.BAD_RESPONSE),
         ("reset-after-request", Reason.BAD_RESPONSE),
         ("reset-in-body", Reason.BAD_RESPONSE),
         ("half-close", Reason.BAD_RESPONSE),
@@ -145,6 +144,13 @@ def test_a_broken_connection_has_its_reason(observed: Observe, server: str, reas
     fetched = assert_bounded(observed("", server))
 
     assert fetched.reason is reason, fetched
+
+
+def test_a_reset_is_told_whether_or_not_it_comes_before_the_request(observed: Observe) -> None:
+    fetched = assert_bounded(observed("", "reset-at-once"))
+
+    assert fetched.reason in (Reason.BAD_RESPONSE, Reason.CONNECT_ERROR)
+    assert "reset" in fetched.message
 
 
 @pytest.mark.parametrize(
@@ -245,3 +251,10 @@ def test_the_bounds_hold_behind_tls_too(observed: Observe, path: str) -> None:
     fetched = assert_bounded(observed(path, "tls-good", timeout_ms=3_000), 3_000)
 
     assert fetched.reason is (Reason.TIMEOUT if path.startswith("slow") else Reason.OK), fetched
+
+
+def test_servers_that_flood_all_at_once_do_not_hold_the_loop(observed: Observe) -> None:
+    seen = observed("endless-tiny-chunks", at_once=40, timeout_ms=20_000)
+
+    assert seen.stall_s <= STALL_S
+    assert seen.fetched.reason is Reason.OK
