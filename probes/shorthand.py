@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from schemas.expressions import InvalidExpression, compile_jsonpath
 from schemas.monitors import Assertion
 
 _OPERATORS: Final = {
@@ -22,12 +23,8 @@ _OPERATORS: Final = {
     "exists": "exists",
     "absent": "absent",
 }
-_FORM: Final = re.compile(
-    r"\s*(?P<subject>\$.*?|status|latency|certificate_days|body|header\s+\S+)"
-    r"\s+(?P<operator>==|!=|<=|>=|<|>|=~|matches|contains|in|exists|absent)(?:\s+(?P<operand>.+?))?\s*"
-)
-
-
+_OPERATOR: Final = re.compile(r"\s(==|!=|<=|>=|<|>|=~|matches|contains|in|exists|absent)(?=\s|$)")
+_NAMED: Final = re.compile(r"status|latency|certificate_days|body|header\s+\S+")
 EXAMPLE: Final = """'$.database == "ok"' or 'status == 200'"""
 
 
@@ -37,17 +34,27 @@ class InvalidAssertion(ValueError):
 
 def parse_assertion(text: str) -> Assertion:
     """The assertion that the text means. Raises InvalidAssertion."""
-    match = _FORM.fullmatch(text)
-    if match is None:
-        raise InvalidAssertion(
-            f"""not an assertion: {text!r}; write one like '$.database == "ok"' or 'status == 200'"""
-        )
-    subject, operator, operand = match["subject"], match["operator"], match["operand"] or ""
     try:
-        return Assertion.model_validate(_document(subject, operator, operand))
-    except (ValidationError, ValueError) as error:
+        return Assertion.model_validate(_document(*_split(text)))
+    except ValueError as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise InvalidAssertion(f"not an assertion: {text!r}: {reason}") from None
+        raise InvalidAssertion(f"not an assertion: {text!r}: {reason}; write one like {EXAMPLE}") from None
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """Subject, operator, operand: at the first operator that has a whole subject before it. Raises ValueError."""
+    problem = "there is no operator"
+    for match in _OPERATOR.finditer(text):
+        subject, operator, operand = text[: match.start()].strip(), match[1], text[match.end() :].strip()
+        if _NAMED.fullmatch(subject):
+            return subject, operator, operand
+        try:
+            compile_jsonpath(subject)
+        except InvalidExpression as error:
+            problem = str(error)
+        else:
+            return subject, operator, operand
+    raise ValueError(problem)
 
 
 def _document(subject: str, operator: str, operand: str) -> dict[str, Any]:
@@ -60,7 +67,9 @@ def _document(subject: str, operator: str, operand: str) -> dict[str, Any]:
     if subject == "certificate_days":
         _only(operator in (">", ">="), "certificate_days knows >=, like 'certificate_days >= 14'")
         return {"certificate_days": int(operand) + (operator == ">")}
-    value = True if operator in ("exists", "absent") else _value(operand)
+    alone = operator in ("exists", "absent")
+    _only(alone == (not operand), f"{operator} {'stands alone' if alone else 'needs a value after it'}")
+    value = True if alone else _value(operand)
     document: dict[str, Any] = {_OPERATORS[operator]: value}
     if subject == "body":
         return document | {"body": "text"}

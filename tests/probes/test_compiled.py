@@ -1,0 +1,144 @@
+"""From a monitor to what goes over the wire: bodies, credentials, and secrets that only the probe knows."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.compiled import Compiler, build_request
+from probes.fetch import Fetcher
+from probes.request import Request
+from probes.secrets import MissingSecret, Revealer, Secrets
+from schemas.enums import Reason
+from schemas.monitors import Monitor
+
+
+def monitor(**fields: Any) -> Monitor:
+    return Monitor.model_validate({"slug": "api", "url": "https://example.com/health"} | fields)
+
+
+def request_of(environment: Mapping[str, str] = {}, **fields: Any) -> Request:
+    secrets = Secrets(None, {f"PULSE_SECRET_{name}": value for name, value in environment.items()})
+    return build_request(monitor(**fields), Revealer(secrets, "default"))
+
+
+def headers_of(request: Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers}
+
+
+@pytest.mark.parametrize(
+    ("fields", "body", "content_type"),
+    [
+        ({}, b"", None),
+        ({"body": "hej"}, b"hej", "text/plain; charset=utf-8"),
+        ({"json": {"a": ["${TOKEN}", 1, None]}}, b'{"a":["s3 \\"x","1"]}', "application/json"),
+        ({"json": None}, b"null", "application/json"),
+        ({"form": {"a": "1 2", "t": "${TOKEN}"}}, b"a=1+2&t=s3+%22x", "application/x-www-form-urlencoded"),
+    ],
+    ids=str,
+)
+def test_a_body_has_its_content_type(fields: dict[str, Any], body: bytes, content_type: str | None) -> None:
+    request = request_of({"TOKEN": 's3 "x'}, method="POST", **fields)
+
+    assert request.body == body.replace(b'"1"', b"1,null")
+    assert headers_of(request).get("content-type") == content_type
+    assert request.fault == ""
+
+
+def test_a_header_of_the_monitor_wins_over_a_default() -> None:
+    request = request_of(json={}, headers={"Content-Type": "application/x-ours", "Accept": "text/html"})
+
+    assert headers_of(request) == {"content-type": "application/x-ours", "accept": "text/html"}
+
+
+def test_credentials_are_revealed_and_redacted_in_every_form() -> None:
+    secrets = Secrets(None, {"PULSE_SECRET_P": "pä/ss"})
+    reveal = Revealer(secrets, "default")
+
+    request = build_request(monitor(auth={"basic": {"username": "u", "password": "${P}"}}), reveal)
+
+    assert headers_of(request)["authorization"] == "Basic dTpww6Qvc3M="
+    assert reveal.revealed == {"pä/ss", "dTpww6Qvc3M="}
+
+
+def test_a_bearer_token_and_a_secret_in_the_url_are_revealed() -> None:
+    request = request_of({"T": "a&b"}, url="https://example.com/?key=${T}", auth={"bearer": "${T}"})
+
+    assert request.url.target == "/?key=a%26b"
+    assert headers_of(request)["authorization"] == "Bearer a&b"
+
+
+def test_a_secret_cannot_smuggle_headers() -> None:
+    request = request_of({"T": "a\r\nX-Evil: 1"}, headers={"X-Key": "${T}"})
+
+    assert "cannot be sent" in request.fault
+
+
+def test_a_missing_secret_is_told_by_the_check_and_names_what_to_set() -> None:
+    async def main() -> Any:
+        fetcher = Fetcher()
+        compiled = Compiler(fetcher, Secrets(None, {})).compile(
+            "default/api", monitor(auth={"bearer": "${GONE}"}), version=1, partition=0
+        )
+        fetched = await compiled.prepare().exchange()
+        await fetcher.close()
+        return fetched
+
+    fetched = asyncio.run(main())
+    assert fetched.reason is Reason.BAD_REQUEST
+    assert "PULSE_SECRET_GONE" in fetched.message
+
+
+def test_the_environment_beyond_the_prefix_is_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_KAFKA_PASSWORD", "hush")
+
+    with pytest.raises(MissingSecret):
+        Secrets(None).value("default", "PULSE_KAFKA_PASSWORD")
+    assert "PATH" in os.environ
+    with pytest.raises(MissingSecret):
+        Secrets(None).value("default", "PATH")
+
+
+def test_a_workspace_sees_its_own_secrets_alone(tmp_path: Path) -> None:
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "TOKEN").write_text("acme's\n")
+    secrets = Secrets(tmp_path, {"PULSE_SECRET_TOKEN": "default's"})
+
+    assert secrets.value("acme", "TOKEN") == "acme's"
+    assert secrets.value("default", "TOKEN") == "default's"
+    with pytest.raises(MissingSecret):
+        secrets.value("other", "TOKEN")
+
+
+def test_a_rotated_secret_is_used_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probes.secrets.KEPT_S", 0.0)
+    (tmp_path / "default").mkdir()
+    file = tmp_path / "default" / "TOKEN"
+    secrets = Secrets(tmp_path, {})
+    file.write_text("old")
+    assert secrets.value("default", "TOKEN") == "old"
+
+    file.write_text("new")
+
+    assert secrets.value("default", "TOKEN") == "new"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"auth": {"bearer": "plain"}},
+        {"auth": {"basic": {"username": "u", "password": "plain"}}},
+        {"auth": {}},
+        {"headers": {"authorization": "Bearer plain"}},
+        {"body": "a", "json": {}},
+        {"form": {}, "body": "a"},
+        {"ip_version": 5},
+    ],
+    ids=str,
+)
+def test_a_monitor_that_keeps_secrets_in_plain_text_or_contradicts_itself_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        monitor(**fields)

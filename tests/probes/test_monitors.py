@@ -1,0 +1,93 @@
+"""From records of `monitors` to the schedule of one region."""
+
+from typing import Any
+
+from probes.compiled import CompiledMonitor, Compiler
+from probes.fetch import Fetcher
+from probes.monitors import MonitorTable
+from probes.schedule import Schedule
+from probes.secrets import Secrets
+from schemas.monitors import Monitor, Record
+
+
+async def _check(monitor: CompiledMonitor, scheduled_at: int) -> None:
+    return None
+
+
+class Probe:
+    """A table over a schedule that stands still."""
+
+    def __init__(self, region: str = "eu") -> None:
+        self.schedule: Schedule[CompiledMonitor] = Schedule(region, _check, lambda monitor, at: None)
+        self.table = MonitorTable(region, Compiler(Fetcher(), Secrets(None, {})), self.schedule)
+
+    @property
+    def versions(self) -> dict[str, int]:
+        return {job.monitor: job.version for job in self.schedule.jobs()}
+
+
+def record(slug: str = "api", **fields: Any) -> bytes:
+    document = Monitor.model_validate({"slug": slug, "url": "https://example.com/"} | fields)
+    return Record[Monitor](workspace="default", by="me", at=1, document=document).to_log()
+
+
+def test_the_newest_record_counts_and_its_offset_is_the_version() -> None:
+    probe = Probe()
+
+    probe.table.apply(0, 3, "default/api", record())
+    probe.table.apply(0, 9, "default/api", record(interval="5s"))
+
+    assert probe.versions == {"default/api": 9}
+    assert probe.schedule.jobs()[0].interval_ms == 5_000
+
+
+def test_paused_deleted_and_vanished_monitors_are_not_checked() -> None:
+    probe = Probe()
+    for offset, slug in enumerate(("a", "b", "c", "d")):
+        probe.table.apply(0, offset, f"default/{slug}", record(slug))
+
+    probe.table.apply(0, 10, "default/a", record("a", paused=True))
+    probe.table.apply(0, 11, "default/b", Record[Monitor](workspace="default", by="me", at=2, document=None).to_log())
+    probe.table.apply(0, 12, "default/c", None)
+
+    assert probe.versions == {"default/d": 3}
+
+
+def test_a_monitor_of_other_regions_is_left_to_them() -> None:
+    probe = Probe("eu")
+
+    probe.table.apply(0, 1, "default/a", record("a", regions=["us"]))
+    probe.table.apply(0, 2, "default/b", record("b", regions=["us", "eu"]))
+
+    assert probe.versions == {"default/b": 2}
+
+
+def test_a_partition_that_goes_takes_its_monitors_and_no_others() -> None:
+    probe = Probe()
+    probe.table.apply(0, 1, "default/a", record("a"))
+    probe.table.apply(1, 1, "default/b", record("b"))
+
+    probe.table.drop(0)
+    probe.table.drop(7)
+
+    assert probe.versions == {"default/b": 1}
+
+
+def test_a_record_that_nobody_can_read_is_counted_and_stops_nothing() -> None:
+    probe = Probe()
+    probe.table.apply(0, 1, "default/a", record("a"))
+
+    probe.table.apply(0, 2, "default/a", b"\xff{")
+    probe.table.apply(0, 3, "default/x", b'{"workspace": "default", "by": "", "at": 1, "document": {"slug": "x"}}')
+    probe.table.apply(0, 4, "default/b", record("b"))
+
+    assert probe.table.undecodable == 2
+    assert probe.versions == {"default/a": 1, "default/b": 4}
+
+
+def test_fields_of_a_newer_version_are_ignored() -> None:
+    probe = Probe()
+
+    probe.table.apply(0, 1, "default/a", record("a").replace(b'"slug"', b'"from_the_future":1,"slug"'))
+
+    assert probe.versions == {"default/a": 1}

@@ -1,0 +1,115 @@
+"""Whose failure it is: the target's, or the probe's own network's."""
+
+import asyncio
+
+import pytest
+
+from probes.own_health import Canary, OwnNetwork, Target, parse_canary
+from schemas.enums import Outcome, Reason
+from schemas.events import CheckResult
+from tests.engines import free_ports
+
+
+def result(reason: Reason, connect_us: int = 0) -> CheckResult:
+    outcome = Outcome.UP if reason is Reason.OK else Outcome.DOWN
+    return CheckResult("default/a", 1, 1, 1, outcome, reason, connect_us=connect_us)
+
+
+UP, LOST, REFUSED = result(Reason.OK), result(Reason.CONNECT_ERROR), result(Reason.CONNECT_REFUSED)
+NAMELESS, SILENT, SLOW = result(Reason.DNS_ERROR), result(Reason.TIMEOUT), result(Reason.TIMEOUT, connect_us=400)
+
+
+def target(number: int) -> Target:
+    return f"t{number}.example", 443
+
+
+def blamed(network: OwnNetwork, *seen: tuple[int, CheckResult]) -> list[bool]:
+    async def main() -> list[bool]:
+        return [await network.is_to_blame(target(number), each) for number, each in seen]
+
+    return asyncio.run(main())
+
+
+def connected() -> bool:
+    return True
+
+
+def cut_off() -> bool:
+    return False
+
+
+def test_one_target_that_fails_among_others_is_down() -> None:
+    network = OwnNetwork(route=connected)
+
+    assert blamed(network, (1, UP), (2, LOST), (3, UP), (2, SILENT), (4, NAMELESS), (1, UP)) == [False] * 6
+
+
+@pytest.mark.parametrize("failure", [LOST, NAMELESS, SILENT])
+def test_when_everything_fails_at_once_it_is_the_probe(failure: CheckResult) -> None:
+    network = OwnNetwork(route=connected)
+    fine = [(n, UP) for n in range(8)]
+
+    found = blamed(network, *fine, *((n, failure) for n in range(8)))
+
+    assert found == [False] * 8 + [False] * 4 + [True] * 4
+    assert network.offline
+
+
+def test_an_answer_of_anybody_ends_it() -> None:
+    network = OwnNetwork(route=connected)
+    blamed(network, *((n, LOST) for n in range(8)))
+
+    assert blamed(network, (1, UP), (2, LOST)) == [False, False]
+    assert not network.offline
+
+
+@pytest.mark.parametrize("alive", [REFUSED, SLOW, result(Reason.TLS_ERROR), result(Reason.HTTP_STATUS)])
+def test_a_refusal_or_a_late_answer_is_a_sign_of_life(alive: CheckResult) -> None:
+    network = OwnNetwork(route=connected)
+
+    assert not any(blamed(network, *((n, alive) for n in range(20)), (1, LOST)))
+
+
+def test_half_of_many_targets_failing_is_not_the_probe() -> None:
+    network = OwnNetwork(route=connected)
+    seen = [(n, LOST if n % 2 else UP) for _ in range(5) for n in range(100)]
+
+    assert not any(blamed(network, *seen))
+
+
+def test_a_single_target_is_believed_while_there_is_a_route() -> None:
+    assert blamed(OwnNetwork(route=connected), (1, LOST)) == [False]
+    assert blamed(OwnNetwork(route=cut_off), (1, LOST)) == [True]
+
+
+def test_without_a_route_a_private_target_is_believed_all_the_same() -> None:
+    network = OwnNetwork(route=cut_off)
+
+    assert asyncio.run(network.is_to_blame(("10.0.0.7", 80), LOST)) is False
+
+
+def test_a_canary_that_answers_means_that_the_target_is_down() -> None:
+    async def main() -> tuple[list[bool], list[bool]]:
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        (closed,) = free_ports(1)
+        async with server:
+            one_answers = OwnNetwork([Canary("127.0.0.1", closed), Canary("127.0.0.1", port)], cut_off)
+            none_answers = OwnNetwork([Canary("127.0.0.1", closed)], connected)
+            return (
+                [await one_answers.is_to_blame(target(n), LOST) for n in range(20)],
+                [await none_answers.is_to_blame(target(n), each) for n, each in enumerate([LOST, UP, LOST])],
+            )
+
+    assert asyncio.run(main()) == ([False] * 20, [True, False, True])
+
+
+@pytest.mark.parametrize(("text", "canary"), [("1.1.1.1:443", Canary("1.1.1.1", 443)), ("[::1]:53", Canary("::1", 53))])
+def test_canaries_are_host_and_port(text: str, canary: Canary) -> None:
+    assert parse_canary(text) == canary
+
+
+@pytest.mark.parametrize("text", ["1.1.1.1", ":53", "a:b", ""])
+def test_what_is_no_canary_is_refused_and_the_message_shows_one(text: str) -> None:
+    with pytest.raises(ValueError, match="write host:port"):
+        parse_canary(text)
