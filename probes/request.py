@@ -25,6 +25,7 @@ OWN_HEADERS: Final = frozenset(
 _BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_PLAIN: Final = re.compile(r"[\t\x20-\x7e]*")
 _UNCLEAN: Final = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -101,12 +102,13 @@ class CheckCookies:
         self._cookies: httpx.Cookies | None = None
 
     def take(self, url: Url, headers: list[tuple[str, str]]) -> None:
-        """Keep what an answer from `url` sets. Raises FetchFailed."""
-        if not any(name == "set-cookie" for name, _ in headers):
+        """Keep what an answer from `url` sets in plain characters. Raises FetchFailed."""
+        lines = [value for name, value in headers if name == "set-cookie" and _PLAIN.fullmatch(value)]
+        if not lines:
             return
         if self._cookies is None:
             self._cookies = httpx.Cookies()
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers if name == "set-cookie"]
+        raw = [(b"set-cookie", line.encode("ascii")) for line in lines]
         self._cookies.extract_cookies(httpx.Response(200, headers=raw, request=_asked(url)))
 
     def put_into(self, request: Request) -> Request:
