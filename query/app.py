@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from infra.settings import Settings
 from query.answers import Answers
 from query.context import Context
+from query.ingestion import router as ingestion
 from query.limits import MAX_BODY_BYTES
 from query.management.routes import router as management
 from query.problems import install_problem_handlers
@@ -33,12 +34,19 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
         async with context.running():
             yield
 
-    api = FastAPI(title="PulseAPI", redoc_url=None, lifespan=lifespan, max_body_size=MAX_BODY_BYTES)
+    api = FastAPI(
+        title="PulseAPI",
+        redoc_url=None,
+        lifespan=lifespan,
+        max_body_size=MAX_BODY_BYTES,
+        separate_input_output_schemas=False,
+    )
     api.state.context = context
     api.state.answers = answers
     install_problem_handlers(api)
     api.include_router(public)
     api.include_router(management)
+    api.include_router(ingestion)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

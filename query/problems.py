@@ -35,6 +35,7 @@ class ProblemKind(Enum):
     LIMIT_REACHED = ("limit-reached", HTTPStatus.UNPROCESSABLE_ENTITY, "A limit of the workspace is reached")
     TOO_MANY_REQUESTS = ("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Too many requests")
     LOG_AWAY = ("log-away", HTTPStatus.SERVICE_UNAVAILABLE, "The log cannot be written now")
+    BUSY = ("busy", HTTPStatus.SERVICE_UNAVAILABLE, "The service has too much to do now")
     STORE_AWAY = ("store-away", HTTPStatus.SERVICE_UNAVAILABLE, "The store cannot be read now")
     QUERY_TOO_EXPENSIVE = ("query-too-expensive", HTTPStatus.UNPROCESSABLE_ENTITY, "The query would take too long")
 

@@ -11,7 +11,7 @@ from query import store
 from query.context import CurrentContext
 from query.cursors import HIGHEST, Cursor, cursor_to, place_of
 from query.keys import Reader
-from query.management.models import HistoryView, IncidentList, IncidentSummary, IncidentView, Span, TimelineEntryView
+from query.management.models import History, IncidentDetail, IncidentList, IncidentSummary, Span, TimelineEntryDetail
 from query.management.monitors import READ, found_monitor
 from query.problems import ProblemError, ProblemKind, problems
 from query.times import iso
@@ -60,18 +60,18 @@ async def list_incidents(
 
 
 @router.get("/incidents/{incident}", operation_id="read_incident", responses=problems(*STORED, ProblemKind.NOT_FOUND))
-async def read_incident(context: CurrentContext, caller: Reader, incident: str) -> IncidentView:
+async def read_incident(context: CurrentContext, caller: Reader, incident: str) -> IncidentDetail:
     """An incident with its timeline, and the evidence of its first failing result."""
     found = await store.rows(context, PACKAGE, "incident", {"id": incident, "prefix": f"{caller.workspace}/"})
     if not found:
         raise ProblemError(ProblemKind.NOT_FOUND, f"there is no incident {incident}")
     row = found[0]
-    return IncidentView(
+    return IncidentDetail(
         **_summary(row),
         failures=orjson.loads(row["failures"] or b"[]"),
         evidence=orjson.loads(row["evidence"] or b"null"),
         timeline=[
-            TimelineEntryView(kind=kind, at=iso(at), status=status, message=message, by=by)
+            TimelineEntryDetail(kind=kind, at=iso(at), status=status, message=message, by=by)
             for kind, at, status, message, by in row["timeline"]
         ],
     )
@@ -91,7 +91,7 @@ async def read_history(
     end: To = None,
     cursor: Cursor = None,
     limit: Limit = 100,
-) -> HistoryView:
+) -> History:
     """What a monitor was, span by span, the newest first (of the last 90 days without a window)."""
     entry = found_monitor(context, caller, slug)
     since, until = window_ms(begin, end, default_days=90, largest_days=MAX_WINDOW_DAYS)
@@ -100,7 +100,7 @@ async def read_history(
     parameters = {"monitor": entry.id, "since": since, "before": before, "limit": limit + 1}
     rows = await store.rows(context, PACKAGE, "history", parameters)
     more = len(rows) > limit
-    return HistoryView(
+    return History(
         monitor=slug,
         spans=list(_spans(rows[:limit], before if place or end else None)),
         next_cursor=cursor_to([rows[limit - 1]["began"]]) if more else None,

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from query.catalog import Entry
 from query.context import CurrentContext
 from query.keys import Admin, new_key
-from query.management.models import KeyList, KeyView, NewKeyView
+from query.management.models import KeyDetail, KeyList, NewKeyDetail
 from query.management.writes import delete, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from query.times import iso
@@ -37,7 +37,7 @@ class NewKey(BaseModel):
     status_code=201,
     responses=problems(*ERRORS, ProblemKind.BAD_REQUEST, ProblemKind.TOO_LARGE, ProblemKind.LIMIT_REACHED),
 )
-async def create_key(context: CurrentContext, caller: Admin, wanted: NewKey) -> NewKeyView:
+async def create_key(context: CurrentContext, caller: Admin, wanted: NewKey) -> NewKeyDetail:
     """Make a key. Its text is in this answer and nowhere else: only a hash of it is kept."""
     expires_at = _expiry_ms(wanted.expires_at)
     allowed = context.settings.max_keys
@@ -45,7 +45,7 @@ async def create_key(context: CurrentContext, caller: Admin, wanted: NewKey) -> 
         raise ProblemError(ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} keys at most; revoke some")
     text, kept = new_key(wanted.name, sorted(set(wanted.scopes)), expires_at)
     entry = await write(context, caller, KEYS, kept.id, kept)
-    return NewKeyView(**_view(entry).model_dump(), key=text)
+    return NewKeyDetail(**_view(entry).model_dump(), key=text)
 
 
 @router.get("", operation_id="list_keys", responses=problems(*ERRORS))
@@ -75,9 +75,9 @@ def _expiry_ms(expires_at: datetime | None) -> int | None:
     return int(expires_at.timestamp() * 1000)
 
 
-def _view(entry: Entry[Key]) -> KeyView:
+def _view(entry: Entry[Key]) -> KeyDetail:
     key = entry.document
-    return KeyView(
+    return KeyDetail(
         id=key.id,
         name=key.name,
         scopes=key.scopes,

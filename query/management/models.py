@@ -39,7 +39,7 @@ class MonitorList(BaseModel):
     next_cursor: Annotated[str | None, Field(description=NextCursor)]
 
 
-class MonitorView(BaseModel):
+class MonitorDetail(BaseModel):
     """A monitor as it was written (`monitor`), and how it does."""
 
     slug: Slug
@@ -73,7 +73,7 @@ class PageList(BaseModel):
     next_cursor: Annotated[str | None, Field(description=NextCursor)]
 
 
-class PageView(BaseModel):
+class PageDetail(BaseModel):
     """A status page as it was written (`page`), and where it is."""
 
     slug: Slug
@@ -85,7 +85,7 @@ class PageView(BaseModel):
     page: Page
 
 
-class KeyView(BaseModel):
+class KeyDetail(BaseModel):
     """An API key without its secret."""
 
     id: str
@@ -99,10 +99,10 @@ class KeyView(BaseModel):
 class KeyList(BaseModel):
     """The workspace's keys, the oldest first."""
 
-    keys: list[KeyView]
+    keys: list[KeyDetail]
 
 
-class NewKeyView(KeyView):
+class NewKeyDetail(KeyDetail):
     """A key that was just made: the only time that `key` is shown."""
 
     key: Annotated[str, Field(examples=["pulse_6fJq0aBc1xYz_…"])]
@@ -132,7 +132,7 @@ class IncidentList(BaseModel):
     next_cursor: Annotated[str | None, Field(description=NextCursor)]
 
 
-class TimelineEntryView(BaseModel):
+class TimelineEntryDetail(BaseModel):
     """A line of an incident's story."""
 
     kind: EntryKind
@@ -142,7 +142,7 @@ class TimelineEntryView(BaseModel):
     by: Annotated[str, Field(description="Who wrote it; empty where the product did.")]
 
 
-class FailureView(BaseModel):
+class FailureDetail(BaseModel):
     """A test on the response that failed."""
 
     test: str
@@ -152,7 +152,7 @@ class FailureView(BaseModel):
     message: str
 
 
-class EvidenceView(BaseModel):
+class EvidenceDetail(BaseModel):
     """The failing answer, cut short, with secrets taken out."""
 
     status_line: str = ""
@@ -161,12 +161,12 @@ class EvidenceView(BaseModel):
     address: str = ""
 
 
-class IncidentView(IncidentSummary):
+class IncidentDetail(IncidentSummary):
     """An incident, all of it."""
 
-    failures: list[FailureView]
-    evidence: EvidenceView | None
-    timeline: list[TimelineEntryView]
+    failures: list[FailureDetail]
+    evidence: EvidenceDetail | None
+    timeline: list[TimelineEntryDetail]
 
 
 class Span(BaseModel):
@@ -181,7 +181,7 @@ class Span(BaseModel):
     incident: str | None
 
 
-class HistoryView(BaseModel):
+class History(BaseModel):
     """What a monitor was, the newest first."""
 
     monitor: Slug

@@ -12,7 +12,7 @@ from query.context import Context, CurrentContext
 from query.cursors import Cursor
 from query.keys import Caller, Reader, Writer
 from query.management.lists import Limit, WithDocument, listed
-from query.management.models import MonitorList, MonitorView
+from query.management.models import MonitorDetail, MonitorList
 from query.management.states import state_of
 from query.management.versions import IfMatch, etag, expect_version
 from query.management.writes import delete, write, writing
@@ -45,7 +45,7 @@ async def list_monitors(
     operation_id="create_monitor",
     status_code=201,
     responses=problems(*WRITE, ProblemKind.CONFLICT, ProblemKind.LIMIT_REACHED),
-    response_model=MonitorView,
+    response_model=MonitorDetail,
 )
 async def create_monitor(context: CurrentContext, caller: Writer, monitor: Monitor) -> Response:
     """Create a monitor. Probes take it up within a second."""
@@ -61,7 +61,7 @@ async def create_monitor(context: CurrentContext, caller: Writer, monitor: Monit
     "/{slug}",
     operation_id="read_monitor",
     responses=problems(*READ, ProblemKind.NOT_FOUND),
-    response_model=MonitorView,
+    response_model=MonitorDetail,
 )
 async def read_monitor(context: CurrentContext, caller: Reader, slug: str) -> Response:
     """A monitor as it was written, its status, and the uptime of its last 24 hours."""
@@ -72,8 +72,8 @@ async def read_monitor(context: CurrentContext, caller: Reader, slug: str) -> Re
     "/{slug}",
     operation_id="put_monitor",
     responses=problems(*WRITE, ProblemKind.VERSION_MISMATCH, ProblemKind.LIMIT_REACHED)
-    | {201: {"model": MonitorView, "description": "There was none, and it was created."}},
-    response_model=MonitorView,
+    | {201: {"model": MonitorDetail, "description": "There was none, and it was created."}},
+    response_model=MonitorDetail,
 )
 async def put_monitor(
     context: CurrentContext, caller: Writer, slug: str, monitor: Monitor, if_match: IfMatch = None

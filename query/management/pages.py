@@ -12,7 +12,7 @@ from query.context import Context, CurrentContext
 from query.cursors import Cursor
 from query.keys import Caller, Reader, Writer
 from query.management.lists import Limit, WithDocument, listed
-from query.management.models import PageList, PageView
+from query.management.models import PageDetail, PageList
 from query.management.versions import IfMatch, etag, expect_version
 from query.management.writes import delete, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
@@ -43,7 +43,7 @@ async def list_pages(
     operation_id="create_page",
     status_code=201,
     responses=problems(*WRITE, ProblemKind.LIMIT_REACHED),
-    response_model=PageView,
+    response_model=PageDetail,
 )
 async def create_page(context: CurrentContext, caller: Writer, page: Page) -> Response:
     """Create a status page of monitors that exist. It is public at once."""
@@ -54,7 +54,7 @@ async def create_page(context: CurrentContext, caller: Writer, page: Page) -> Re
 
 
 @router.get(
-    "/{slug}", operation_id="read_page", responses=problems(*READ, ProblemKind.NOT_FOUND), response_model=PageView
+    "/{slug}", operation_id="read_page", responses=problems(*READ, ProblemKind.NOT_FOUND), response_model=PageDetail
 )
 async def read_page(context: CurrentContext, caller: Reader, slug: str) -> Response:
     """A status page as it was written."""
@@ -65,8 +65,8 @@ async def read_page(context: CurrentContext, caller: Reader, slug: str) -> Respo
     "/{slug}",
     operation_id="put_page",
     responses=problems(*WRITE, ProblemKind.VERSION_MISMATCH, ProblemKind.LIMIT_REACHED)
-    | {201: {"model": PageView, "description": "There was none, and it was created."}},
-    response_model=PageView,
+    | {201: {"model": PageDetail, "description": "There was none, and it was created."}},
+    response_model=PageDetail,
 )
 async def put_page(
     context: CurrentContext, caller: Writer, slug: str, page: Page, if_match: IfMatch = None

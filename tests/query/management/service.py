@@ -17,7 +17,10 @@ from query.app import app_of
 from query.catalog import Catalog
 from query.connections import Connection
 from query.context import Context
+from query.keys import new_key
 from query.public import PublicFace
+from schemas.monitors import Key, KeyScope, Record
+from schemas.topics import KEYS
 
 ADMIN_KEY = "pulse_admin_0123456789"
 
@@ -105,3 +108,11 @@ def with_service(scenario: Callable[[Service], Awaitable[None]], **settings: Any
             await scenario(service)
 
     asyncio.run(run())
+
+
+async def key_of_another_workspace(service: Service) -> str:
+    """An admin key of the workspace `other`."""
+    text, kept = new_key("theirs", [KeyScope.ADMIN], None)
+    record = Record[Key](workspace="other", by="test", at=0, document=kept)
+    await service.log.send(KEYS.name, record.to_log(), kept.id.encode(), 0)
+    return text

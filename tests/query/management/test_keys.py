@@ -5,16 +5,9 @@ from datetime import UTC, datetime, timedelta
 from query.keys import new_key
 from schemas.monitors import Key, KeyScope, Page, Record
 from schemas.topics import KEYS, MONITORS, PAGES
-from tests.query.management.service import Service, with_service
+from tests.query.management.service import Service, key_of_another_workspace, with_service
 
 API = {"slug": "api", "url": "https://api.example.com/health"}
-
-
-async def key_of_another_workspace(service: Service) -> str:
-    text, kept = new_key("theirs", [KeyScope.ADMIN], None)
-    record = Record[Key](workspace="other", by="test", at=0, document=kept)
-    await service.log.send(KEYS.name, record.to_log(), kept.id.encode(), 0)
-    return text
 
 
 def test_a_key_is_shown_once_and_only_its_hash_is_kept() -> None:

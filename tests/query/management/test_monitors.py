@@ -3,7 +3,7 @@
 import json
 
 from infra.kafka import partition_of
-from query.management.models import MonitorList, MonitorView
+from query.management.models import MonitorDetail, MonitorList
 from schemas.monitors import Monitor, Record
 from tests.query.management.service import Service, with_service
 
@@ -27,7 +27,7 @@ def test_a_monitor_is_created_as_an_event_and_can_be_read_at_once() -> None:
         assert read.json() == created.json()
         assert read.json()["monitor"] == API
         assert read.headers["ETag"] == f'"{record.offset}"'
-        MonitorView.model_validate(read.json())
+        MonitorDetail.model_validate(read.json())
 
     with_service(scenario)
 

@@ -1,6 +1,6 @@
 """`/v1/pages`, over a log in memory."""
 
-from query.management.models import PageList, PageView
+from query.management.models import PageDetail, PageList
 from tests.query.management.service import Service, with_service
 
 API = {"slug": "api", "url": "https://api.example.com/health"}
@@ -14,7 +14,7 @@ def test_a_page_is_created_read_replaced_and_deleted() -> None:
         assert created.status_code == 201
         assert created.headers["Location"] == "/v1/pages/acme"
         assert created.json()["url"] == "http://127.0.0.1:8080/p/acme"
-        PageView.model_validate(created.json())
+        PageDetail.model_validate(created.json())
 
         replaced = await service.client.put("/v1/pages/acme", json={**ACME, "title": "Acme Inc."})
         assert replaced.json()["title"] == "Acme Inc."
