@@ -84,7 +84,10 @@ class Answer:
 
     def header(self, name: str) -> str | None:
         """The first header of that (lower case) name."""
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
     def feed(self, data: bytes) -> None:
         """Take in what came. Raises BadAnswer."""
