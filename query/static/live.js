@@ -14,7 +14,7 @@
   const refresh = async () => {
     if (document.hidden) return;
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      const answer = await fetch(location.href, { cache: "no-cache" });
       if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } catch {
       // The service or the network is away: what is shown carries its own time.

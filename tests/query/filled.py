@@ -11,7 +11,7 @@ from query.app import app_of
 from query.context import Context
 from query.public import PublicFace
 from query.reads import Bucket, Current
-from query.uptime import DAY_MS
+from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS
 from schemas.enums import Reason, Status
 from schemas.monitors import Group, Monitor, Page, Record, monitor_id
 
@@ -49,12 +49,12 @@ class Filled:
         self.facts.take_current(monitor, Current(version, status, now - 3_600_000, now, reason, ""))
 
     def up_for_90_days(self, monitor: str, now: int) -> None:
-        """Full days of up, and today's up to `now`."""
-        today = now // DAY_MS * DAY_MS
-        for age in range(90):
-            begin = today - age * DAY_MS
-            length = min(DAY_MS, now - begin)
-            self.facts.take_day(monitor, Bucket(begin, begin + length, (length, 0, 0, 0, 0, 0)))
+        """Full days and hours of up, and the present ones up to `now`."""
+        for step_ms, count, take in ((DAY_MS, DAYS, self.facts.take_day), (HOUR_MS, HOURS, self.facts.take_hour)):
+            present = now // step_ms * step_ms
+            for begin in range(present, present - count * step_ms, -step_ms):
+                length = min(step_ms, now - begin)
+                take(monitor, Bucket(begin, begin + length, (length, 0, 0, 0, 0, 0)))
 
     def get(self, path: str, method: str = "GET", **options: Any) -> httpx.Response:
         """One request."""

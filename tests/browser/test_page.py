@@ -1,0 +1,192 @@
+"""The status page in a real browser."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from query.reads import Bucket, ComponentState, Latency
+from query.uptime import DAY_MS, HOUR_MS
+from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
+from schemas.events import Evidence, Failure, Incident, TimelineEntry
+from tests.browser.chromium import Chromium
+from tests.engines import free_ports
+from tests.query.filled import Filled
+
+pytestmark = pytest.mark.browser
+
+DARK = "--blink-settings=preferredColorScheme=0"
+NOW = time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Chromium:
+    return Chromium.found(tmp_path)
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """The app at an address of loopback."""
+    (port,) = free_ports(1)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+def shop() -> Filled:
+    """A page with everything that can be on one."""
+    filled = Filled()
+    filled.facts.read_at, filled.facts.trouble = NOW, ""
+    names = {"api": "Public API", "checkout": "Checkout", "search": "Search", "mail": "Mail delivery"}
+    for slug, name in names.items():
+        monitor = filled.monitor(slug, name=name)
+        filled.up_for_90_days(monitor, NOW - HOUR_MS)
+        filled.facts.take_latency(monitor, Latency(2_880, 38.2, 88.0, 240.5))
+        filled.status(monitor, Status.UP, NOW)
+    filled.page("acme", *names, title="Acme", description="What our customers use, checked every 30 seconds.")
+    _break_checkout(filled)
+    _degrade_search(filled)
+    filled.status("default/mail", Status.UNKNOWN, NOW, Reason.NO_RESULTS, version=2)
+    return filled
+
+
+def _break_checkout(filled: Filled) -> None:
+    filled.status("default/checkout", Status.DOWN, NOW, Reason.HTTP_STATUS, version=2)
+    earlier = NOW // DAY_MS * DAY_MS - 12 * DAY_MS
+    spans = (22 * HOUR_MS, 0, 2 * HOUR_MS, 0, 0, 0)
+    filled.facts.take_day("default/checkout", Bucket(earlier, earlier + DAY_MS, spans))
+    filled.facts.take_incident(
+        Incident(
+            *("c-2", "default/checkout", 2, IncidentState.OPEN, Severity.DOWN, NOW - HOUR_MS, NOW - HOUR_MS),
+            *(Reason.HTTP_STATUS, "HTTP 502 Bad Gateway"),
+            regions=("eu", "us"),
+            evidence=Evidence("HTTP/1.1 502 Bad Gateway"),
+            entries=(
+                TimelineEntry(EntryKind.OPENED, NOW - HOUR_MS, Status.DOWN, "HTTP 502 Bad Gateway from eu and us"),
+                TimelineEntry(EntryKind.UPDATE, NOW - HOUR_MS // 2, Status.DOWN, "A deploy is rolled back.", "Ada"),
+            ),
+        )
+    )
+
+
+def _degrade_search(filled: Filled) -> None:
+    filled.status("default/search", Status.DEGRADED, NOW, Reason.COMPONENT, version=2)
+    components = (("cache", Outcome.DOWN, "connection refused"), ("database", Outcome.UP, ""))
+    filled.facts.take_components(
+        ("default/search", ComponentState(name, outcome, message, NOW)) for name, outcome, message in components
+    )
+    filled.facts.take_incident(
+        Incident(
+            *("s-1", "default/search", 1, IncidentState.RESOLVED, Severity.DEGRADED, NOW - 3 * DAY_MS),
+            *(NOW - 3 * DAY_MS, Reason.ASSERTION, "", NOW - 3 * DAY_MS + HOUR_MS),
+            failures=(Failure("$.cache equals ok", Severity.DEGRADED, "ok", "fail", ""),),
+        )
+    )
+
+
+def test_without_its_script_the_page_tells_everything(chromium: Chromium) -> None:
+    with serving(without_script(shop())) as url:
+        seen = chromium.see(f"{url}/p/acme")
+
+    for told in (
+        "Checkout is down",
+        "1 up, 1 degraded, 1 down, 1 unknown",
+        "HTTP/1.1 502 Bad Gateway",
+        "A deploy is rolled back.",
+        "cache down: connection refused",
+        "No check has reported for a while",
+        "Search was degraded for 1 h",
+        "expected ok , saw fail",
+        "38 ms · 88 ms · 240 ms",
+    ):
+        assert told in seen.text
+    assert seen.html.count('<i class="') == 4 * 90
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "flags"),
+    [
+        ("page-light.png", "1200,2200", ()),
+        ("page-dark.png", "1200,2200", (DARK,)),
+        ("page-narrow.png", "500,2600", ()),
+    ],
+)
+def test_the_page_is_painted_and_its_picture_kept(
+    chromium: Chromium, name: str, size: str, flags: tuple[str, ...]
+) -> None:
+    with serving(shop().app) as url:
+        picture = chromium.picture(f"{url}/p/acme", name, size, *flags)
+
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size > 50_000
+
+
+def test_the_browser_has_nothing_to_complain_of(chromium: Chromium) -> None:
+    with serving(shop().app) as url:
+        seen = chromium.see(f"{url}/p/acme")
+
+    assert seen.complaints == []
+
+
+def test_an_open_page_follows_a_change_by_itself(chromium: Chromium) -> None:
+    filled = shop()
+    app = after_first_page(filled, lambda: filled.status("default/api", Status.DOWN, NOW, Reason.TIMEOUT, version=9))
+    with serving(app) as url:
+        seen = chromium.see(f"{url}/p/acme", "--virtual-time-budget=25000")
+
+    assert "2 of 4 systems are down" in seen.text
+    assert "<title>2 of 4 systems are down · Acme</title>" in seen.html
+    assert seen.complaints == []
+
+
+def test_an_unknown_page_is_a_page_that_says_so(chromium: Chromium) -> None:
+    with serving(shop().app) as url:
+        seen = chromium.see(f"{url}/p/nowhere")
+
+    assert "There is no status page here" in seen.text
+
+
+def test_a_badge_is_a_picture_in_a_browser(chromium: Chromium) -> None:
+    with serving(shop().app) as url:
+        seen = chromium.see(f"{url}/badges/acme/checkout/status.svg")
+
+    assert "Checkout: down" in seen.html
+
+
+def without_script(filled: Filled) -> Any:
+    """The service, whose script nobody can get."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"] == "/static/live.js":
+            scope = {**scope, "path": "/p/"}
+        await filled.app(scope, receive, send)
+
+    return app
+
+
+def after_first_page(filled: Filled, change: Callable[[], object]) -> Any:
+    """The service, to which something happens once the page was given the first time."""
+    pages_given = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal pages_given
+        await filled.app(scope, receive, send)
+        if scope["type"] == "http" and scope["path"] == "/p/acme":
+            pages_given += 1
+            if pages_given == 1:
+                change()
+
+    return app

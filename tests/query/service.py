@@ -1,0 +1,58 @@
+"""`pulse query` as a process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from infra.settings import Settings
+
+START_LIMIT_S = 60
+
+
+def wait_until(condition: Callable[[], bool], what: str, within_s: float = 30) -> None:
+    """Look again and again until `condition` holds; fail with `what` was awaited."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"after {within_s} s still not: {what}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def running_query(settings: Settings) -> Iterator[httpx.Client]:
+    """A client of the running service, once it is ready; SIGTERM must end it well."""
+    assert settings.kafka
+    assert settings.clickhouse
+    environment = os.environ | {
+        "PULSE_KAFKA": settings.kafka,
+        "PULSE_CLICKHOUSE": settings.clickhouse.get_secret_value(),
+        "PULSE_HTTP": settings.http,
+    }
+    process = subprocess.Popen([sys.executable, "-m", "infra.cli", "query"], env=environment)
+    try:
+        with httpx.Client(base_url=f"http://{settings.http}", timeout=20, trust_env=False) as client:
+
+            def ready() -> bool:
+                assert process.poll() is None, "the query service ended"
+                return is_ready(client)
+
+            wait_until(ready, "the query service is ready", START_LIMIT_S)
+            yield client
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) in (0, -signal.SIGTERM), "SIGTERM did not end it well"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_ready(client: httpx.Client) -> bool:
+    """Whether it answers, and misses nothing."""
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,176 @@
+"""The query service over the real engines, with tables filled by hand."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.kafka import open_producer
+from infra.settings import Settings
+from schemas.enums import IncidentState, Reason, Severity, Status
+from schemas.events import Event, Incident, StatusChange, encode
+from schemas.topics import INCIDENTS, STATUS_CHANGES
+from tests.engines import free_ports, fresh_settings, running, running_kafka
+from tests.query.service import is_ready, running_query, wait_until
+from tests.query.story import SLUG, Story, story_of
+
+pytestmark = pytest.mark.engines
+
+
+@pytest.fixture(scope="module")
+def told(kafka: str, clickhouse: str) -> Iterator[tuple[Story, httpx.Client]]:
+    """A running service over the story."""
+    story = story_of(fresh_settings(kafka, clickhouse))
+    asyncio.run(story.tell())
+    with running_query(story.settings) as client:
+        yield story, client
+
+
+def status_of(client: httpx.Client) -> dict[str, Any]:
+    """The page's document."""
+    answer = client.get(f"/status/{SLUG}")
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+def monitors_of(client: httpx.Client) -> dict[str, dict[str, Any]]:
+    """The page's monitors by slug."""
+    return {monitor["slug"]: monitor for group in status_of(client)["groups"] for monitor in group["monitors"]}
+
+
+def tell(settings: Settings, topic: str, event: Event) -> None:
+    """What the stream would have said."""
+
+    async def send() -> None:
+        async with open_producer(settings) as producer:
+            await producer.send_and_wait(topic, encode(event))
+
+    asyncio.run(send())
+
+
+def test_statuses_components_and_causes_are_those_of_the_tables(told: tuple[Story, httpx.Client]) -> None:
+    monitors = monitors_of(told[1])
+
+    assert {slug: monitor["status"] for slug, monitor in monitors.items()} == {
+        "api": "up",
+        "checkout": "down",
+        "search": "degraded",
+        "mail": "unknown",
+        "docs": "up",
+    }
+    assert monitors["checkout"]["cause"] == "it answered with an error status"
+    components = [(each["name"], each["status"]) for each in monitors["search"]["components"]]
+    assert components == [("cache", "down"), ("database", "up")]
+
+
+def test_days_uptimes_and_coverage_follow_the_buckets_and_the_present(told: tuple[Story, httpx.Client]) -> None:
+    story, client = told
+    monitors = monitors_of(client)
+    down_ms = story.known_until - story.broken_since
+
+    assert monitors["checkout"]["uptime"]["24h"]["down_ms"] == down_ms
+    assert monitors["checkout"]["uptime"]["90d"]["down_ms"] == down_ms + 3 * 2 * 3_600_000
+    assert monitors["checkout"]["days"][-13]["status"] == "down"
+    assert monitors["search"]["uptime"]["90d"]["uptime"] == 1.0
+    assert monitors["mail"]["days"][0] == {**monitors["mail"]["days"][0], "status": "unknown", "uptime": None, "ms": {}}
+    assert 0.4 < monitors["mail"]["uptime"]["90d"]["coverage"] < 0.5
+
+
+def test_latency_quantiles_lie_in_the_bins_of_the_histogram(told: tuple[Story, httpx.Client]) -> None:
+    latency = monitors_of(told[1])["api"]["latency"]
+
+    assert latency["checks"] == 2_400
+    for quantile, place in (("p50_ms", 42), ("p95_ms", 43), ("p99_ms", 48)):
+        assert 2 ** (place / 8) <= latency[quantile] <= 2 ** ((place + 1) / 8) + 0.01
+
+
+def test_incidents_tell_their_story_and_no_secrets(told: tuple[Story, httpx.Client]) -> None:
+    answer = told[1].get(f"/status/{SLUG}")
+    incidents = {incident["id"]: incident for incident in answer.json()["incidents"]}
+
+    assert list(incidents)[-1] == "c-1"
+    assert incidents.keys() == {"c-1", "c-2", "s-9"}
+    assert [entry["kind"] for entry in incidents["c-2"]["timeline"]] == ["update", "opened"]
+    assert incidents["c-2"]["answered"] == "HTTP/1.1 502 Bad Gateway"
+    assert incidents["s-9"]["failures"][0]["seen"] == "fail"
+    assert "secret-stack-trace" not in answer.text
+
+
+def test_a_badge_says_what_the_page_says(told: tuple[Story, httpx.Client]) -> None:
+    told_by = {path: told[1].get(f"/badges/{SLUG}/{path}.json").json()["message"] for path in ("status", "docs/uptime")}
+
+    assert told_by == {"status": "down", "docs/uptime": "100%"}
+
+
+def test_a_told_change_shows_before_clickhouse_has_it_and_an_older_row_does_not_undo_it(
+    told: tuple[Story, httpx.Client],
+) -> None:
+    story, client = told
+    change = StatusChange(
+        "default/docs", story.now, 900, story.now, Status.UP, Status.DOWN, Reason.TIMEOUT, "no answer in 10 s"
+    )
+    incident = Incident(
+        "d-2", "default/docs", 900, IncidentState.OPEN, Severity.DOWN, story.now, story.now, Reason.TIMEOUT, ""
+    )
+    tell(story.settings, STATUS_CHANGES.name, change)
+    tell(story.settings, INCIDENTS.name, incident)
+
+    wait_until(lambda: monitors_of(client)["docs"]["status"] == "down", "docs is down")
+    wait_until(lambda: "d-2" in {each["id"] for each in status_of(client)["incidents"]}, "its incident is open")
+    assert client.get(f"/badges/{SLUG}/docs/status.json").json()["message"] == "down"
+
+
+def test_with_clickhouse_away_everything_still_answers_and_comes_back_with_it(kafka: str, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    addresses = [f"/p/{SLUG}", f"/status/{SLUG}", f"/badges/{SLUG}/status.svg", f"/badges/{SLUG}/api/uptime.json"]
+    with ExitStack() as clickhouse:
+        url = clickhouse.enter_context(clickhouse_at(port, tmp_path))
+        story = story_of(fresh_settings(kafka, url))
+        asyncio.run(story.tell())
+        with running_query(story.settings) as client:
+            wait_until(lambda: monitors_of(client)["checkout"]["status"] == "down", "the tables were read")
+            clickhouse.close()
+            wait_until(lambda: not is_ready(client), "the service has noticed")
+
+            assert [client.get(path).status_code for path in addresses] == [200] * len(addresses)
+            assert monitors_of(client)["checkout"]["status"] == "down"
+            assert "clickhouse" in client.get("/readyz").json()["missing"]
+
+            with clickhouse_at(port, tmp_path):
+                wait_until(lambda: is_ready(client), "the service is ready again")
+
+
+def test_with_kafka_away_everything_still_answers(clickhouse: str, tmp_path: Path) -> None:
+    with ExitStack() as broker:
+        kafka = broker.enter_context(running_kafka(tmp_path))
+        story = story_of(fresh_settings(kafka, clickhouse))
+        asyncio.run(story.tell())
+        with running_query(story.settings) as client:
+            wait_until(lambda: monitors_of(client)["checkout"]["status"] == "down", "the tables were read")
+            broker.close()
+
+            assert monitors_of(client)["checkout"]["status"] == "down"
+            assert client.get(f"/p/{SLUG}").status_code == 200
+            assert client.get(f"/badges/{SLUG}/status.svg").status_code == 200
+
+
+@contextmanager
+def clickhouse_at(port: int, folder: Path) -> Iterator[str]:
+    """An embedded ClickHouse at this port over this folder; gives its URL."""
+    command = [sys.executable, "-m", "infra.embedded.clickhouse", "--data", str(folder), "--port", str(port)]
+    with running(command, folder / "output.log"):
+        ping = f"http://127.0.0.1:{port}/ping"
+        wait_until(lambda: _answers(ping), "ClickHouse answers")
+        yield f"http://default:{(folder / 'password').read_text('ascii').strip()}@127.0.0.1:{port}"
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
