@@ -17,7 +17,8 @@ ATTEMPT_DELAY_S: Final = 0.25
 READ_BYTES: Final = 65_536
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """What the probe itself has run out of; no word about the server."""
-_NO_ROUTE: Final = frozenset({0, errno.ENETUNREACH, errno.EAFNOSUPPORT})
+_TELLS_LEAST: Final = frozenset({0, errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""Of several failures, what a host without IPv6 says each time."""
 
 Connect = Callable[[socket.socket, tuple[str, int]], int]
 """Starts connecting a non-blocking socket; returns an errno, like socket.connect_ex."""
@@ -152,8 +153,7 @@ class _Race:
         self._close(attempt)
 
     def _note(self, code: int) -> None:
-        """Of several failures, "no route" tells least: a host without IPv6 has it each time."""
-        if self._errno in _NO_ROUTE:
+        if self._errno in _TELLS_LEAST:
             self._errno = code
 
     def _stop(self) -> None:

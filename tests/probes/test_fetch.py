@@ -212,6 +212,14 @@ def test_at_most_three_addresses_are_tried() -> None:
     assert [address for address, _ in network.connects] == ADDRESSES[:3]
 
 
+@pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EADDRNOTAVAIL])
+def test_a_host_without_ipv6_is_not_the_reason_where_there_is_another(code: int) -> None:
+    fetched, network = race(without_ipv6=code, refusing=["9.9.9.9"])
+
+    assert fetched.reason is Reason.CONNECT_REFUSED
+    assert len(network.connects) == 3
+
+
 def test_what_the_probe_itself_has_run_out_of_is_no_word_about_the_server() -> None:
     async def run() -> Fetched:
         fetcher = Fetcher(connect=lambda attempt, address: errno.EADDRNOTAVAIL)

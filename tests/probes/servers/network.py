@@ -40,8 +40,15 @@ class RebindingResolver:
 class LocalNetwork:
     """Where all connects end: a server that answers by Host and path."""
 
-    def __init__(self, port: int, blackholes: Sequence[str] = (), refusing: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        port: int,
+        blackholes: Sequence[str] = (),
+        refusing: Sequence[str] = (),
+        without_ipv6: int = 0,
+    ) -> None:
         self._port = port
+        self._without_ipv6 = without_ipv6
         self._blackholes = blackholes
         self._refusing = refusing
         self._silent: list[socket.socket] = []
@@ -51,6 +58,8 @@ class LocalNetwork:
         """Note the address, and connect to the local server instead."""
         self.connects.append(address)
         host, _ = address
+        if self._without_ipv6 and ":" in host:
+            return self._without_ipv6
         if host in self._blackholes:
             self._silent.append(_never_writable(attempt.fileno()))
             return errno.EINPROGRESS
