@@ -21,7 +21,7 @@ from schemas.topics import MONITORS, PAGES, Topic
 MADE_AGAIN_AFTER_MS: Final = 10_000
 """Uptime figures grow all the time; a change of status does not wait for this."""
 
-OPEN_TO_ALL: Final = ((b"access-control-allow-origin", b"*"),)
+OPEN_TO_ALL: Final = [(b"access-control-allow-origin", b"*")]
 PAGE_POLICY: Final = (
     b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
     b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -30,9 +30,9 @@ SVG_POLICY: Final = b"default-src 'none'; style-src 'unsafe-inline'; sandbox"
 SHORT: Final = b"public, max-age=5, stale-while-revalidate=10, stale-if-error=86400"
 BADGE: Final = b"public, max-age=300, stale-if-error=86400"
 KINDS: Final = {
-    "page": Kind(b"text/html; charset=utf-8", SHORT, ((b"content-security-policy", PAGE_POLICY),)),
+    "page": Kind(b"text/html; charset=utf-8", SHORT, [(b"content-security-policy", PAGE_POLICY)]),
     "status": Kind(b"application/json", SHORT, OPEN_TO_ALL),
-    "svg": Kind(b"image/svg+xml", BADGE, (*OPEN_TO_ALL, (b"content-security-policy", SVG_POLICY))),
+    "svg": Kind(b"image/svg+xml", BADGE, [*OPEN_TO_ALL, (b"content-security-policy", SVG_POLICY)]),
     "json": Kind(b"application/json", BADGE, OPEN_TO_ALL),
 }
 JSON_OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS

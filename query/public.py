@@ -61,15 +61,17 @@ class PublicFace:
         return None if target is None else self.answers.find(target)
 
     async def _send(self, snapshot: Snapshot, method: str, encodings: bytes, known: bytes, send: Send) -> None:
-        answer = snapshot.encoded(_accepted(encodings)) if encodings else snapshot.encoded(())
-        unchanged = bool(known) and (answer.etag in known or known == b"*")
-        headers = answer.headers_304 if unchanged else answer.headers
+        encoding = snapshot.choose(_accepted(encodings))
+        etag = snapshot.etag(encoding)
+        unchanged = bool(known) and (etag in known or known == b"*")
+        body = b"" if unchanged else snapshot.body(encoding)
+        kind = snapshot.kind
+        headers = kind.headers_304(encoding, etag) if unchanged else kind.headers(encoding, etag, len(body))
         if snapshot.stale_since is not None:
-            headers = [*headers, (b"age", b"%d" % (time.time() - snapshot.stale_since / 1000))]
+            headers.append((b"age", b"%d" % (time.time() - snapshot.stale_since / 1000)))
         PUBLIC_ANSWERS[unchanged].inc()
         await send({"type": "http.response.start", "status": 304 if unchanged else 200, "headers": headers})
-        body = b"" if unchanged or method == "HEAD" else answer.body
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
     def _fenced(self, scope: Scope) -> Scope:
         """On a custom domain nothing but the public face exists: hide what was asked for from the app behind."""

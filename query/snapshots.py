@@ -2,17 +2,19 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import cramjam
 
 MAX_BYTES: Final = 256 << 20
-OVERHEAD_BYTES: Final = 1_500
+OVERHEAD_BYTES: Final = 700
 MIN_COMPRESSED_BYTES: Final = 1_000
 BROTLI_QUALITY: Final = 5
 GZIP_LEVEL: Final = 6
+
+PLAIN: Final = b""
+GZIP: Final = b"gzip"
+BROTLI: Final = b"br"
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -22,84 +24,75 @@ SECURITY: Final[Headers] = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
 class Kind:
     """What all answers of a kind have in common: media type, caching and further headers."""
 
-    media_type: bytes
-    cache_control: bytes
-    more: tuple[tuple[bytes, bytes], ...] = ()
+    __slots__ = ("_media_type", "_shared")
 
-    def headers(self, etag: bytes, encoding: bytes | None) -> Headers:
-        """The headers that every answer of it has, but for Content-Type, Content-Length and Age."""
-        headers = [(b"cache-control", self.cache_control), (b"etag", etag), (b"vary", b"accept-encoding")]
-        if encoding is not None:
-            headers.append((b"content-encoding", encoding))
-        return [*headers, *self.more, *SECURITY]
+    def __init__(self, media_type: bytes, cache_control: bytes, more: Headers | None = None) -> None:
+        self._media_type = (b"content-type", media_type)
+        common = [(b"cache-control", cache_control), (b"vary", b"accept-encoding"), *(more or []), *SECURITY]
+        self._shared = {
+            encoding: [*common, (b"content-encoding", encoding)] if encoding else common
+            for encoding in (PLAIN, GZIP, BROTLI)
+        }
 
+    def headers(self, encoding: bytes, etag: bytes, length: int) -> Headers:
+        """The headers of a whole answer."""
+        size = (b"content-length", b"%d" % length)
+        return [self._media_type, size, (b"etag", etag), *self._shared[encoding]]
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A body in one encoding, and everything that goes before it."""
-
-    body: bytes
-    etag: bytes
-    headers: Headers
-    headers_304: Headers
+    def headers_304(self, encoding: bytes, etag: bytes) -> Headers:
+        """The headers of an answer that the client has already."""
+        return [(b"etag", etag), *self._shared[encoding]]
 
 
 class Snapshot:
     """An answer as it was at `made_at` (int ms), in each encoding that somebody asked for."""
 
-    __slots__ = ("_content", "_encoded", "_kind", "made_at", "revision", "stale_since")
+    __slots__ = ("_bodies", "_etag", "kind", "made_at", "revision", "stale_since")
 
     def __init__(
         self, kind: Kind, content: bytes, made_at: int = 0, revision: int = 0, stale_since: int | None = None
     ) -> None:
+        self.kind = kind
         self.made_at = made_at
         self.revision = revision
         """Of what it tells: while that is equal, its statuses are."""
         self.stale_since = stale_since
         """When its data were read, int ms, if nothing newer could be read then."""
-        self._kind = kind
-        self._content = content
-        self._encoded: dict[bytes | None, Encoded] = {}
+        self._etag = b'"' + hashlib.sha256(content).hexdigest()[:20].encode()
+        self._bodies: tuple[bytes, bytes | None, bytes | None] = (content, None, None)
 
-    def encoded(self, accepted: tuple[bytes, ...]) -> Encoded:
-        """The answer in the best encoding that the client accepts."""
-        encoding = self._choose(accepted)
-        found = self._encoded.get(encoding)
-        if found is None:
-            found = self._encoded[encoding] = self._encode(encoding)
-        return found
+    def choose(self, accepted: tuple[bytes, ...]) -> bytes:
+        """The best encoding that the client accepts: BROTLI, GZIP or PLAIN."""
+        if not accepted or len(self._bodies[0]) < MIN_COMPRESSED_BYTES:
+            return PLAIN
+        return BROTLI if BROTLI in accepted else GZIP if GZIP in accepted else PLAIN
+
+    def body(self, encoding: bytes) -> bytes:
+        """The answer in this encoding, which is made once."""
+        content, zipped, brotli = self._bodies
+        if encoding == PLAIN:
+            return content
+        if encoding == BROTLI:
+            if brotli is None:
+                brotli = bytes(cramjam.brotli.compress(content, level=BROTLI_QUALITY))
+                self._bodies = (content, zipped, brotli)
+            return brotli
+        if zipped is None:
+            zipped = bytes(cramjam.gzip.compress(content, level=GZIP_LEVEL))
+            self._bodies = (content, zipped, brotli)
+        return zipped
+
+    def etag(self, encoding: bytes) -> bytes:
+        """Its content's identity in this encoding."""
+        return self._etag + encoding[:1] + b'"'
 
     @property
     def size_bytes(self) -> int:
         """What it may come to take in memory, about: itself, and a third of that again compressed twice."""
-        return len(self._content) * 4 // 3 + OVERHEAD_BYTES
-
-    def _choose(self, accepted: tuple[bytes, ...]) -> bytes | None:
-        if not accepted or len(self._content) < MIN_COMPRESSED_BYTES:
-            return None
-        return next((encoding for encoding in (b"br", b"gzip") if encoding in accepted), None)
-
-    def _encode(self, encoding: bytes | None) -> Encoded:
-        body = self._content if encoding is None else COMPRESS[encoding](self._content)
-        etag = b'"' + hashlib.sha256(self._content).hexdigest()[:20].encode() + (encoding or b"")[:1] + b'"'
-        headers = self._kind.headers(etag, encoding)
-        sized = [(b"content-type", self._kind.media_type), (b"content-length", str(len(body)).encode())]
-        return Encoded(body, etag, [*sized, *headers], headers)
-
-
-def _brotli(content: bytes) -> bytes:
-    return bytes(cramjam.brotli.compress(content, level=BROTLI_QUALITY))
-
-
-def _gzip(content: bytes) -> bytes:
-    return bytes(cramjam.gzip.compress(content, level=GZIP_LEVEL))
-
-
-COMPRESS: Final[dict[bytes, Callable[[bytes], bytes]]] = {b"br": _brotli, b"gzip": _gzip}
+        return len(self._bodies[0]) * 4 // 3 + OVERHEAD_BYTES
 
 
 class Snapshots:
@@ -109,7 +102,6 @@ class Snapshots:
         self.size_bytes = 0
         self._max_bytes = max_bytes
         self._kept: OrderedDict[object, Snapshot] = OrderedDict()
-        self._sizes: dict[object, int] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -123,11 +115,10 @@ class Snapshots:
 
     def keep(self, key: object, snapshot: Snapshot) -> None:
         """Keep it in place of the one before; others may have to go."""
-        size = snapshot.size_bytes
-        self.size_bytes += size - self._sizes.get(key, 0)
+        before = self._kept.get(key)
+        self.size_bytes += snapshot.size_bytes - (before.size_bytes if before else 0)
         self._kept[key] = snapshot
-        self._sizes[key] = size
         self._kept.move_to_end(key)
         while self.size_bytes > self._max_bytes and len(self._kept) > 1:
-            oldest, _ = self._kept.popitem(last=False)
-            self.size_bytes -= self._sizes.pop(oldest)
+            _, oldest = self._kept.popitem(last=False)
+            self.size_bytes -= oldest.size_bytes

@@ -4,39 +4,54 @@ import gzip
 
 import cramjam
 
-from query.snapshots import OVERHEAD_BYTES, Kind, Snapshot, Snapshots
+from query.snapshots import BROTLI, GZIP, OVERHEAD_BYTES, PLAIN, Kind, Snapshot, Snapshots
 
 KIND = Kind(b"text/plain", b"max-age=5")
 LONG = b"the same words again and again " * 200
 
 
-def test_the_best_accepted_encoding_is_given() -> None:
+def test_the_best_accepted_encoding_is_chosen() -> None:
     snapshot = Snapshot(KIND, LONG)
 
-    assert snapshot.encoded(()).body == LONG
-    assert gzip.decompress(snapshot.encoded((b"gzip",)).body) == LONG
-    assert bytes(cramjam.brotli.decompress(snapshot.encoded((b"gzip", b"br")).body)) == LONG
+    assert snapshot.choose(()) == PLAIN
+    assert snapshot.choose((b"deflate", b"gzip")) == GZIP
+    assert snapshot.choose((b"gzip", b"br")) == BROTLI
+
+
+def test_every_encoding_is_the_same_content() -> None:
+    snapshot = Snapshot(KIND, LONG)
+
+    assert snapshot.body(PLAIN) == LONG
+    assert gzip.decompress(snapshot.body(GZIP)) == LONG
+    assert bytes(cramjam.brotli.decompress(snapshot.body(BROTLI))) == LONG
 
 
 def test_an_encoding_is_made_once() -> None:
     snapshot = Snapshot(KIND, LONG)
+    made = {encoding: snapshot.body(encoding) for encoding in (GZIP, BROTLI)}
 
-    assert snapshot.encoded((b"br",)) is snapshot.encoded((b"br", b"gzip"))
+    assert all(snapshot.body(encoding) is body for encoding, body in made.items())
 
 
 def test_what_is_short_is_not_compressed() -> None:
-    headers = dict(Snapshot(KIND, b"short").encoded((b"br",)).headers)
+    assert Snapshot(KIND, b"short").choose((b"br",)) == PLAIN
 
-    assert b"content-encoding" not in headers
+
+def test_headers_tell_size_identity_and_encoding() -> None:
+    headers = dict(KIND.headers(GZIP, b'"x"', 5))
+
     assert headers[b"content-length"] == b"5"
+    assert headers[b"content-encoding"] == b"gzip"
+    assert b"content-encoding" not in dict(KIND.headers(PLAIN, b'"x"', 5))
+    assert b"content-length" not in dict(KIND.headers_304(GZIP, b'"x"'))
 
 
 def test_each_encoding_has_an_etag_of_its_own() -> None:
     snapshot = Snapshot(KIND, LONG)
 
-    assert len({snapshot.encoded(accepted).etag for accepted in ((), (b"gzip",), (b"br",))}) == 3
-    assert snapshot.encoded(()).etag == Snapshot(KIND, LONG).encoded(()).etag
-    assert snapshot.encoded(()).etag != Snapshot(KIND, LONG + b"!").encoded(()).etag
+    assert len({snapshot.etag(encoding) for encoding in (PLAIN, GZIP, BROTLI)}) == 3
+    assert snapshot.etag(PLAIN) == Snapshot(KIND, LONG).etag(PLAIN)
+    assert snapshot.etag(PLAIN) != Snapshot(KIND, LONG + b"!").etag(PLAIN)
 
 
 def test_the_least_used_go_first_and_the_bound_holds() -> None:
