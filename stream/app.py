@@ -16,11 +16,11 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
-from prometheus_client import start_http_server
 
 from infra.clickhouse import open_client
 from infra.kafka import connection_options
 from infra.logs import configure_logs, get_logger
+from infra.metrics import serve_metrics
 from infra.quiet import quieten
 from infra.settings import Settings
 from schemas.topics import CHECK_RESULTS
@@ -118,7 +118,12 @@ async def _process(settings: Settings, app: faust.App, stream: Any) -> None:
 
 @asynccontextmanager
 async def _open_worker(settings: Settings, app: faust.App, stream: Any) -> AsyncIterator[Worker]:
-    async with open_client(settings) as client, Outbox.open(settings) as outbox, open_consumer(settings) as bounds:
+    async with (
+        serve_metrics(settings.metrics_host, settings.stream_metrics_port, "PULSE_STREAM_METRICS_PORT"),
+        open_client(settings) as client,
+        Outbox.open(settings) as outbox,
+        open_consumer(settings) as bounds,
+    ):
         sink = await Sink.open(settings, client)
         snapshots = Snapshots(settings, client, sink)
         terms = MonitorTerms(settings, client)
@@ -224,8 +229,6 @@ def run_worker(settings: Settings) -> None:
     """Run a stream worker in this process until it is told to stop."""
     configure_logs("stream", settings.log_level)
     quieten("aiokafka")
-    if settings.stream_metrics_port:
-        start_http_server(settings.stream_metrics_port, "127.0.0.1")
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = StreamWorker(build_app(settings), loglevel="warning", quiet=True, override_logging=False, loop=loop)

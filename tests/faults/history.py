@@ -29,13 +29,19 @@ _REASONS: Final = {
 }
 
 
-async def write_monitors(producer: AIOKafkaProducer, settings: Settings, count: int) -> dict[str, int]:
+async def write_monitors(
+    producer: AIOKafkaProducer,
+    settings: Settings,
+    count: int,
+    url: str = "https://example.com/",
+    interval_ms: int = INTERVAL_MS,
+) -> dict[str, int]:
     """Put monitors into the log; returns their versions."""
     versions = {}
     for number in range(count):
         slug = f"made-up-{number}"
         monitor = monitor_id("default", slug)
-        document = Monitor(slug=slug, url="https://example.com/", interval_ms=INTERVAL_MS)
+        document = Monitor(slug=slug, url=url, interval_ms=interval_ms)
         record = Record[Monitor](workspace="default", by="test", at=int(time.time() * 1000), document=document)
         partition = partition_of(monitor, settings.partitions)
         kept = await producer.send_and_wait(MONITORS.name, record.to_log(), key=monitor.encode(), partition=partition)

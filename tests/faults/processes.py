@@ -68,13 +68,13 @@ class Installation:
     def start_kafka(self) -> None:
         """Start the broker and wait until it is ready."""
         broker = prepare(self.settings, self.folder / "kafka", self.folder / "logs")
-        process = self._start("kafka", broker.command)
+        process = self.start("kafka", broker.command)
         asyncio.run(broker.wait_until_ready(process.poll, READY_WITHIN_S))
 
     def start_clickhouse(self) -> None:
         """Start the store and wait until it is ready."""
         data, port = self.folder / "clickhouse", self._clickhouse_port
-        self._start(
+        self.start(
             "clickhouse",
             [sys.executable, "-m", "infra.embedded.clickhouse", "--data", str(data), "--port", str(port)],
         )
@@ -82,12 +82,16 @@ class Installation:
 
     def start_worker(self, slot: int) -> None:
         """A stream worker of a slot of its own."""
-        self._start(worker_name(slot), [sys.executable, "-c", WORKER], {"PULSE_STREAM": f"stream-{slot}"})
+        self.start(worker_name(slot), [sys.executable, "-c", WORKER], {"PULSE_STREAM": f"stream-{slot}"})
 
     def start_producer(self) -> None:
         """The probes' part: results of every monitor, a slot a second."""
         files = ["--versions", str(self.folder / "versions.json"), "--acknowledged", str(self.acknowledged)]
-        self._start("producer", [sys.executable, "-m", "tests.faults.producer", *files])
+        self.start("producer", [sys.executable, "-m", "tests.faults.producer", *files])
+
+    def start_probe(self) -> None:
+        """A probe that may reach this machine."""
+        self.start("probe", [sys.executable, "-m", "infra.cli", "probe"], {"PULSE_PROBE_ALLOW": "127.0.0.0/8"})
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process that runs."""
@@ -134,7 +138,8 @@ class Installation:
         """What a process has written."""
         return (self.folder / f"{name}.log").read_text("utf-8", "replace")
 
-    def _start(self, name: str, command: list[str], more: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def start(self, name: str, command: list[str], more: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
+        """A process of ours under a name; its output goes to a file of that name."""
         with (self.folder / f"{name}.log").open("ab") as file:
             process = subprocess.Popen(
                 command,
