@@ -11,9 +11,10 @@ import msgspec
 
 from schemas.events import CheckResult, MaintenanceRevised, MonitorRevised
 from stream.folds.facts import ComponentStatus, CurrentStatus, Facts, LatencyHour, UptimeBucket
+from stream.folds.latency import Hour
 from stream.folds.region import FOREVER, Span
 from stream.folds.story import NEVER, STATUSES_OF, Change, Story, Trouble, change_of, incident_id, incident_of
-from stream.folds.terms import Terms
+from stream.folds.terms import DEFAULT_TERMS, Terms
 from stream.folds.timeline import GONE, MAINTENANCE, PAUSED, Moment, moments
 from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
@@ -21,6 +22,10 @@ from stream.folds.watched import StoredRegion, Watched
 WINDOW_MS: Final = 600_000
 SLACK_MS: Final = 300_000
 """So much longer than the window results are kept, so that not every result has to move the base."""
+TELLING_INTERVALS: Final = 5
+"""What only grows with time is told once in so many intervals, and not more often than once a minute."""
+TELL: Final = 1
+SETTLE: Final = 2
 _OFF: Final = {"paused": PAUSED, "deleted": GONE}
 
 FindTerms = Callable[[str, int], Terms]
@@ -39,6 +44,8 @@ class StoredMonitor(msgspec.Struct, array_like=True):
 
     version: int
     horizon: int
+    told_at: int
+    tell_at: int
     start: int
     uptime: Uptime
     story: Story
@@ -75,8 +82,10 @@ class MonitorFold:
         "revised_at",
         "start",
         "story",
+        "tell_at",
         "terms",
         "told",
+        "told_at",
         "uptime",
         "version",
         "windows",
@@ -97,38 +106,45 @@ class MonitorFold:
         self.terms: dict[int, Terms] = {}
         self.regions: dict[str, Watched] = {}
         self.told = Told([], {}, {}, self.story)
+        self.told_at = 0
+        """When `tell_time` last told."""
+        self.tell_at = 0
+        """When it is to tell again."""
         self.due_at = -1
         """No tick up to this time changes anything."""
         self.changed = False
         """Since the last snapshot."""
 
-    def take(self, region_name: str, result: CheckResult, facts: Facts, find_terms: FindTerms) -> bool:
-        """Fold a result that is inside the window; returns whether the monitor must `tell`."""
+    def take(self, region_name: str, result: CheckResult, facts: Facts, earliest: int, find_terms: FindTerms) -> int:
+        """Fold a result that is inside the window; returns what the monitor must do then: TELL, SETTLE, both, 0."""
         region = self.regions.get(region_name)
         if region is None:
             region = self.regions[region_name] = Watched()
-        at, version, newest, head = result.scheduled_at, result.monitor_version, region.newest, region.head
-        kept = region.keep(result)
-        if kept is None:
-            return False
         self.changed = True
-        if at <= newest:
-            facts.results = [one for one in facts.results if one.monitor != self.name or one.scheduled_at != at]
+        overdue = SETTLE if region.oldest < earliest - SLACK_MS else 0
+        in_order = result.scheduled_at > region.newest
+        if in_order:
+            facts.results.append(result)
+            if region.append(result):
+                return overdue
+        elif not region.insert(result):
+            return overdue
+        else:
+            self._replace(result, facts)
+        return overdue | (TELL if self._refold(region, result, in_order, find_terms) else 0)
+
+    def _replace(self, result: CheckResult, facts: Facts) -> None:
+        """The same event may have brought the result that this one has won over."""
+        at = result.scheduled_at
+        facts.results = [one for one in facts.results if one.monitor != self.name or one.scheduled_at != at]
         facts.results.append(result)
-        in_order = at > newest and at > head.quiet_at
-        if (
-            in_order
-            and kept.outcome == region.calm
-            and kept.details == region.calm_details
-            and version == head.version
-            and at <= head.last_at + head.silence_ms
-        ):
-            head.last_at = at
-            return False
+
+    def _refold(self, region: Watched, result: CheckResult, in_order: bool, find_terms: FindTerms) -> bool:
+        at, version = result.scheduled_at, result.monitor_version
         if version not in self.terms:
             self.terms[version] = find_terms(self.name, version)
-        if in_order:
-            different = region.step(kept, self.terms[version], self.offs)
+        if in_order and at > region.head.quiet_at:
+            different = region.step(self.terms[version], self.offs)
         else:
             different = region.make_head(self.terms, self.offs, self.horizon)
         if region.head.last_at:
@@ -150,17 +166,18 @@ class MonitorFold:
         self._begin(at)
 
     def maintain(self, event: MaintenanceRevised, earliest: int) -> None:
-        """Plan, change or cancel a maintenance; what is older than `earliest` stays as it was."""
+        """Plan, change or cancel a maintenance, from the decision on; what was before it stays as it was."""
+        since = max(event.at, earliest)
         held = [
-            Window(window.id, window.start, min(window.end, earliest)) if window.id == event.id else window
+            Window(window.id, window.start, min(window.end, since)) if window.id == event.id else window
             for window in self.windows
         ]
-        planned = Window(event.id, max(event.starts_at, earliest), event.ends_at)
+        planned = Window(event.id, max(event.starts_at, since), event.ends_at)
         self.windows = sorted(
             (window for window in (*held, planned) if window.start < window.end),
             key=lambda window: (window.start, window.end, window.id),
         )
-        self._begin(max(event.at, earliest))
+        self._begin(since)
 
     def _begin(self, at: int) -> None:
         self.start = min(self.start, at)
@@ -171,12 +188,15 @@ class MonitorFold:
 
     def pass_time(self, horizon: int) -> bool:
         """A tick beyond `due_at`; returns whether the monitor must `tell`."""
-        different = [region.quieten(horizon, self.offs) for region in self.regions.values()]
-        begun = any(self.due_at < window.start <= horizon for window in self.windows)
+        different = any(self.due_at < window.start <= horizon for window in self.windows)
         self.horizon = horizon
-        quiets = [region.head.quiet_from(self.offs) for region in self.regions.values() if region.head.last_at]
-        self.due_at = min([*quiets, *(window.start - 1 for window in self.windows if window.start > horizon), FOREVER])
-        return any(different) or begun
+        self.due_at = min([window.start - 1 for window in self.windows if window.start > horizon], default=FOREVER)
+        for region in self.regions.values():
+            if region.quieten(horizon, self.offs):
+                different = True
+            elif region.head.last_at:
+                self.due_at = min(self.due_at, region.head.quiet_from(self.offs))
+        return different
 
     def tell(self, facts: Facts) -> None:
         """Tell the difference between what was told and what holds."""
@@ -200,30 +220,20 @@ class MonitorFold:
             self._tell_uptime(facts, self.uptime.buckets(now.segments, since, known_until))
         self._tell_components(facts)
 
-    def tell_time(self, facts: Facts, since: int) -> None:
-        """Tell what only grows with time: uptime from the bucket of `since` on, latency, until when all is known."""
+    def tell_time(self, facts: Facts) -> None:
+        """A tick not before `tell_at`: tell what only grows with time, uptime, latency, until when all is known."""
         if self.told.story.status not in (NEVER, GONE):
             facts.current.append(self._current(facts.version))
-        self._tell_uptime(facts, self.uptime.buckets(self.told.segments, max(since, self.start), self.known_until))
+        since = max(self.told_at, self.start)
+        self._tell_uptime(facts, self.uptime.buckets(self.told.segments, since, self.known_until))
         for name, region in self.regions.items():
             for hour in region.hours.values():
                 if hour.untold:
-                    hour.untold, self.changed = False, True
-                    facts.latency.append(
-                        LatencyHour(
-                            self.name,
-                            name,
-                            hour.bucket,
-                            facts.version,
-                            hour.checks,
-                            hour.phases_us,
-                            tuple(hour.bins),
-                        )
-                    )
-
-    def is_overdue(self, region_name: str, earliest: int) -> bool:
-        """Whether a region keeps results that are long settled."""
-        return self.regions[region_name].oldest < earliest - SLACK_MS
+                    hour.untold = False
+                    facts.latency.append(_latency(self.name, name, facts.version, hour))
+        terms = self.terms.get(max(self.terms, default=0), DEFAULT_TERMS)
+        self.told_at, self.tell_at = self.horizon, self.horizon + TELLING_INTERVALS * terms.interval_ms
+        self.changed = True
 
     def settle(self, cut: int, facts: Facts) -> None:
         """Let go of the results before `cut`, as none will come between them any more."""
@@ -231,13 +241,26 @@ class MonitorFold:
         for region in self.regions.values():
             region.move_base(cut, self.terms, self.offs, self.horizon)
             until = min(until, region.base.settled_until(cut, self.offs))
-        if until > max(self.start, self.uptime.until):
-            self.uptime.until = self.uptime.until or self.start
-            self.story.follow(moment for moment in self._moments() if moment.at < until)
-            self.story.forget(until)
-            self._tell_uptime(facts, self.uptime.settle(self.told.segments, until))
+        begin = self.uptime.until or self.start
+        if until <= begin:
+            return
+        self.uptime.until = begin
+        self._tell_uptime(facts, self.uptime.settle(self.told.segments, until))
+        if self._is_quiet:
+            self.told = self.told._replace(segments=[(until, self.story.status)])
             self._forget(until)
+            return
+        self.story.follow(moment for moment in self._moments(begin) if moment.at < until)
+        self.story.forget(until)
+        self._forget(until)
         self.told = self._derive()
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Nothing has happened since the settled time, so that settling more is only a matter of counting."""
+        told, story = self.told, self.story
+        eventless = len(told.segments) == 1 and story.trouble is None and story == told.story
+        return eventless and not self.offs and not self.windows
 
     def _forget(self, until: int) -> None:
         for region in self.regions.values():
@@ -255,6 +278,8 @@ class MonitorFold:
             StoredMonitor(
                 version,
                 self.horizon,
+                self.told_at,
+                self.tell_at,
                 self.start,
                 self.uptime,
                 self.story,
@@ -272,6 +297,7 @@ class MonitorFold:
         stored = _decoder.decode(state)
         monitor = cls(name)
         monitor.version, monitor.horizon, monitor.start = stored.version, stored.horizon, stored.start
+        monitor.told_at, monitor.tell_at = stored.told_at, stored.tell_at
         monitor.uptime, monitor.story = stored.uptime, stored.story
         monitor.offs, monitor.revised_at, monitor.windows = stored.offs, stored.revised_at, stored.windows
         monitor.terms = dict(stored.terms)
@@ -285,17 +311,20 @@ class MonitorFold:
     @property
     def known_until(self) -> int:
         """The newest tick or result."""
-        return max(self.horizon, self.uptime.until, *(region.newest for region in self.regions.values()), 0)
+        until = max(self.horizon, self.uptime.until)
+        for region in self.regions.values():
+            until = max(until, region.newest)
+        return until
 
-    def _moments(self) -> list[Moment]:
+    def _moments(self, begin: int) -> list[Moment]:
         windows = [(window.start, window.end, MAINTENANCE) for window in self.windows if window.start <= self.horizon]
         regions = [(name, region.head) for name, region in sorted(self.regions.items())]
-        return list(moments(regions, self.offs, windows, self.uptime.until or self.start, self.terms))
+        return list(moments(regions, self.offs, windows, begin, self.terms))
 
     def _derive(self) -> Told:
         if self.start == FOREVER:
             return Told([], {}, {}, self.story)
-        story, found = self.story.clone(), self._moments()
+        story, found = self.story.clone(), self._moments(self.uptime.until or self.start)
         changes, troubles = story.follow(found)
         segments = [
             (moment.at, moment.status)
@@ -344,6 +373,10 @@ class MonitorFold:
                             component.name not in present,
                         )
                     )
+
+
+def _latency(monitor: str, region: str, version: int, hour: Hour) -> LatencyHour:
+    return LatencyHour(monitor, region, hour.bucket, version, hour.checks, hour.phases_us, tuple(hour.bins))
 
 
 def _difference(before: list[tuple[int, int]], after: list[tuple[int, int]]) -> int | None:

@@ -7,7 +7,7 @@ import msgspec
 
 from schemas.events import CheckBatch, CheckResult, LogEvent, MaintenanceRevised, MonitorRevised
 from stream.folds.facts import CurrentStatus, Facts, UptimeBucket
-from stream.folds.monitor import WINDOW_MS, MonitorFold
+from stream.folds.monitor import SETTLE, TELL, WINDOW_MS, MonitorFold
 from stream.folds.terms import DEFAULT_TERMS, Terms, TermsOf
 
 SKEW_MS: Final = 60_000
@@ -30,8 +30,8 @@ class LogClock(msgspec.Struct, array_like=True):
     """The highest `sent_at` or tick."""
     horizon: int = 0
     """The highest tick."""
-    told_at: int = 0
-    """The first tick of the newest minute: uptime and latency are told once a minute."""
+    minute: int = 0
+    """Of the horizon: what only grows with time is told at the first tick of a minute."""
 
 
 class PartitionFold:
@@ -104,10 +104,11 @@ class PartitionFold:
             elif version <= monitor.version:
                 continue
             monitor.horizon = clock.horizon
-            if monitor.take(region, result, facts, self._find_terms):
-                different[monitor.name] = monitor
-            if monitor.is_overdue(region, earliest):
-                overdue[monitor.name] = monitor
+            if todo := monitor.take(region, result, facts, earliest, self._find_terms):
+                if todo & TELL:
+                    different[monitor.name] = monitor
+                if todo & SETTLE:
+                    overdue[monitor.name] = monitor
         if facts.late:
             facts.late = _last_of_each(facts.late)
         for monitor in different.values():
@@ -141,16 +142,16 @@ class PartitionFold:
         for monitor in [one for one in self._monitors.values() if one.due_at < horizon and one.version < version]:
             if monitor.pass_time(horizon):
                 monitor.tell(facts)
-        if horizon // MINUTE_MS > clock.told_at // MINUTE_MS:
-            self._tell_time(facts, clock.told_at)
-            clock.told_at = horizon
+        if horizon // MINUTE_MS > clock.minute:
+            clock.minute = horizon // MINUTE_MS
+            self._tell_time(facts)
         return facts
 
-    def _tell_time(self, facts: Facts, since: int) -> None:
+    def _tell_time(self, facts: Facts) -> None:
         for monitor in self._monitors.values():
-            if monitor.version < facts.version:
+            if monitor.tell_at <= self._clock.horizon and monitor.version < facts.version:
                 monitor.horizon = self._clock.horizon
-                monitor.tell_time(facts, since)
+                monitor.tell_time(facts)
         facts.uptime = _newest_buckets(facts.uptime)
         facts.current = _newest_statuses(facts.current)
 

@@ -160,6 +160,10 @@ class Region(msgspec.Struct, array_like=True):
             return -1
         return self.outcome if self.outcome == self.status else -1
 
+    def keeps_on(self, version: int, at: int) -> bool:
+        """Whether a result comes under the same terms as the newest one and before a silence."""
+        return version == self.version and at <= self.last_at + self.silence_ms
+
     def quiet_from(self, offs: list[Span]) -> int:
         """When the silence after `last_at` begins: after too long without a result, or with the switching off."""
         quiet_at = self.last_at + self.silence_ms

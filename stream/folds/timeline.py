@@ -64,7 +64,7 @@ def _agreed(at: int, regions: Sequence[tuple[str, Region]], terms: Terms) -> Mom
     held = [(name, piece) for name, region in regions if (piece := _piece_at(region, at))]
     live = [support for support in held if support[1].status != UNKNOWN]
     if not live:
-        return Moment(at, UNKNOWN, [support for support in held if support[1].details is not NO_DETAILS], terms)
+        return Moment(at, UNKNOWN, [support for support in held if support[1].details != NO_DETAILS], terms)
     quorum = min(terms.quorum, len(live)) or len(live) // 2 + 1
     for status in (DOWN, DEGRADED):
         supports = [support for support in live if support[1].status >= status]

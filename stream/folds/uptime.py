@@ -8,7 +8,6 @@ import msgspec
 from stream.folds.timeline import GONE
 
 STEPS: Final = (("hour", 3_600_000), ("day", 86_400_000))
-STATUS_COUNT: Final = 6
 
 Segments = Sequence[tuple[int, int]]
 """(at, status): from `at` on, until the next."""
@@ -16,24 +15,18 @@ Spans = tuple[int, int, int, int, int, int]
 NOTHING: Final[Spans] = (0, 0, 0, 0, 0, 0)
 
 
-def spans_of(segments: Segments, start: int, end: int) -> Spans:
-    """Milliseconds of each status from `start` to `end`; nothing where the monitor was deleted."""
-    spans = [0] * STATUS_COUNT
-    until = end
+def spans_of(segments: Segments, start: int, end: int, settled: Spans = NOTHING) -> Spans:
+    """Milliseconds of each status from `start` to `end`, added to `settled`; none while the monitor was deleted."""
+    spans = list(settled)
     for at, status in reversed(segments):
-        since = max(at, start)
-        if since < until:
+        since = max(start, at)
+        if since < end:
             if status != GONE:
-                spans[status] += until - since
-            until = since
+                spans[status] += end - since
+            end = since
         if at <= start:
             break
-    return tuple(spans)  # type: ignore[return-value]  # six of them
-
-
-def plus(left: Spans, right: Spans) -> Spans:
-    """Sums, status by status."""
-    return tuple(map(sum, zip(left, right, strict=True)))  # type: ignore[return-value]  # six of them
+    return tuple(spans)  # type: ignore[return-value]  # as many as there were
 
 
 Bucket = tuple[str, int, int, Spans]
@@ -53,10 +46,8 @@ class Uptime(msgspec.Struct, array_like=True):
             settling = self.until - self.until % size
             for bucket in range(max(first - first % size, settling), known_until, size):
                 end = min(bucket + size, known_until)
-                spans = spans_of(segments, max(bucket, self.until), end)
-                if bucket == settling:
-                    spans = plus(settled, spans)
-                yield step, bucket, end, spans
+                so_far = settled if bucket == settling else NOTHING
+                yield step, bucket, end, spans_of(segments, max(bucket, self.until), end, so_far)
 
     def settle(self, segments: Segments, until: int) -> list[Bucket]:
         """Move on to `until`; returns the buckets that end on the way."""
@@ -67,6 +58,6 @@ class Uptime(msgspec.Struct, array_like=True):
                 ended += [found for found in self.buckets(segments, self.until, settling) if found[0] == step]
                 setattr(self, name, spans_of(segments, settling, until))
             else:
-                setattr(self, name, plus(getattr(self, name), spans_of(segments, self.until, until)))
+                setattr(self, name, spans_of(segments, self.until, until, getattr(self, name)))
         self.until = until
         return ended

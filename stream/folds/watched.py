@@ -17,7 +17,6 @@ from stream.folds.tail import (
     RECORD_BYTES,
     UNKNOWN,
     Details,
-    Kept,
     at_of,
     checksum_of,
     details_of,
@@ -52,6 +51,7 @@ class Watched:
         "calm_details",
         "details",
         "head",
+        "hour",
         "hours",
         "newest",
         "oldest",
@@ -65,6 +65,8 @@ class Watched:
         self.tail = bytearray()
         self.details: list[Details] = [NO_DETAILS]
         self.hours: dict[int, Hour] = {}
+        self.hour: Hour | None = None
+        """Of `hours` the one that was counted last."""
         self.oldest = FOREVER
         self.newest = NOWHERE
         self.calm = NOWHERE
@@ -72,33 +74,49 @@ class Watched:
         self.calm_details = NOWHERE
         self.told_components: tuple[ComponentSince, ...] = ()
 
-    def keep(self, result: CheckResult) -> "Kept | None":
-        """Put a result into its place; returns None for a duplicate, which vanishes.
+    def append(self, result: CheckResult) -> bool:
+        """Keep a result newer than all others; returns whether it changes nothing but when one was last seen."""
+        at, outcome = result.scheduled_at, outcome_of(result)
+        details = details_of(result)
+        place = self._place_details(details) if details is not NO_DETAILS else 0
+        measured = outcome < DOWN and not result.overloaded
+        self.tail += pack(result, checksum_of(result), outcome, place, measured)
+        if self.newest < 0:
+            self.oldest = at
+        self.newest = at
+        if measured:
+            self._hour_of(at).count(result, 1)
+        head = self.head
+        if outcome != self.calm or place != self.calm_details or not head.keeps_on(result.monitor_version, at):
+            return False
+        head.last_at = at
+        return True
+
+    def insert(self, result: CheckResult) -> bool:
+        """Keep a result that is not newer than all others; returns False for a duplicate, which vanishes.
 
         Of two results of one identity the one with the smaller checksum wins, whichever came first.
         """
-        checksum = checksum_of(result)
-        at = result.scheduled_at
-        place = len(self.tail) // RECORD_BYTES if at > self.newest else place_of(self.tail, at)
+        checksum, at, outcome = checksum_of(result), result.scheduled_at, outcome_of(result)
+        place = place_of(self.tail, at)
         begin = end = place * RECORD_BYTES
-        if at <= self.newest and (twin := unpack(self.tail, place)).at == at:
+        twin = unpack(self.tail, place)
+        if twin.at == at:
             if twin.checksum <= checksum:
-                return None
+                return False
             end += RECORD_BYTES
             if twin.measured:
                 self._hour_of(at).count(twin, -1)
-        outcome = outcome_of(result)
         measured = outcome < DOWN and not result.overloaded
-        record = pack(result, checksum, outcome, self._place_details(details_of(result)), measured)
-        self.tail[begin:end] = record
-        self.oldest, self.newest = min(self.oldest, at), max(self.newest, at)
+        self.tail[begin:end] = pack(result, checksum, outcome, self._place_details(details_of(result)), measured)
+        self.oldest = min(self.oldest, at)
         if measured:
             self._hour_of(at).count(result, 1)
-        return unpack(self.tail, place)
+        return True
 
-    def step(self, kept: Kept, terms: Terms, offs: list[Span]) -> bool:
+    def step(self, terms: Terms, offs: list[Span]) -> bool:
         """Fold the newest result in order; returns whether anything but its time has changed."""
-        head = self.head
+        head, kept = self.head, unpack(self.tail, len(self.tail) // RECORD_BYTES - 1)
         before = (len(head.pieces), head.pieces[-1] if head.pieces else None, len(head.raised), head.components)
         head.step(kept.at, kept.outcome, kept.version, self.details[kept.details], terms, offs)
         self._look(offs)
@@ -114,8 +132,7 @@ class Watched:
     def make_head(self, terms: dict[int, Terms], offs: list[Span], horizon: int) -> bool:
         """Fold what is kept again from the base; returns whether anything but times has changed."""
         before, head = self.head, self.base.clone()
-        for kept in unpack_all(self.tail):
-            head.step(kept.at, kept.outcome, kept.version, self.details[kept.details], terms[kept.version], offs)
+        self._fold(head, self.tail, terms, offs)
         head.quieten(horizon, offs)
         self.head, self.calm_details = head, NOWHERE
         self._look(offs)
@@ -123,15 +140,15 @@ class Watched:
 
     def quieten(self, horizon: int, offs: list[Span]) -> bool:
         """Fall silent if time has told so; returns whether it has."""
-        quiet = self.head.quieten(horizon, offs)
+        if not self.head.quieten(horizon, offs):
+            return False
         self._look(offs)
-        return quiet
+        return True
 
     def move_base(self, cut: int, terms: dict[int, Terms], offs: list[Span], horizon: int) -> None:
         """Give the base the results before `cut`; none will come between them any more."""
         size = place_of(self.tail, cut) * RECORD_BYTES
-        for kept in unpack_all(self.tail[:size]):
-            self.base.step(kept.at, kept.outcome, kept.version, self.details[kept.details], terms[kept.version], offs)
+        self._fold(self.base, self.tail[:size], terms, offs)
         del self.tail[:size]
         if self.base.quiet_from(offs) < cut:
             self.base.quieten(horizon, offs)
@@ -141,6 +158,7 @@ class Watched:
             self._sweep_details()
         for bucket in [bucket for bucket, hour in self.hours.items() if bucket + HOUR_MS <= cut and not hour.untold]:
             del self.hours[bucket]
+            self.hour = None
 
     def forget(self, until: int) -> None:
         """Drop what ended before `until`."""
@@ -171,14 +189,27 @@ class Watched:
         region.make_head(terms, offs, horizon)
         return region
 
+    def _fold(self, region: Region, records: bytearray, terms: dict[int, Terms], offs: list[Span]) -> None:
+        calm = NOWHERE if offs or region.components else region.calm
+        for kept in unpack_all(records):
+            if kept.outcome == calm and not kept.details and region.keeps_on(kept.version, kept.at):
+                region.last_at = kept.at
+            else:
+                details = self.details[kept.details]
+                region.step(kept.at, kept.outcome, kept.version, details, terms[kept.version], offs)
+                calm = NOWHERE if offs or region.components else region.calm
+
     def _look(self, offs: list[Span]) -> None:
         self.calm = NOWHERE if offs else self.head.calm
 
     def _hour_of(self, at: int) -> Hour:
-        bucket = at - at % HOUR_MS
-        hour = self.hours.get(bucket)
-        if hour is None:
-            hour = self.hours[bucket] = Hour(bucket)
+        hour = self.hour
+        if hour is None or not hour.bucket <= at < hour.bucket + HOUR_MS:
+            bucket = at - at % HOUR_MS
+            hour = self.hours.get(bucket)
+            if hour is None:
+                hour = self.hours[bucket] = Hour(bucket)
+            self.hour = hour
         return hour
 
     def _place_details(self, details: Details) -> int:

@@ -115,7 +115,7 @@ def histories(draw: st.DrawFn, monitors: int = 1) -> History:
         events += draw(_decisions(name, length_ms))
     every_ms = draw(st.sampled_from((5_000, 20_000, 130_000, 1_500_000)))
     events += [(at, Tick(at)) for at in range(BEGIN + draw(st.integers(0, every_ms)), end, every_ms)]
-    return History(results, events, policies, end)
+    return History(results, events, policies, end + 600_000)
 
 
 @st.composite

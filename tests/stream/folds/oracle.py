@@ -129,10 +129,10 @@ def expect(events: Iterable[LogEvent], terms_of: Callable[[str, int], Terms | No
             log.begins.append(log.revisions[-1][0])
         elif isinstance(event, MaintenanceRevised):
             found[event.monitor], log = found[event.monitor], logs[event.monitor]
-            edge = time - WINDOW_MS
+            edge = max(event.at, time - WINDOW_MS)
             log.windows = [(i, s, min(e, edge) if i == event.id else e) for i, s, e in log.windows]
             log.windows.append((event.id, max(event.starts_at, edge), event.ends_at))
-            log.begins.append(max(event.at, edge))
+            log.begins.append(edge)
     for name, monitor in found.items():
         logs[name].horizon = horizon
         if monitor.results or logs[name].begins:
