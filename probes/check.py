@@ -1,15 +1,23 @@
 """One check: the exchange, its judgement, and an outcome whatever happens."""
 
 import asyncio
+from ipaddress import ip_network
+from typing import Final
 
 from infra.logs import get_logger
-from probes.compiled import CompiledMonitor
+from probes.compiled import CompiledMonitor, Compiler
+from probes.fetch import Fetcher
 from probes.judge import judge
 from probes.lag import LagMeter
 from probes.schedule import wall_clock_ms
+from probes.secrets import Secrets
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckResult
+from schemas.monitors import DEFAULT_WORKSPACE, Monitor, monitor_id
 
+OWN_NETWORKS: Final = tuple(
+    map(ip_network, ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
+)
 _log = get_logger(__name__)
 
 
@@ -32,6 +40,18 @@ async def check(monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter | Non
         _log.exception("check failed", monitor=monitor.monitor)
         message = f"the probe failed at this check: {type(error).__name__}"
         return untold(monitor, scheduled_at, Reason.PROBE_ERROR, message, started_at)
+
+
+async def check_once(monitor: Monitor) -> CheckResult:
+    """A check from a person's own machine, where loopback and private networks may be checked; metadata never."""
+    fetcher = Fetcher(allow=OWN_NETWORKS)
+    try:
+        compiled = Compiler(fetcher, Secrets(None)).compile(
+            monitor_id(DEFAULT_WORKSPACE, monitor.slug), monitor, version=0, partition=0
+        )
+        return await check(compiled, int(wall_clock_ms()))
+    finally:
+        await fetcher.close()
 
 
 def untold(

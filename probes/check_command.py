@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from ipaddress import ip_network
 from typing import Annotated, Final
 
 import msgspec
@@ -13,20 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.cli import Exit, fail
-from probes.check import check
-from probes.compiled import CompiledMonitor, Compiler
-from probes.fetch import Fetcher
-from probes.schedule import wall_clock_ms
-from probes.secrets import Secrets
+from probes.check import check_once
 from probes.shorthand import InvalidAssertion, parse_assertion
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckResult
-from schemas.monitors import DEFAULT_WORKSPACE, Assertion, Monitor, monitor_id
+from schemas.monitors import Assertion, Monitor
 
-OWN_MACHINE: Final = tuple(
-    map(ip_network, ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
-)
-"""On a person's own machine loopback and private networks may be checked; metadata addresses never."""
 NO_CONNECTION: Final = frozenset({Reason.DNS_ERROR, Reason.CONNECT_REFUSED, Reason.CONNECT_ERROR})
 BAR_WIDTH: Final = 40
 
@@ -85,26 +76,23 @@ def _header(text: str) -> tuple[str, str]:
 
 async def _run(monitor: Monitor, *, watch: bool, as_json: bool) -> Exit:
     """Check once, or until Ctrl-C; the exit code of the last."""
-    fetcher = Fetcher(allow=OWN_MACHINE)
-    compiler = Compiler(fetcher, Secrets(folder=None))
-    compiled = compiler.compile(monitor_id(DEFAULT_WORKSPACE, monitor.slug), monitor, version=0, partition=0)
-    try:
-        while True:
-            code = await _once(compiled, monitor, as_json=as_json)
-            if not watch:
-                return code
-            await asyncio.sleep(monitor.interval_ms / 1_000)
-    finally:
-        await fetcher.close()
+    while True:
+        result = await check_once(monitor)
+        _print(result, monitor, as_json=as_json)
+        if not watch:
+            return _exit_code(result)
+        await asyncio.sleep(monitor.interval_ms / 1_000)
 
 
-async def _once(compiled: CompiledMonitor, monitor: Monitor, *, as_json: bool) -> Exit:
-    result = await check(compiled, int(wall_clock_ms()))
+def _print(result: CheckResult, monitor: Monitor, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
         sys.stdout.flush()
     else:
         Console(highlight=False).print(_shown(result, monitor))
+
+
+def _exit_code(result: CheckResult) -> Exit:
     if result.outcome is Outcome.UP:
         return Exit.FINE
     return Exit.UNREACHABLE if result.reason in NO_CONNECTION else Exit.NOT_FINE
