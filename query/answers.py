@@ -14,6 +14,7 @@ from query.compose import compose, monitors_of
 from query.facts import Facts
 from query.page import render_page
 from query.snapshots import Kind, Snapshot, Snapshots
+from query.statuspage import statuspage
 from query.targets import Target
 from schemas.monitors import Page, monitor_id
 from schemas.topics import MONITORS, PAGES, Topic
@@ -28,10 +29,12 @@ PAGE_POLICY: Final = (
 )
 SVG_POLICY: Final = b"default-src 'none'; style-src 'unsafe-inline'; sandbox"
 SHORT: Final = b"public, max-age=5, stale-while-revalidate=10, stale-if-error=86400"
+STATUSPAGE: Final = b"max-age=10, public, s-maxage=10, stale-while-revalidate=20, stale-if-error=3600"
 BADGE: Final = b"public, max-age=300, stale-if-error=86400"
 KINDS: Final = {
     "page": Kind(b"text/html; charset=utf-8", SHORT, [(b"content-security-policy", PAGE_POLICY)]),
     "status": Kind(b"application/json", SHORT, OPEN_TO_ALL),
+    "v2": Kind(b"application/json; charset=utf-8", STATUSPAGE, OPEN_TO_ALL),
     "svg": Kind(b"image/svg+xml", BADGE, [*OPEN_TO_ALL, (b"content-security-policy", SVG_POLICY)]),
     "json": Kind(b"application/json", BADGE, OPEN_TO_ALL),
 }
@@ -90,7 +93,9 @@ class Answers:
         if target.view in ("svg", "json"):
             return self._badge(target, page, now)
         document = compose(page, self._catalog, self._facts, self._base_url, now)
-        return render_page(document) if target.view == "page" else orjson.dumps(document, option=JSON_OPTIONS)
+        if target.view == "page":
+            return render_page(document)
+        return orjson.dumps(statuspage(document, target.file) if target.view == "v2" else document, option=JSON_OPTIONS)
 
     def _badge(self, target: Target, page: Entry[Page], now: int) -> bytes | None:
         if target.monitor:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Annotated, Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from fastapi import Depends, Request
 
@@ -23,6 +24,8 @@ from query.refresh import Refresh
 WRITES: Final[dict[str, Any]] = {"enable_idempotence": False, "request_timeout_ms": 5_000}
 """aiokafka's idempotent producer never gives a batch up: what was refused with 503 would be written later. These
 writes are absolute, so that one that was written although it was refused, and is sent again, changes nothing."""
+
+KAFKA_LIMIT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,22 @@ class Context:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def missing(self) -> dict[str, str]:
+        """What cannot be reached now, by name, and why; empty when the service can do all of its work."""
+        troubles = {
+            "configuration": self.catalog.trouble,
+            "kafka": self.producer.trouble or await self._kafka_trouble(),
+            "clickhouse": self.clickhouse.trouble or self.facts.trouble,
+        }
+        return {name: trouble for name, trouble in troubles.items() if trouble}
+
+    async def _kafka_trouble(self) -> str:
+        try:
+            await asyncio.wait_for(self.producer.get().client.fetch_all_metadata(), KAFKA_LIMIT_S)
+        except (KafkaError, TimeoutError) as error:
+            return f"Kafka does not answer: {error or 'it took too long'}"
+        return ""
 
 
 async def _context_of(request: Request) -> Context:

@@ -16,7 +16,7 @@ from query.page import render_not_found
 from query.problems import ProblemError, ProblemKind, problems
 from query.snapshots import PLAIN
 from query.status_document import StatusDocument, Window
-from query.targets import DEFAULT_WINDOW, Target
+from query.targets import DEFAULT_WINDOW, Target, v2_target
 
 public = APIRouter(tags=["public"])
 
@@ -58,6 +58,23 @@ async def status(
     answer = _answer(request, Target("status", slug))
     if answer is None:
         raise ProblemError(ProblemKind.NOT_FOUND, f"there is no page {slug[:64]!r}")
+    return answer
+
+
+@public.get(
+    "/p/{slug}/api/v2/{file:path}",
+    responses={200: {"content": {"application/json": {}}}, **problems(ProblemKind.NOT_FOUND)},
+    response_model=None,
+    summary="The page in the shape of Statuspage's API v2",
+)
+async def statuspage_v2(
+    request: Request, slug: PageSlug, file: Annotated[str, Path(examples=["summary.json", "incidents.json"])]
+) -> Response:
+    """`summary.json`, `status.json`, `components.json`, `incidents.json`, `scheduled-maintenances.json` and theirs."""
+    target = v2_target(slug, file)
+    answer = _answer(request, target) if target else None
+    if answer is None:
+        raise ProblemError(ProblemKind.NOT_FOUND, f"there is no {file[:64]!r} of a page {slug[:64]!r}")
     return answer
 
 
@@ -108,12 +125,7 @@ async def healthz() -> dict[str, str]:
 )
 async def readyz(context: CurrentContext, response: Response) -> dict[str, Any]:
     """Pages and badges are served even while this answers 503."""
-    troubles = {
-        "configuration": context.catalog.trouble,
-        "kafka": context.producer.trouble,
-        "clickhouse": context.clickhouse.trouble or context.facts.trouble,
-    }
-    missing = {name: trouble for name, trouble in troubles.items() if trouble}
+    missing = await context.missing()
     response.status_code = 503 if missing else 200
     return {"status": "not ready" if missing else "ready", "missing": missing}
 

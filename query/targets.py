@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 
 from query.badges import MAX_LABEL, BadgeKind
 from query.status_document import Window
+from query.statuspage import FILES
 
 MAX_QUERY_BYTES: Final = 1_000
 MAX_FIELDS: Final = 20
@@ -14,7 +15,7 @@ BADGE_FILES: Final = {f"{kind}.{extension}": (kind, extension) for kind in Badge
 
 
 class Target(NamedTuple):
-    """`view` is `page`, `status`, `svg` or `json`; the rest narrows down what a badge tells, `monitor` is a slug."""
+    """`view` is `page`, `status`, `svg`, `json` or `v2`; `file` is one of Statuspage's, the rest tells which badge."""
 
     view: str
     slug: str
@@ -22,6 +23,7 @@ class Target(NamedTuple):
     badge: BadgeKind = BadgeKind.STATUS
     window: Window = DEFAULT_WINDOW
     label: str = ""
+    file: str = ""
 
 
 def target_of(path: str, query: bytes) -> Target | None:
@@ -29,6 +31,8 @@ def target_of(path: str, query: bytes) -> Target | None:
     parts = path.split("/")
     if len(parts) == 3 and parts[1] == "p":
         return Target("page", parts[2])
+    if len(parts) >= 6 and parts[3:5] == ["api", "v2"]:
+        return v2_target(parts[2], path.split("/api/v2/", 1)[1]) if parts[1] == "p" else None
     if len(parts) == 3 and parts[1] == "status":
         return Target("status", parts[2]) if not query or _fields(query).get("v", "1") == "1" else None
     if len(parts) not in (4, 5) or parts[1] != "badges" or parts[-1] not in BADGE_FILES:
@@ -36,6 +40,12 @@ def target_of(path: str, query: bytes) -> Target | None:
     badge, view = BADGE_FILES[parts[-1]]
     target = Target(view, parts[2], parts[3] if len(parts) == 5 else "", badge)
     return _narrowed(target, _fields(query)) if query else target
+
+
+def v2_target(slug: str, file: str) -> Target | None:
+    """The target of `api/v2/{file}` of a page; None when that shape has no such file."""
+    name = file.removesuffix(".json")
+    return Target("v2", slug, file=name) if name in FILES and name != file else None
 
 
 def _narrowed(target: Target, fields: dict[str, str]) -> Target | None:

@@ -154,6 +154,7 @@ def test_with_kafka_away_everything_still_answers(clickhouse: str, tmp_path: Pat
             wait_until(lambda: monitors_of(client)["checkout"]["status"] == "down", "the tables were read")
             broker.close()
 
+            wait_until(lambda: "kafka" in client.get("/readyz").json()["missing"], "the service has noticed")
             assert monitors_of(client)["checkout"]["status"] == "down"
             assert client.get(f"/p/{SLUG}").status_code == 200
             assert client.get(f"/badges/{SLUG}/status.svg").status_code == 200

@@ -1,0 +1,205 @@
+"""A page in the shape of Statuspage's public API v2, so that what reads that shape reads us.
+
+That shape cannot say `unknown` or `paused`: what we cannot see is told as degraded, never as operational, and what is
+not watched as under maintenance; the component's description says which it is.
+"""
+
+import hashlib
+from base64 import b32encode
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from query.status_document import GroupView, IncidentView, MonitorView, StatusDocument
+from query.times import iso
+from query.words import ENTRY_WORDS, worst
+from schemas.enums import EntryKind, IncidentState, Severity, Status
+
+ID_LENGTH: Final = 12
+COMPONENT_STATUS: Final = {
+    Status.UP: "operational",
+    Status.DEGRADED: "degraded_performance",
+    Status.DOWN: "major_outage",
+    Status.UNKNOWN: "degraded_performance",
+    Status.MAINTENANCE: "under_maintenance",
+    Status.PAUSED: "under_maintenance",
+}
+DESCRIPTIONS: Final = {
+    Status.UNKNOWN: "Unknown: nobody can tell at present.",
+    Status.PAUSED: "Paused: not being watched at present.",
+}
+IMPACT: Final = {Severity.DOWN: "major", Severity.DEGRADED: "minor"}
+UPDATE_STATUS: Final = {EntryKind.UPDATE: "identified", EntryKind.RESOLVED: "resolved"}
+
+Answer = dict[str, Any]
+
+
+def statuspage(document: StatusDocument, name: str) -> Answer:
+    """The answer of `/api/v2/{name}.json`; `name` is one of FILES."""
+    return {"page": _page(document), **FILES[name](document)}
+
+
+def _page(document: StatusDocument) -> Answer:
+    page = document.page
+    return {
+        "id": _id("page", page.slug),
+        "name": page.title,
+        "url": page.url,
+        "time_zone": "Etc/UTC",
+        "updated_at": _iso(document.generated_at),
+    }
+
+
+def _summary(document: StatusDocument) -> Answer:
+    return _components(document) | _unresolved(document) | _no_maintenances(document) | _status(document)
+
+
+def _status(document: StatusDocument) -> Answer:
+    """The first rule of Statuspage's that fits."""
+    statuses = [COMPONENT_STATUS[monitor.status] for group in document.groups for monitor in group.monitors]
+    known = set(statuses)
+    if known == {"major_outage"}:
+        return _indicated("critical", "Major System Outage")
+    if "major_outage" in known:
+        return _indicated("major", "Partial System Outage")
+    if known == {"degraded_performance"} and len(statuses) > 1:
+        return _indicated("minor", "Degraded System Service")
+    if "degraded_performance" in known or not known:
+        return _indicated("minor", "Partially Degraded Service")
+    if "under_maintenance" in known:
+        return _indicated("maintenance", "Service Under Maintenance")
+    return _indicated("none", "All Systems Operational")
+
+
+def _indicated(indicator: str, description: str) -> Answer:
+    return {"status": {"indicator": indicator, "description": description}}
+
+
+def _components(document: StatusDocument) -> Answer:
+    components: list[Answer] = []
+    for position, group in enumerate(document.groups, 1):
+        components.append(_group(document, group, position))
+        components += [
+            _component(document, monitor, place, _group_id(document, group))
+            for place, monitor in enumerate(group.monitors, 1)
+        ]
+    return {"components": components}
+
+
+def _group(document: StatusDocument, group: GroupView, position: int) -> Answer:
+    members = [_component_id(document, monitor.slug) for monitor in group.monitors]
+    status = worst([monitor.status for monitor in group.monitors])
+    shared = _component_fields(document, _group_id(document, group), group.name, status, document.generated_at)
+    return shared | {"position": position, "group": True, "components": members}
+
+
+def _component(document: StatusDocument, monitor: MonitorView, position: int, group: str | None) -> Answer:
+    changed_at = monitor.since or document.generated_at
+    component = _component_id(document, monitor.slug)
+    shared = _component_fields(document, component, monitor.name, monitor.status, changed_at)
+    return shared | {"position": position, "group": False, "group_id": group}
+
+
+def _component_fields(document: StatusDocument, id_: str, name: str, status: Status, changed_at: datetime) -> Answer:
+    return {
+        "id": id_,
+        "name": name,
+        "status": COMPONENT_STATUS[status],
+        "created_at": _iso(changed_at),
+        "updated_at": _iso(changed_at),
+        "description": DESCRIPTIONS.get(status),
+        "showcase": False,
+        "start_date": None,
+        "group_id": None,
+        "page_id": _id("page", document.page.slug),
+        "only_show_if_degraded": False,
+    }
+
+
+def _incidents(document: StatusDocument) -> Answer:
+    newest = sorted(document.incidents, key=lambda incident: incident.opened_at, reverse=True)
+    return {"incidents": [_incident(document, incident) for incident in newest]}
+
+
+def _unresolved(document: StatusDocument) -> Answer:
+    open_ones = [incident for incident in document.incidents if incident.state is IncidentState.OPEN]
+    return {"incidents": [_incident(document, incident) for incident in open_ones]}
+
+
+def _no_maintenances(_: StatusDocument) -> Answer:
+    return {"scheduled_maintenances": []}
+
+
+def _incident(document: StatusDocument, incident: IncidentView) -> Answer:
+    id_ = _id("incident", document.page.slug, incident.monitor, incident.id)
+    updates = _updates(incident, id_)
+    monitors = (monitor for group in document.groups for monitor in group.monitors)
+    affected = next(monitor for monitor in monitors if monitor.slug == incident.monitor)
+    return {
+        "id": id_,
+        "name": incident.title,
+        "status": updates[0]["status"],
+        "impact": IMPACT[incident.severity],
+        "created_at": _iso(incident.opened_at),
+        "updated_at": updates[0]["updated_at"],
+        "monitoring_at": None,
+        "resolved_at": _iso(incident.resolved_at) if incident.resolved_at else None,
+        "started_at": _iso(incident.opened_at),
+        "shortlink": f"{document.page.url}#incident-{incident.id}",
+        "page_id": _id("page", document.page.slug),
+        "incident_updates": updates,
+        "components": [_component(document, affected, 1, None)],
+    }
+
+
+def _updates(incident: IncidentView, incident_id: str) -> list[Answer]:
+    """The timeline, newest first; where there is none, the opening itself."""
+    told = [
+        (UPDATE_STATUS.get(entry.kind, "investigating"), entry.at, entry.message or ENTRY_WORDS[entry.kind])
+        for entry in incident.timeline
+    ] or [("resolved" if incident.resolved_at else "investigating", incident.opened_at, incident.title)]
+    return [
+        {
+            "id": _id(incident_id, str(position)),
+            "status": status,
+            "body": body,
+            "incident_id": incident_id,
+            "created_at": _iso(at),
+            "updated_at": _iso(at),
+            "display_at": _iso(at),
+            "affected_components": None,
+            "deliver_notifications": False,
+            "custom_tweet": None,
+            "tweet_id": None,
+        }
+        for position, (status, at, body) in zip(range(len(told), 0, -1), told, strict=True)
+    ]
+
+
+FILES: Final[dict[str, Callable[[StatusDocument], Answer]]] = {
+    "summary": _summary,
+    "status": _status,
+    "components": _components,
+    "incidents": _incidents,
+    "incidents/unresolved": _unresolved,
+    "scheduled-maintenances": _no_maintenances,
+    "scheduled-maintenances/upcoming": _no_maintenances,
+    "scheduled-maintenances/active": _no_maintenances,
+}
+
+
+def _group_id(document: StatusDocument, group: GroupView) -> str:
+    return _id("group", document.page.slug, group.name)
+
+
+def _component_id(document: StatusDocument, slug: str) -> str:
+    return _id("component", document.page.slug, slug)
+
+
+def _id(*parts: str) -> str:
+    """Twelve of a-z and 2-7, always the same for the same thing."""
+    return b32encode(hashlib.sha256("\0".join(parts).encode()).digest()).decode()[:ID_LENGTH].lower()
+
+
+def _iso(at: datetime) -> str:
+    return iso(round(at.timestamp() * 1000))

@@ -1,0 +1,113 @@
+"""Statuspage's shape: every key of it, its enums, and nothing better than the truth."""
+
+import re
+from typing import Any
+
+import pytest
+
+from query.statuspage import FILES
+from schemas.enums import IncidentState, Reason, Severity, Status
+from schemas.events import Incident
+from tests.query.filled import Filled
+from tests.query.test_public import now_ms
+
+COMPONENT_KEYS = {
+    *("id", "name", "status", "created_at", "updated_at", "position", "description", "showcase", "start_date"),
+    *("group_id", "page_id", "group", "only_show_if_degraded"),
+}
+INCIDENT_KEYS = {
+    *("id", "name", "status", "impact", "created_at", "updated_at", "monitoring_at", "resolved_at", "started_at"),
+    *("shortlink", "page_id", "incident_updates", "components"),
+}
+UPDATE_KEYS = {
+    *("id", "status", "body", "incident_id", "created_at", "updated_at", "display_at", "affected_components"),
+    *("deliver_notifications", "custom_tweet", "tweet_id"),
+}
+
+
+def page_with(*statuses: Status) -> Filled:
+    filled = Filled()
+    slugs = [f"m{number}" for number in range(len(statuses))]
+    for slug, status in zip(slugs, statuses, strict=True):
+        filled.status(filled.monitor(slug), status, now_ms())
+    filled.page("acme", *slugs, title="Acme", domains=["status.acme.test"])
+    return filled
+
+
+def v2(filled: Filled, name: str) -> dict[str, Any]:
+    answer = filled.get(f"/p/acme/api/v2/{name}.json")
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_names_the_page(name: str) -> None:
+    page = v2(page_with(Status.UP), name)["page"]
+
+    assert page.keys() == {"id", "name", "url", "time_zone", "updated_at"}
+    assert re.fullmatch(r"[a-z0-9]{12}", page["id"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", page["updated_at"])
+
+
+def test_the_summary_has_everything_that_is_going_on() -> None:
+    assert v2(page_with(Status.UP), "summary").keys() == {
+        *("page", "status", "components", "incidents", "scheduled_maintenances")
+    }
+
+
+def test_components_have_every_key_and_know_their_group() -> None:
+    group, member = v2(page_with(Status.UP), "components")["components"]
+
+    assert group.keys() == COMPONENT_KEYS | {"components"}
+    assert member.keys() == COMPONENT_KEYS
+    assert group["components"] == [member["id"]]
+    assert member["group_id"] == group["id"]
+
+
+def test_what_cannot_be_seen_is_never_operational() -> None:
+    members = v2(page_with(Status.UNKNOWN, Status.PAUSED), "components")["components"][1:]
+
+    assert [member["status"] for member in members] == ["degraded_performance", "under_maintenance"]
+    assert all(member["description"] for member in members)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "indicator"),
+    [
+        ((Status.UP, Status.UP), "none"),
+        ((Status.DEGRADED, Status.UP), "minor"),
+        ((Status.DOWN, Status.UP), "major"),
+        ((Status.DOWN, Status.DOWN), "critical"),
+        ((Status.UNKNOWN, Status.UP), "minor"),
+        ((Status.MAINTENANCE, Status.UP), "maintenance"),
+        ((), "minor"),
+    ],
+)
+def test_the_indicator_is_the_first_rule_that_fits(statuses: tuple[Status, ...], indicator: str) -> None:
+    assert v2(page_with(*statuses), "status")["status"]["indicator"] == indicator
+
+
+def test_an_open_incident_is_unresolved_and_names_its_component() -> None:
+    filled, now = page_with(Status.DOWN), now_ms()
+    filled.facts.take_incident(
+        Incident("i-1", "default/m0", 1, IncidentState.OPEN, Severity.DOWN, now, now, Reason.TIMEOUT, "")
+    )
+
+    (incident,) = v2(filled, "incidents/unresolved")["incidents"]
+
+    assert incident.keys() == INCIDENT_KEYS
+    assert incident["incident_updates"][0].keys() == UPDATE_KEYS
+    assert (incident["status"], incident["impact"]) == ("investigating", "major")
+    assert [component["name"] for component in incident["components"]] == ["m0"]
+
+
+def test_a_custom_domain_has_the_files_at_its_root() -> None:
+    filled = page_with(Status.UP)
+
+    assert filled.get("/api/v2/summary.json", headers={"host": "status.acme.test"}).status_code == 200
+    assert filled.get("/api/v2/summary.json").status_code == 404
+    assert filled.get("/api/v2/nothing.json", headers={"host": "status.acme.test"}).status_code == 404
+
+
+def test_it_is_cached_as_statuspage_has_it() -> None:
+    assert page_with(Status.UP).get("/p/acme/api/v2/status.json").headers["cache-control"].startswith("max-age=10")
