@@ -62,6 +62,7 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = IPv6Network("::/96")
 _ISATAP: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
+_HOW_TO_ALLOW: Final = "an operator can open networks with PULSE_PROBE_ALLOW"
 _TABLE: Final = tuple((ip_network(text), what) for text, what in (_DENIED_V4 | _DENIED_V6).items())
 
 
@@ -107,9 +108,6 @@ class Guard:
             return None
         what = _denied_as(address)
         return None if what is None else f"{address} is not public ({what}); {_HOW_TO_ALLOW}"
-
-
-_HOW_TO_ALLOW: Final = "an operator can open networks with PULSE_PROBE_ALLOW"
 
 
 def _is_local(host: str) -> bool:

@@ -212,6 +212,7 @@ def test_an_honest_redirect_is_followed_with_its_cookies(observed: Observe, path
         ("tls-plain-http", "does it speak TLS"),
         ("tls-endless-handshake", "handshake failed"),
         ("tls-client-certificate", "certificate required"),
+        ("tls-too-old", "handshake failed: tlsv1 alert protocol version"),
     ],
 )
 def test_each_fault_of_tls_is_told_apart(observed: Observe, server: str, words: str) -> None:

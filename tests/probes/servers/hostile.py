@@ -13,6 +13,7 @@ import ssl
 import struct
 import sys
 import threading
+import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -158,6 +159,9 @@ CONNECTIONS: dict[str, Handler] = {
 }
 
 
+HANG_UP_WITH_AN_ALERT = ("tls-client-certificate", "tls-too-old")
+
+
 def contexts(folder: Path) -> dict[str, ssl.SSLContext]:
     """One server context for each certificate, right or wrong."""
     authority, stranger = CA(key_type=KeyType.ECDSA), CA(key_type=KeyType.ECDSA)
@@ -176,6 +180,7 @@ def contexts(folder: Path) -> dict[str, ssl.SSLContext]:
         "tls-not-yet": _context(
             authority.issue_cert(*names, not_before=now + day, not_after=now + 9 * day, key_type=KeyType.ECDSA)
         ),
+        "tls-too-old": _outdated(_context(authority.issue_cert(*names, key_type=KeyType.RSA))),
         "tls-client-certificate": _asking(_context(authority.issue_cert(*names, key_type=KeyType.ECDSA))),
     }
 
@@ -188,6 +193,14 @@ def _context(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 def _asking(context: ssl.SSLContext) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _outdated(context: ssl.SSLContext) -> ssl.SSLContext:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
     return context
 
 
@@ -214,7 +227,7 @@ async def main(folder: Path) -> None:
         servers.append(await asyncio.start_server(_quiet(handler), "127.0.0.1", 0))
         ports[name] = servers[-1].sockets[0].getsockname()[1]
     for name, context in contexts(folder).items():
-        if context.verify_mode is ssl.CERT_REQUIRED:
+        if name in HANG_UP_WITH_AN_ALERT:
             ports[name] = serve_blocking(context)
             continue
         servers.append(await asyncio.start_server(_quiet(by_path), "127.0.0.1", 0, ssl=context))
