@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,20 +12,10 @@ from typing import Any, Self
 
 import httpx
 
+from tests.engines import free_ports
+
 START_LIMIT_S = 120
 STOP_LIMIT_S = 30
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on; all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def wait_until(condition: Callable[[], bool], what: str, within_s: float = 60) -> None:

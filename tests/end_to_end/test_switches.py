@@ -74,6 +74,7 @@ def test_a_breakage_is_seen_as_what_it_is_and_so_is_the_recovery(product: Produc
     after_break = time()
     wait_until(lambda: product.monitors()[slug]["status"] == expected.status, f"{slug} is {expected.status}")
 
+    wait_until(lambda: _open_incident(product, slug) is not None, "an incident is open")
     monitor, incident = product.monitors()[slug], _open_incident(product, slug)
     assert monitor["reason"] == expected.reason
     assert expected.said in monitor["message"]
