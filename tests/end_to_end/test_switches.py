@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from time import time
 from typing import Any
 
 import pytest
 
+from tests.browser.chromium import Chromium
 from tests.end_to_end.product import Product, wait_until
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.browser]
 
 INTERVAL_S = 5
 CLOCK_SLACK_S = 1
@@ -56,6 +58,11 @@ def _badge(product: Product, slug: str) -> str:
     return product.client.get(f"/badges/demo/{slug}/status.svg").text
 
 
+@pytest.fixture
+def chromium(tmp_path: Path) -> Chromium:
+    return Chromium.found(tmp_path)
+
+
 @pytest.fixture(autouse=True)
 def mended_afterwards(product: Product) -> Iterator[None]:
     """A test that fails leaves nothing broken for the next one."""
@@ -64,7 +71,9 @@ def mended_afterwards(product: Product) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("switch", EXPECTED)
-def test_a_breakage_is_seen_as_what_it_is_and_so_is_the_recovery(product: Product, switch: str) -> None:
+def test_a_breakage_is_seen_as_what_it_is_and_so_is_the_recovery(
+    product: Product, chromium: Chromium, switch: str
+) -> None:
     expected = EXPECTED[switch]
     slug = expected.monitor
     wait_until(product.everything_is_up, "everything is up before the breakage")
@@ -86,6 +95,11 @@ def test_a_breakage_is_seen_as_what_it_is_and_so_is_the_recovery(product: Produc
     # the first failing check, not the one that confirmed it
     assert before_break - CLOCK_SLACK_S <= _began_at(incident) <= after_break + INTERVAL_S + CLOCK_SLACK_S
     wait_until(lambda: f": {expected.status}<" in _badge(product, slug), "the badge says so")
+    page = product.client.base_url.join("/p/demo")
+    seen = chromium.see(str(page)).text
+    assert f"{monitor['name']} is {expected.status}" in seen
+    assert expected.said in seen
+    chromium.picture(str(page), f"switch-{switch}.png", "1100,2000")
 
     assert product.run("demo", "mend").returncode == 0
     wait_until(product.everything_is_up, "everything is up again")
