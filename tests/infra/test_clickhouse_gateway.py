@@ -7,14 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
+from uuid import UUID
 
 import clickhouse_connect
 import cramjam
 import httpx
 import lz4.frame
 import pytest
+from clickhouse_connect import dbapi
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
 from clickhouse_connect.driver.external import ExternalData
 from clickhouse_connect.driver.summary import QuerySummary
@@ -210,6 +214,52 @@ def test_raw_data_go_in_in_any_format(client: AnyClient, table: str, data_format
     assert client.raw_insert(table, ["key", "name"], data, fmt=data_format).written_rows == 2
 
     assert client.query(f"SELECT key, name FROM {table} ORDER BY key").result_rows == [(1, "a"), (2, "b,c")]
+
+
+def test_data_may_stand_in_the_statement(client: AnyClient, table: str) -> None:
+    client.command(f"INSERT INTO {table} (key, name) FORMAT CSV 1,one;\n2,two\n")
+    client.query(f"WITH {{k:UInt8}} AS k INSERT INTO {table} (key, name) FORMAT TSV\n3\tthree;\n", parameters={"k": 1})
+    client.command(f"INSERT INTO {table} (key, name) VALUES (2 + 2, 'a;b') -- end")
+
+    rows = client.query(f"SELECT key, name FROM {table} ORDER BY key").result_rows
+    assert rows == [(1, "one;"), (2, "two"), (3, "three;"), (4, "a;b")]
+
+
+def test_types_of_every_family_go_in_and_come_out(client: AnyClient) -> None:
+    row = {
+        "u": (UUID(int=7), "UUID"),
+        "v4": (IPv4Address("1.2.3.4"), "IPv4"),
+        "v6": (IPv6Address("::1"), "IPv6"),
+        "d": (Decimal("1.50000"), "Decimal(38, 5)"),
+        "e": ("b", "Enum8('a' = 1, 'b' = 2)"),
+        "m": ({"k": [1, 2]}, "Map(String, Array(Int8))"),
+        "t": ({"x": 1, "y": "z"}, "Tuple(x Int8, y String)"),
+        "l": (None, "LowCardinality(Nullable(String))"),
+        "f": (b"abcd", "FixedString(4)"),
+        "b": (True, "Bool"),
+        "i": (2**200, "Int256"),
+        "day": (date(2024, 2, 29), "Date32"),
+        "j": ({"a": {"b": 1}}, "JSON"),
+        "o": ("text", "Variant(Int32, String)"),
+        "y": ("five", "Dynamic"),
+    }
+    columns = ", ".join(f"{name} {kind}" for name, (_, kind) in row.items())
+    client.command(f"CREATE OR REPLACE TABLE families ({columns}) ORDER BY u")
+
+    client.insert("families", [[value for value, _ in row.values()]], list(row))
+
+    (found,) = client.query("SELECT * FROM families").result_rows
+    assert dict(zip(row, found, strict=True)) == {name: value for name, (value, _) in row.items()}
+
+
+def test_python_s_database_interface_works(gateway: Gateway) -> None:
+    with closing(
+        dbapi.connect(host="127.0.0.1", port=gateway.port, username="default", password=gateway.password)
+    ) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT number, toString(number) FROM numbers(2)")
+
+        assert cursor.fetchall() == [(0, "0"), (1, "1")]
 
 
 @pytest.mark.parametrize("compression", ["gzip", "lz4", "zstd", "deflate", "br"])
@@ -499,6 +549,14 @@ def test_get_reads_and_changes_nothing(gateway: Gateway) -> None:
         "SELECT * FROM Python(secret)",
         "SELECT * FROM sqlite('/tmp/x.db', 't')",
         "SELECT * FROM filesystem('/etc')",
+        "DESCRIBE TABLE file('/etc/hostname', 'CSV')",
+        "DESCRIBE TABLE url('http://127.0.0.1:1/', 'CSV')",
+        "DESCRIBE TABLE s3('http://127.0.0.1:1/bucket/key', 'CSV')",
+        "EXPLAIN SELECT * FROM url('http://127.0.0.1:1/', 'CSV')",
+        "SELECT * FROM eval('SELECT file('/etc/hostname')')",
+        "SELECT * FROM \"url\" /* */ ('http://127.0.0.1:1/', 'CSV')",
+        "SELECT * FROM clusterAllReplicas('default', system.one)",
+        "CHECK TABLE url('http://127.0.0.1:1/', 'CSV')",
         "SELECT 1 INTO OUTFILE '/tmp/never'",
     ],
 )
@@ -506,7 +564,7 @@ def test_a_reader_changes_nothing_and_reaches_nothing_outside(gateway: Gateway, 
     response = gateway.post(sql, user="reader")
 
     assert response.status_code != 200, response.text
-    assert response.headers["x-clickhouse-exception-code"] in ("164", "497", "46", "62"), response.text
+    assert response.headers["x-clickhouse-exception-code"] in ("164", "497", "62"), response.text
 
 
 def test_a_reader_may_make_its_own_queries_smaller(gateway: Gateway) -> None:
@@ -518,7 +576,11 @@ def test_a_reader_may_make_its_own_queries_smaller(gateway: Gateway) -> None:
 
 def test_a_reader_reads_with_either_client(gateway: Gateway, kind: str) -> None:
     with closing(AnyClient(kind, gateway, username="reader", password=gateway.reader_password)) as client:
-        assert client.query("SELECT number FROM numbers(3)").result_rows == [(0,), (1,), (2,)]
+        assert client.query("SELECT number FROM numbers(3) WHERE format('{}', 'x') = 'x'").result_rows == [
+            (0,),
+            (1,),
+            (2,),
+        ]
 
 
 def test_many_clients_at_once(gateway: Gateway) -> None:

@@ -22,7 +22,7 @@ LIMITS: Final = frozenset(
 )
 """Settings that a reader may give: they only make its own queries smaller."""
 
-OUTSIDE: Final = frozenset({"file", "python", "?"})
+NAMES_OUTSIDE: Final = frozenset({"file", "python", "?"})
 """Names that a reader may not use: file() reads host files, Python() this process; an escape may spell either."""
 
 
@@ -52,21 +52,21 @@ def settings_of(user: str, asked: dict[str, str]) -> dict[str, str]:
     return READER_SETTINGS | asked
 
 
-def allow(user: str, method: str, statement: Statement | None, query_class: str) -> None:
+def allow(user: str, method: str, statement: Statement | None, query_class: str, outside: frozenset[str]) -> None:
     """Refuse what the user, or the method GET, may not do; `statement` is None for an INSERT with data.
 
-    Raises EngineError. The engine's readonly=1 is not enough for a reader: it lets KILL, SET and the function
-    file() through.
+    `outside` are the table functions that reach hosts or files. Raises EngineError. The engine's readonly=1 is not
+    enough for a reader: it lets KILL, SET, the function file() and DESCRIBE of any URL through.
     """
-    reads = statement is not None and query_class in ("READ_ONLY", "UNKNOWN")
+    first_word = statement.first_word if statement is not None else "INSERT"
+    reads = query_class in ("READ_ONLY", "UNKNOWN") and first_word not in ("INSERT", "KILL", "SET", "USE")
     if user == READER:
-        if not reads:
+        if not reads or statement is None:
             raise refusal(Code.READONLY, f"{READER}: Cannot execute query in readonly mode.")
-        if statement is not None and OUTSIDE & statement.names:
-            raise refusal(
-                Code.ACCESS_DENIED, f"{READER}: the names `file`, `python` and names with escapes are refused."
-            )
-    elif method == "GET" and not reads and (statement is None or statement.first_word not in ("SET", "USE")):
+        refused = (statement.names & NAMES_OUTSIDE) | (statement.calls & outside)
+        if refused:
+            raise refusal(Code.ACCESS_DENIED, f"{READER}: `{min(refused)}` is refused: it leads outside the database.")
+    elif method == "GET" and not reads and first_word not in ("SET", "USE"):
         raise refusal(
             Code.READONLY, "Cannot execute query in readonly mode: GET implies it; use POST to change things."
         )

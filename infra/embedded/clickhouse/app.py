@@ -141,7 +141,8 @@ class Gateway:
         return self._remembered_class(text) if len(text) < REMEMBERED_SQL_CHARACTERS else self._class_of(text)
 
     async def _write(self, exchange: Exchange, insert: Insert, data: bytes) -> None:
-        allow(exchange.user, exchange.request.method, None, self._query_class(f"{insert.head} FORMAT Null"))
+        query_class = self._query_class(f"{insert.head} FORMAT Null")
+        allow(exchange.user, exchange.request.method, None, query_class, self._engine.outside)
         with closing(self._lease(exchange, [])) as lease:
             write = Write(lease, insert, exchange.query_id, exchange.request.parameters)
             try:
@@ -163,7 +164,7 @@ class Gateway:
         query_class = self._query_class(statement.text)
         if statement.first_word in ("SELECT", "WITH", "FROM", "EXPLAIN") and query_class == "CONTROL":
             raise refusal(Code.ACCESS_DENIED, "INTO OUTFILE is refused: it reaches host files.")
-        allow(exchange.user, request.method, statement, query_class)
+        allow(exchange.user, request.method, statement, query_class, self._engine.outside)
         if statement.first_word == "KILL":
             killed = await self._in_control(lambda: kill(self._killer, statement, request.default_format))
             await exchange.responder.send_result(killed.data, killed.output_format, killed.totals)

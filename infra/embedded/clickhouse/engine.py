@@ -16,6 +16,24 @@ from infra.embedded.clickhouse.errors import from_engine
 
 DEFAULT_DATABASE: Final = "default"
 MAX_IDLE: Final = 16
+TABLE_FUNCTIONS_INSIDE: Final = frozenset(
+    {
+        "format",
+        "generate_series",
+        "generaterandom",
+        "generateseries",
+        "merge",
+        "null",
+        "numbers",
+        "numbers_mt",
+        "primes",
+        "values",
+        "view",
+        "zeros",
+        "zeros_mt",
+    }
+)
+"""All others reach hosts or files, some while they look for a structure, or run text as SQL."""
 
 
 class Native(Protocol):
@@ -119,6 +137,8 @@ class Engine:
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self.version = self._text("SELECT version()")
+        table_functions = self._text("SELECT lower(name) FROM system.table_functions").split("\n")
+        self.outside = frozenset(table_functions) - TABLE_FUNCTIONS_INSIDE
 
     def _text(self, sql: str) -> str:
         with engine_errors():

@@ -181,6 +181,8 @@ class Statement:
     makes_temporary: bool
     names: frozenset[str]
     """Every word and quoted name in lower case; `?` stands for names with escapes."""
+    calls: frozenset[str]
+    """Those of them that a bracket follows: functions, and table functions."""
 
     def marked(self, query_id: str) -> str:
         """The text with the query id in a comment at its end, by which KILL QUERY finds it."""
@@ -210,14 +212,18 @@ def read_statement(sql: bytes) -> Statement:
         first_word=first_word,
         output_format=_output_format(sql, found),
         makes_temporary=b"TEMPORARY" in words[:4],
-        names=_names(sql, found),
+        names=frozenset(_name(sql, token) for token in found if token.kind in ("word", "quoted")),
+        calls=frozenset(
+            _name(sql, token)
+            for token, following in itertools.pairwise(found)
+            if token.kind in ("word", "quoted") and sql[following.start : following.end] == b"("
+        ),
     )
 
 
-def _names(sql: bytes, found: list[Token]) -> frozenset[str]:
-    spelled = {token.word for token in found if token.word}
-    spelled |= {sql[token.start + 1 : token.end - 1] for token in found if token.kind == "quoted"}
-    return frozenset("?" if b"\\" in name else _decode(name).lower() for name in spelled)
+def _name(sql: bytes, token: Token) -> str:
+    spelled = sql[token.start : token.end] if token.word else sql[token.start + 1 : token.end - 1]
+    return "?" if b"\\" in spelled else _decode(spelled).lower()
 
 
 def _refuse_harm(words: list[bytes]) -> None:
