@@ -2,7 +2,6 @@
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
@@ -22,16 +21,23 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-def observed(servers: Servers) -> Iterator[Observe]:
+def observed(servers: Servers) -> Observe:
     """`observed(path, server=..., **request)`: fetch in a fresh process, and see what it did to it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.probes.servers.running"])
-    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
 
-        def run(path: str, server: str = "http", at_once: int = 1, **options: Any) -> Observed:
-            request = Request(
-                **{"method": "GET", "url": parse_url(servers.url(path, server)), "timeout_ms": 500} | options
-            )
-            return pool.submit(observe, request, servers.ca_file, at_once).result()
+    def run(path: str, server: str = "http", at_once: int = 1, **options: Any) -> Observed:
+        url = parse_url(servers.url(path, server))
+        request = Request(**{"method": "GET", "url": url, "timeout_ms": 500} | options)
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=observe, args=(sender, request, servers.ca_file, at_once))
+        process.start()
+        sender.close()
+        try:
+            seen: Observed = receiver.recv()
+            return seen
+        finally:
+            receiver.close()
+            process.join(timeout=30)
 
-        yield run
+    return run

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import uvloop
@@ -59,10 +60,10 @@ class Observed:
     stall_s: float
 
 
-def observe(request: Request, ca_file: Path, at_once: int = 1) -> Observed:
-    """Fetch in a process made for it; of several at once the last is told."""
+def observe(sender: Connection, request: Request, ca_file: Path, at_once: int) -> None:
+    """Fetch in a process made for it, and send what was observed; of several at once the last is told."""
     os.environ["SSL_CERT_FILE"] = str(ca_file)
-    return uvloop.run(_observe(request, at_once))
+    sender.send(uvloop.run(_observe(request, at_once)))
 
 
 async def _observe(request: Request, at_once: int) -> Observed:
