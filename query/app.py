@@ -7,6 +7,7 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from infra.settings import Settings
+from query.analytics.routes import router as analytics
 from query.answers import Answers
 from query.context import Context
 from query.ingestion import router as ingestion
@@ -47,6 +48,7 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
     api.include_router(public)
     api.include_router(management)
     api.include_router(ingestion)
+    api.include_router(analytics)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -1,6 +1,7 @@
 """Questions to ClickHouse that a request waits for: bounded in time there and here, answered with rows or a problem."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -14,12 +15,16 @@ from query.context import Context
 from query.problems import ProblemError, ProblemKind
 
 MAX_EXECUTION_S: Final = 10
+MAX_STREAM_S: Final = 600
+MAX_STREAM_BYTES: Final = 500_000_000
 GRACE_S: Final = 2
 RETRY_AFTER_S: Final = 5
 _TOO_SLOW: Final = frozenset({159, 160, 307, 396})
 """ClickHouse's codes: timeout exceeded, too slow, too many bytes or rows."""
 _TOO_BIG: Final = frozenset({158, 241})
 """ClickHouse's codes: too many rows, memory limit exceeded."""
+
+FAILURES: Final = (Away, ClickHouseError, ClientError, TimeoutError, OSError)
 
 _log = get_logger(__name__)
 
@@ -31,9 +36,26 @@ async def rows(context: Context, package: str, name: str, parameters: Row) -> li
     try:
         asking = context.clickhouse.get().query(sql(package, name), parameters=parameters, settings=limits())
         result = await asyncio.wait_for(asking, MAX_EXECUTION_S + GRACE_S)
-    except (Away, ClickHouseError, ClientError, TimeoutError, OSError) as error:
+    except FAILURES as error:
         raise refusal(error) from None
     return list(result.named_results())
+
+
+async def stream(context: Context, package: str, name: str, parameters: Row) -> AsyncIterator[bytes]:
+    """The rows of a question as CSV with names, chunk by chunk. Raises ProblemError if it does not begin."""
+    settings = limits() | {"max_execution_time": MAX_STREAM_S, "max_memory_usage": MAX_STREAM_BYTES}
+    try:
+        asking = context.clickhouse.get().raw_stream(sql(package, name), parameters, settings, fmt="CSVWithNames")
+        source = await asyncio.wait_for(asking, MAX_EXECUTION_S + GRACE_S)
+    except FAILURES as error:
+        raise refusal(error) from None
+
+    async def chunks() -> AsyncIterator[bytes]:
+        async with source as found:
+            async for chunk in found:
+                yield chunk
+
+    return chunks()
 
 
 def limits() -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""Raw results: why they were not up, one by one, and as a stream of CSV."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from query import store
+from query.analytics.common import MAX_RAW_DAYS, PACKAGE, Analyst, Monitors, OneMonitor, answer_window, wanted_monitors
+from query.analytics.models import ReasonCount, ReasonsAnswer, ResultsAnswer, ResultView
+from query.context import CurrentContext
+from query.cursors import HIGHEST, Cursor, cursor_to, place_of
+from query.management.monitors import found_monitor
+from query.times import iso
+from query.windows import From, To, window_ms
+from schemas.enums import Outcome, Reason
+
+router: Final = APIRouter()
+
+
+@router.get("/reasons", operation_id="analyse_reasons")
+async def analyse_reasons(
+    context: CurrentContext, caller: Analyst, monitor: OneMonitor, begin: From = None, end: To = None
+) -> ReasonsAnswer:
+    """Why checks were not up, from the raw results: as far back as they are kept."""
+    entry = found_monitor(context, caller, monitor)
+    since, until = window_ms(begin, end, default_days=7, largest_days=MAX_RAW_DAYS)
+    rows = await store.rows(context, PACKAGE, "reasons", {"monitor": entry.id, "since": since, "until": until})
+    return ReasonsAnswer(
+        **answer_window(since, until, "check_results", [row["newest"] for row in rows]),
+        monitor=monitor,
+        reasons=[ReasonCount(outcome=row["outcome"], reason=row["reason"], checks=row["checks"]) for row in rows],
+    )
+
+
+@router.get("/results", operation_id="list_results")
+async def list_results(
+    context: CurrentContext,
+    caller: Analyst,
+    monitor: OneMonitor,
+    begin: From = None,
+    end: To = None,
+    region: Annotated[str, Query(max_length=64, description="Only of this region.")] = "",
+    outcome: Annotated[Outcome | None, Query(description="Only with this outcome.")] = None,
+    reason: Annotated[Reason | None, Query(description="Only with this reason.")] = None,
+    slower_ms: Annotated[int, Query(ge=0, le=4_000_000, description="Only those that took at least so long.")] = 0,
+    cursor: Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=1_000, description="At most so many at once.")] = 100,
+) -> ResultsAnswer:
+    """Raw results of a monitor, the newest first."""
+    entry = found_monitor(context, caller, monitor)
+    since, until = window_ms(begin, end, default_days=1, largest_days=MAX_RAW_DAYS)
+    before, before_region = place_of(cursor, int, str) or (HIGHEST, "")
+    parameters = {
+        "monitor": entry.id,
+        "region": region,
+        "outcome": outcome or "",
+        "reason": reason or "",
+        "slower_us": slower_ms * 1_000,
+        "since": since,
+        "until": until,
+        "before": before,
+        "before_region": before_region,
+        "limit": limit + 1,
+    }
+    rows = await store.rows(context, PACKAGE, "results", parameters)
+    last = rows[limit - 1] if len(rows) > limit else None
+    return ResultsAnswer(
+        **answer_window(since, until, "check_results", [row["scheduled"] for row in rows]),
+        monitor=monitor,
+        results=[ResultView(scheduled_at=iso(row["scheduled"]), **row) for row in rows[:limit]],
+        next_cursor=cursor_to([last["scheduled"], last["region"]]) if last else None,
+    )
+
+
+@router.get(
+    "/export.csv",
+    operation_id="export_results",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "Lines of CSV."}},
+)
+async def export_results(
+    context: CurrentContext,
+    caller: Analyst,
+    monitors: Monitors = [],  # noqa: B006
+    begin: From = None,
+    end: To = None,
+) -> StreamingResponse:
+    """Raw results as CSV, in bounded memory for any number of lines."""
+    wanted = wanted_monitors(context, caller, monitors)
+    since, until = window_ms(begin, end, default_days=7, largest_days=MAX_RAW_DAYS)
+    chosen = {"prefix": f"{caller.workspace}/", "monitors": wanted if monitors else []}
+    lines = await store.stream(context, PACKAGE, "export", chosen | {"since": since, "until": until})
+    return StreamingResponse(
+        lines, media_type="text/csv", headers={"Content-Disposition": 'attachment; filename="results.csv"'}
+    )

@@ -1,0 +1,16 @@
+-- How many incidents each monitor had in a window, how long they took, and how long until they were noticed.
+SELECT
+    monitor,
+    count() AS incidents,
+    countIf(state = 'open') AS open,
+    countIf(severity = 'down') AS down,
+    sumIf(dateDiff('millisecond', opened_at, resolved_at), state = 'resolved') AS repair_ms,
+    sum(dateDiff('millisecond', opened_at, decided_at)) AS detect_ms,
+    maxIf(dateDiff('millisecond', opened_at, resolved_at), state = 'resolved') AS longest_ms
+FROM incidents FINAL
+WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) OR monitor IN {monitors:Array(String)})
+  AND state != 'annulled'
+  AND opened_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+  AND opened_at < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
+GROUP BY monitor
+ORDER BY incidents DESC, monitor

@@ -1,0 +1,146 @@
+"""Uptime by window and step, rankings, and downtime budgets."""
+
+from itertools import pairwise
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+
+from query import store
+from query.analytics.common import (
+    MAX_DAYS,
+    PACKAGE,
+    SPANS,
+    Analyst,
+    Monitors,
+    OneMonitor,
+    answer_window,
+    slug_of,
+    spans_of,
+    uptime_rows,
+    wanted_monitors,
+)
+from query.analytics.models import (
+    BudgetAnswer,
+    Burn,
+    MonitorUptime,
+    RankedMonitor,
+    UptimeAnswer,
+    UptimeFigures,
+    UptimePoint,
+    WorstAnswer,
+)
+from query.analytics.steps import Step, Zone, aligned, borders, rollup_of
+from query.context import CurrentContext
+from query.management.monitors import found_monitor
+from query.problems import FieldProblem, invalid
+from query.times import iso
+from query.uptime import DAY_MS, HOUR_MS, NO_SPANS, Spans, coverage_of, total, uptime_of
+from query.windows import From, To, window_ms
+
+MAX_FIGURES: Final = 50_000
+"""Points of all monitors together in one answer."""
+BURN_HOURS: Final = (1, 6, 24, 72)
+
+router: Final = APIRouter()
+
+
+@router.get("/uptime", operation_id="analyse_uptime")
+async def analyse_uptime(
+    context: CurrentContext,
+    caller: Analyst,
+    monitors: Monitors = [],  # noqa: B006
+    begin: From = None,
+    end: To = None,
+    step: Step = Step.DAY,
+    zone: Zone = "UTC",
+) -> UptimeAnswer:
+    """Uptime by step, from hours or days. An hour belongs to the day in which it begins, in any time zone."""
+    source, unit_ms = rollup_of(step, zone)
+    since, until = aligned(window_ms(begin, end, default_days=30, largest_days=MAX_DAYS), unit_ms)
+    places = borders(since, until, step, zone)
+    wanted = wanted_monitors(context, caller, monitors)
+    if len(wanted) * (len(places) - 1) > MAX_FIGURES:
+        raise invalid([FieldProblem(detail=f"more than {MAX_FIGURES} figures; take a wider step", parameter="step")])
+    rows = await uptime_rows(context, wanted, source, places)
+    spans: dict[tuple[str, int], Spans] = {(row["monitor"], row["begin"] * 1000): spans_of(row) for row in rows}
+    steps = list(pairwise(places))
+    found = [_uptime_of(monitor, [spans.get((monitor, at), NO_SPANS) for at, _ in steps], steps) for monitor in wanted]
+    everything = total(list(spans.values()))
+    return UptimeAnswer(
+        **answer_window(since, until, source, [row["as_of"] for row in rows]),
+        coverage=coverage_of(everything, (until - since) * len(wanted)) if wanted else None,
+        monitors=found,
+    )
+
+
+@router.get("/worst", operation_id="analyse_worst")
+async def analyse_worst(
+    context: CurrentContext,
+    caller: Analyst,
+    begin: From = None,
+    end: To = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 10,
+) -> WorstAnswer:
+    """The monitors with the lowest uptime over whole days."""
+    since, until = aligned(window_ms(begin, end, default_days=90, largest_days=MAX_DAYS), DAY_MS)
+    parameters = {
+        "prefix": f"{caller.workspace}/",
+        "since": since // 1000,
+        "until": until // 1000,
+        "limit": limit,
+    }
+    rows = await store.rows(context, PACKAGE, "worst", parameters)
+    return WorstAnswer(
+        **answer_window(since, until, "uptime_daily", [row["as_of"] for row in rows]),
+        monitors=[
+            RankedMonitor(
+                monitor=slug_of(row["monitor"]), **UptimeFigures.of(spans_of(row), until - since).model_dump()
+            )
+            for row in rows
+        ],
+    )
+
+
+@router.get("/budget", operation_id="analyse_budget")
+async def analyse_budget(
+    context: CurrentContext,
+    caller: Analyst,
+    monitor: OneMonitor,
+    objective: Annotated[float, Query(gt=0, lt=1, description="The uptime to hold.", examples=[0.999])] = 0.999,
+    begin: From = None,
+    end: To = None,
+) -> BudgetAnswer:
+    """The downtime that an objective allows in the window, what is left of it, and how fast it goes."""
+    entry = found_monitor(context, caller, monitor)
+    since, until = aligned(window_ms(begin, end, default_days=30, largest_days=MAX_DAYS), HOUR_MS)
+    hours = sorted({max(since, until - hours * HOUR_MS) for hours in BURN_HOURS} | {since, until})
+    rows = await uptime_rows(context, [entry.id], "uptime_hourly", hours)
+    by_begin = {row["begin"] * 1000: spans_of(row) for row in rows}
+    spans = total(list(by_begin.values()))
+    allowed = round((until - since) * (1 - objective))
+    used = spans[SPANS.index("down")]
+    return BudgetAnswer(
+        **answer_window(since, until, "uptime_hourly", [row["as_of"] for row in rows]),
+        coverage=coverage_of(spans, until - since),
+        monitor=monitor,
+        objective=objective,
+        uptime=uptime_of(spans),
+        allowed_ms=allowed,
+        used_ms=used,
+        left_ms=allowed - used,
+        burn=[Burn(hours=hours, rate=_burn_rate(by_begin, until - hours * HOUR_MS, objective)) for hours in BURN_HOURS],
+    )
+
+
+def _uptime_of(monitor: str, spans: list[Spans], steps: list[tuple[int, int]]) -> MonitorUptime:
+    whole = UptimeFigures.of(total(spans), steps[-1][1] - steps[0][0])
+    points = [
+        UptimePoint(begin=iso(begin), **UptimeFigures.of(each, end - begin).model_dump())
+        for each, (begin, end) in zip(spans, steps, strict=True)
+    ]
+    return MonitorUptime(monitor=slug_of(monitor), total=whole, points=points)
+
+
+def _burn_rate(by_begin: dict[int, Spans], since: int, objective: float) -> float | None:
+    uptime = uptime_of(total([spans for begin, spans in by_begin.items() if begin >= since]))
+    return None if uptime is None else (1 - uptime) / (1 - objective)

@@ -1,0 +1,330 @@
+"""`/v1/analytics` over a real ClickHouse, against sums made here."""
+
+import asyncio
+import csv
+import io
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from infra.clickhouse import open_client
+from infra.settings import Settings
+from query.app import app_of
+from query.connections import Connection
+from query.uptime import DAY_MS, HOUR_MS
+from tests.query.management.service import Service, running_service, with_service
+
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+MONITORS = ("api", "web", "quiet")
+
+
+def ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def spans_of(monitor: str, hour: int) -> tuple[int, ...]:
+    """What the tests write for an hour, counted from the first: up, degraded, down, unknown, maintenance, paused."""
+    down = (hour * 7_919 + len(monitor)) % 600_000
+    degraded = (hour * 104_729) % 300_000
+    unknown = 600_000 if monitor == "web" else 0
+    return HOUR_MS - down - degraded - unknown, degraded, down, unknown, 0, 0
+
+
+async def fill(store: AsyncClient, days: int) -> None:
+    """Hours and days of two monitors, hours of latency and results of one, and its incidents."""
+    first = TODAY - timedelta(days=days)
+    rows: list[list[Any]] = []
+    for monitor in MONITORS[:2]:
+        by_day: dict[datetime, list[int]] = {}
+        for hour in range(days * 24):
+            begin = first + timedelta(hours=hour)
+            spans = spans_of(monitor, hour)
+            rows.append([f"default/{monitor}", "hour", begin, 1, begin + timedelta(hours=1), *spans])
+            day = by_day.setdefault(begin.replace(hour=0), [0] * 6)
+            day[:] = map(sum, zip(day, spans, strict=True))
+        rows += [[f"default/{monitor}", "day", b, 1, b + timedelta(days=1), *spans] for b, spans in by_day.items()]
+    columns = ["monitor", "step", "bucket", "version", "known_until"]
+    columns += [f"{each}_ms" for each in ("up", "degraded", "down", "unknown", "maintenance", "paused")]
+    await store.insert("uptime_buckets", rows, columns)
+    await store.command(
+        "INSERT INTO latency_hourly SELECT 'default/api', region, toDateTime({begin:UInt32}, 'UTC') + 3600 * number, "
+        "1, 100, 100000, 0, 0, 0, 0, 3200000, arrayMap(i -> if(i = 41, 100, 0), range(1, 129)) "
+        "FROM numbers(48) ARRAY JOIN ['eu', 'us'] AS region",
+        {"begin": ms(TODAY - timedelta(days=2)) // 1000},
+    )
+    await store.command(
+        "INSERT INTO check_results (monitor, region, scheduled_at, version, outcome, reason, total_us, message) "
+        "SELECT 'default/api', 'eu', fromUnixTimestamp64Milli({begin:Int64} + 60000 * number), 1, "
+        "if(number % 10 = 0, 'down', 'up'), multiIf(number % 10, 'ok', number % 20, 'timeout', 'http_status'), "
+        "number * 1000, 'a, \"b\"' FROM numbers(300)",
+        {"begin": ms(TODAY - timedelta(days=1))},
+    )
+    await store.command(
+        "INSERT INTO incidents (monitor, id, version, state, severity, opened_at, decided_at, resolved_at) "
+        "SELECT 'default/api', toString(number), 1, ['resolved', 'open', 'annulled'][number + 1], 'down', "
+        "fromUnixTimestamp64Milli({begin:Int64}), fromUnixTimestamp64Milli({begin:Int64} + 5000), "
+        "if(number = 1, NULL, fromUnixTimestamp64Milli({begin:Int64} + 60000)) FROM numbers(3)",
+        {"begin": ms(TODAY - timedelta(days=1))},
+    )
+
+
+def with_filled_service(settings: Settings, scenario: Callable[[Service], Awaitable[None]], days: int = 10) -> None:
+    async def run() -> None:
+        async with running_service() as service, open_client(settings) as store:
+            await fill(store, days)
+
+            connection: Connection[AsyncClient] = Connection("ClickHouse", lambda: open_client(settings))
+            holding = asyncio.create_task(connection.hold())
+            while connection.trouble:
+                await asyncio.sleep(0.01)
+            service.client._transport.app = app_of(replace(service.context, clickhouse=connection))  # type: ignore[attr-defined]
+            for slug in MONITORS:
+                await service.client.post("/v1/monitors", json={"slug": slug, "url": "http://a"})
+            try:
+                await scenario(service)
+            finally:
+                holding.cancel()
+
+    asyncio.run(run())
+
+
+async def ask(service: Service, name: str, **parameters: Any) -> Any:
+    answer = await service.client.get(f"/v1/analytics/{name}", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.engines
+def test_uptime_by_day_is_the_sum_of_what_was_written(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        begin = TODAY - timedelta(days=5)
+        told = await ask(
+            service, "uptime", **{"monitor": ["api", "web"], "from": begin.isoformat(), "to": TODAY.isoformat()}
+        )
+        assert told["source"] == "uptime_daily"
+        assert told["as_of"] == f"{TODAY:%Y-%m-%dT00:00:00.000Z}"
+        for monitor in told["monitors"]:
+            assert len(monitor["points"]) == 5
+            for day, point in enumerate(monitor["points"]):
+                hours = range((5 + day) * 24, (6 + day) * 24)
+                up, degraded, down, unknown, *_ = (
+                    sum(column) for column in zip(*(spans_of(monitor["monitor"], h) for h in hours), strict=True)
+                )
+                assert (point["up_ms"], point["down_ms"], point["unknown_ms"]) == (up, down, unknown)
+                assert point["uptime"] == pytest.approx((up + degraded) / (up + degraded + down))
+                assert point["coverage"] == pytest.approx(1 - unknown / DAY_MS)
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_days_of_tokyo_are_made_of_hours(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        begin = TODAY - timedelta(days=3)
+        window = {"from": begin.isoformat(), "to": TODAY.isoformat()}
+        told = await ask(service, "uptime", monitor="api", tz="Asia/Tokyo", **window)
+        assert told["source"] == "uptime_hourly"
+        [monitor] = told["monitors"]
+        assert [point["begin"][11:16] for point in monitor["points"]] == ["00:00", "15:00", "15:00", "15:00"]
+        cuts = [0, 15, 39, 63, 72]
+        for (cut, end), point in zip(pairwise(cuts), monitor["points"], strict=True):
+            assert point["down_ms"] == sum(spans_of("api", 7 * 24 + hour)[2] for hour in range(cut, end))
+        hourly = await ask(service, "uptime", monitor="api", step="hour", **window)
+        assert len(hourly["monitors"][0]["points"]) == 72
+        assert hourly["monitors"][0]["total"] == monitor["total"]
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_a_monitor_of_which_nothing_is_known_has_no_uptime(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        told = await ask(service, "uptime", step="all")
+        assert [monitor["monitor"] for monitor in told["monitors"]] == ["api", "quiet", "web"]
+        quiet = told["monitors"][1]["total"]
+        assert (quiet["uptime"], quiet["coverage"]) == (None, 0)
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_latency_is_read_off_the_histograms(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        begin = TODAY - timedelta(days=2)
+        window = {"from": begin.isoformat(), "to": TODAY.isoformat()}
+        told = await ask(service, "latency", monitor="api", step="day", **window)
+        assert [point["checks"] for point in told["points"]] == [4_800, 4_800]
+        low, high = 2 ** (40 / 8), 2 ** (41 / 8)
+        for point in told["points"]:
+            assert low <= point["p50_ms"] <= point["p99_ms"] <= point["p999_ms"] <= high
+            assert point["mean"]["total_ms"] == pytest.approx(32)
+        split = await ask(service, "latency", monitor="api", step="all", by_region="true", **window)
+        assert [(point["region"], point["checks"]) for point in split["points"]] == [("eu", 4_800), ("us", 4_800)]
+        only = await ask(service, "latency", monitor="api", step="all", region="us", **window)
+        assert [point["checks"] for point in only["points"]] == [4_800]
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_incidents_have_means_and_annulled_ones_never_were(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        told = await ask(service, "incidents")
+        [api] = told["monitors"]
+        assert (api["monitor"], api["incidents"], api["open"], api["down"]) == ("api", 2, 1, 2)
+        assert (api["mttr_ms"], api["mttd_ms"], api["longest_ms"]) == (60_000, 5_000, 60_000)
+        held = sum(sum(spans_of("api", hour)[:2]) for hour in range(240))
+        assert api["mtbf_ms"] == held // 2
+        assert told["total"]["incidents"] == 2
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_the_worst_monitors_come_first(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        told = await ask(service, "worst")
+        uptimes = [monitor["uptime"] for monitor in told["monitors"]]
+        assert {monitor["monitor"] for monitor in told["monitors"]} == {"api", "web"}
+        assert uptimes == sorted(uptimes)
+        assert len((await ask(service, "worst", limit=1))["monitors"]) == 1
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_a_budget_is_what_the_objective_leaves(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        window = {"from": (TODAY - timedelta(days=4)).isoformat(), "to": TODAY.isoformat()}
+        told = await ask(service, "budget", monitor="api", objective="0.99", **window)
+        hours = range(6 * 24, 240)
+        used = sum(spans_of("api", hour)[2] for hour in hours)
+        assert told["allowed_ms"] == round(4 * DAY_MS * 0.01)
+        assert (told["used_ms"], told["left_ms"]) == (used, told["allowed_ms"] - used)
+        up, degraded, down, *_ = spans_of("api", 239)
+        assert told["burn"][0] == {"hours": 1, "rate": pytest.approx(down / (up + degraded + down) / 0.01)}
+        assert [burn["hours"] for burn in told["burn"]] == [1, 6, 24, 72]
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_reasons_are_counted(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        told = await ask(service, "reasons", monitor="api")
+        assert told["reasons"] == [
+            {"outcome": "down", "reason": "http_status", "checks": 15},
+            {"outcome": "down", "reason": "timeout", "checks": 15},
+        ]
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_results_are_listed_by_filters_a_page_at_a_time(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        window = {"from": (TODAY - timedelta(days=2)).isoformat()}
+        seen: list[str] = []
+        cursor: dict[str, str] = {}
+        while True:
+            told = await ask(service, "results", monitor="api", outcome="down", limit=7, **window, **cursor)
+            seen += [result["scheduled_at"] for result in told["results"]]
+            if told["next_cursor"] is None:
+                break
+            cursor = {"cursor": told["next_cursor"]}
+        assert len(seen) == len(set(seen)) == 30
+        assert seen == sorted(seen, reverse=True)
+        slow = await ask(service, "results", monitor="api", slower_ms=298, **window)
+        assert [result["total_us"] for result in slow["results"]] == [299_000, 298_000]
+        assert (await ask(service, "results", monitor="api", region="us", **window))["results"] == []
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_results_are_exported_as_csv(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        answer = await service.client.get("/v1/analytics/export.csv", params={"monitor": "api"})
+        assert answer.headers["Content-Type"].startswith("text/csv")
+        lines = list(csv.DictReader(io.StringIO(answer.text)))
+        assert len(lines) == 300
+        assert lines[0]["monitor"] == "api"
+        assert lines[0]["scheduled_at"] == f"{TODAY - timedelta(days=1):%Y-%m-%dT%H:%M:%S}.000Z"
+        assert lines[0]["message"] == 'a, "b"'
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("uptime?tz=Mars/Olympus", "tz"),
+        ("uptime?step=minute", "step"),
+        ("uptime?step=hour&from=2026-01-01T00:00:00Z&to=2026-06-01T00:00:00Z", "step"),
+        ("uptime?from=2026-01-01T00:00:00", "from"),
+        ("uptime?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "from"),
+        ("uptime?from=2099-01-01T00:00:00Z&to=2099-01-02T00:00:00Z", "from"),
+        ("uptime?from=2001-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from"),
+        ("uptime?from=0001-01-01T00:00:00Z", "from"),
+        ("latency", "monitor"),
+        ("budget?monitor=api&objective=1", "objective"),
+        ("budget?monitor=api&objective=nan", "objective"),
+        ("results?monitor=api&cursor=WzFd", "cursor"),
+        ("results?monitor=api&limit=1001", "limit"),
+        ("worst?limit=0", "limit"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_by_its_parameter(path: str, parameter: str) -> None:
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
+        answer = await service.client.get(f"/v1/analytics/{path}")
+        assert answer.status_code == 422, answer.text
+        assert {error["parameter"] for error in answer.json()["errors"]} == {parameter}
+
+    with_service(scenario)
+
+
+def test_an_unknown_monitor_is_not_found() -> None:
+    async def scenario(service: Service) -> None:
+        for path in (
+            "uptime?monitor=nobody",
+            "latency?monitor=nobody",
+            "results?monitor=nobody",
+            "export.csv?monitor=nobody",
+        ):
+            assert (await service.client.get(f"/v1/analytics/{path}")).status_code == 404
+
+    with_service(scenario)
+
+
+def test_without_the_store_the_service_says_so() -> None:
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
+        for path in ("uptime", "worst", "latency?monitor=api", "incidents", "results?monitor=api", "export.csv"):
+            answer = await service.client.get(f"/v1/analytics/{path}")
+            assert answer.status_code == 503
+            assert answer.headers["Retry-After"] == "5"
+            assert answer.json()["type"] == "urn:pulse:problem:store-away"
+
+    with_service(scenario)
+
+
+def test_a_key_that_asks_too_often_is_told_when_to_come_back() -> None:
+    async def scenario(service: Service) -> None:
+        made = await service.client.post("/v1/keys", json={"scopes": ["read"]})
+        async with service.as_key(made.json()["key"]) as reader:
+            for _ in range(320):
+                answer = await reader.get("/v1/analytics/worst")
+                if answer.status_code == 429:
+                    break
+        assert answer.status_code == 429
+        assert answer.headers["RateLimit-Policy"] == '"analytics";q=300;w=60'
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert (await service.client.get("/v1/monitors")).status_code == 200
+
+    with_service(scenario)
