@@ -26,7 +26,7 @@ _PHASES: Final = (("dns", "cyan"), ("connect", "blue"), ("tls", "magenta"), ("tt
 
 
 def check_command(
-    url: Annotated[str, typer.Argument(help="What to check, http:// or https://.")],
+    url: Annotated[str, typer.Argument(help="What to check: http(s)://, tcp://, tls://, dns://, ws(s)://.")],
     asserted: Annotated[
         list[str] | None,
         typer.Option("--assert", "-a", help="""A test, like '$.database == "ok"', 'status == 200', 'latency < 500'."""),
@@ -100,7 +100,8 @@ def _exit_code(result: CheckResult) -> Exit:
 
 def _shown(result: CheckResult, monitor: Monitor) -> RenderableType:
     colour = _COLOURS[result.outcome]
-    headline = Text.assemble((f"● {result.outcome}", f"bold {colour}"), f"  {monitor.method} {monitor.url}")
+    request_line = f"{monitor.method} {monitor.url}" if monitor.url.startswith("http") else monitor.url
+    headline = Text.assemble((f"● {result.outcome}", f"bold {colour}"), f"  {request_line}")
     if result.status_code:
         headline.append(f"  {result.status_code}", "bold")
     headline.append(f"  {_milliseconds(result.total_us)}")

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -11,13 +12,14 @@ from pydantic import JsonValue
 
 from probes.fetch import Fetched, Fetcher
 from probes.judge import Rules, compile_rules
+from probes.kinds import KINDS
 from probes.own_health import Target
-from probes.request import Request
+from probes.request import BODY_LIMIT_BYTES, Request
 from probes.secrets import MissingSecret, Revealer, Secrets
 from probes.text import NOTHING_SECRET, Redactor
 from schemas.enums import Reason
 from schemas.monitors import Monitor
-from schemas.urls import parse_url
+from schemas.urls import CHECKED, HTTP, parse_url
 
 ACCEPT: Final = "application/json, */*;q=0.9"
 """Some health endpoints answer in JSON only when asked."""
@@ -56,7 +58,7 @@ class Compiler:
 
     def compile(self, monitor_id: str, monitor: Monitor, *, version: int, partition: int) -> CompiledMonitor:
         """Raises ValueError when the monitor was written by something that did not check it."""
-        url = parse_url(monitor.url)
+        url = parse_url(monitor.url, CHECKED)
         workspace = monitor_id.partition("/")[0]
         return CompiledMonitor(
             monitor_id,
@@ -64,7 +66,13 @@ class Compiler:
             monitor.interval_ms,
             (url.host, url.port),
             partition,
-            compile_rules(monitor_id, version, monitor.assertions, monitor.latency_threshold_ms),
+            compile_rules(
+                monitor_id,
+                version,
+                monitor.assertions,
+                monitor.latency_threshold_ms,
+                has_status=url.scheme in HTTP,
+            ),
             self._preparation(workspace, monitor),
         )
 
@@ -86,8 +94,7 @@ class Compiler:
         return lambda: prepared
 
     def _exchange(self, request: Request) -> Exchange:
-        fetch = self._fetcher.fetch
-        return lambda: fetch(request)
+        return partial(KINDS[request.url.scheme], self._fetcher, request)
 
 
 def build_request(monitor: Monitor, reveal: Revealer) -> Request:
@@ -99,14 +106,20 @@ def build_request(monitor: Monitor, reveal: Revealer) -> Request:
     headers |= {name: value for name, value in defaults.items() if value and name not in given}
     return Request(
         method=monitor.method,
-        url=parse_url(reveal(monitor.url, lambda secret: quote(secret, safe=""))),
+        url=parse_url(reveal(monitor.url, lambda secret: quote(secret, safe="")), CHECKED),
         headers=tuple(headers.items()),
         body=body,
         timeout_ms=monitor.timeout_ms,
         follow_redirects=monitor.follow_redirects,
         verify_tls=monitor.verify_tls,
         ip_version=monitor.ip_version,
+        body_limit_bytes=BODY_LIMIT_BYTES if _is_heard(monitor) else 0,
     )
+
+
+def _is_heard(monitor: Monitor) -> bool:
+    """Over HTTP there is always an answer; else it is waited for where an assertion reads it."""
+    return monitor.url.startswith("http") or any(each.subject in ("body", "jsonpath") for each in monitor.assertions)
 
 
 def _body(monitor: Monitor, reveal: Revealer) -> tuple[bytes, str]:

@@ -21,7 +21,7 @@ from probes.wire.poller import Poller, make_poller
 from probes.wire.tls import TlsConnection, make_context, secure, words_of
 from schemas.enums import Reason
 
-__all__ = ["BODY_LIMIT_BYTES", "Fetched", "Fetcher", "Phases", "Request", "Response"]
+__all__ = ["BODY_LIMIT_BYTES", "Fetched", "Fetcher", "Hop", "Phases", "Request", "Response"]
 
 MAX_REDIRECTS: Final = 5
 
@@ -79,7 +79,7 @@ class Fetched:
     phases: Phases = field(default_factory=Phases)
 
 
-class _Hop:
+class Hop:
     """One request and what is known of its answer so far; what a deadline leaves behind is the evidence."""
 
     __slots__ = ("address", "answer", "certificate_expires_at", "redirects", "request", "stage")
@@ -118,7 +118,7 @@ class Fetcher:
             return Fetched(Reason.BAD_REQUEST, request.fault)
         started_ns = perf_counter_ns()
         phases = Phases()
-        hops = [_Hop(request)]
+        hops = [Hop(request)]
         reason, message = Reason.OK, ""
         try:
             async with asyncio.timeout(request.timeout_ms / 1_000):
@@ -138,7 +138,7 @@ class Fetcher:
         if poller is not None:
             poller.close()
 
-    async def _follow(self, hops: list[_Hop], phases: Phases) -> None:
+    async def _follow(self, hops: list[Hop], phases: Phases) -> None:
         """Exchange after exchange, until one does not lead elsewhere. Raises FetchFailed."""
         request = hops[0].request
         cookies = CheckCookies()
@@ -152,11 +152,11 @@ class Fetcher:
                 raise FetchFailed(Reason.REDIRECT, f"more than {MAX_REDIRECTS} redirects")
             cookies.take(request.url, answer.headers)
             request = redirected(request, answer.status, location)
-            hops.append(_Hop(cookies.put_into(request), hop.redirects + 1))
+            hops.append(Hop(cookies.put_into(request), hop.redirects + 1))
 
-    async def _exchange(self, hop: _Hop, phases: Phases) -> Answer:
+    async def _exchange(self, hop: Hop, phases: Phases) -> Answer:
         """Send the hop's request and read its answer. Raises FetchFailed."""
-        connection = await self._open(hop, phases)
+        connection = await self.open(hop, phases)
         try:
             return await _converse(connection, hop, phases)
         except BadAnswer as bad:
@@ -170,7 +170,7 @@ class Fetcher:
         finally:
             connection.close()
 
-    async def _open(self, hop: _Hop, phases: Phases) -> Connection | TlsConnection:
+    async def open(self, hop: Hop, phases: Phases) -> Connection | TlsConnection:
         """A connection to where the guard lets the hop go. Raises FetchFailed."""
         request = hop.request
         url = request.url
@@ -193,7 +193,7 @@ class Fetcher:
         hop.certificate_expires_at = tls.certificate_expires_at
         return tls
 
-    async def _resolve(self, hop: _Hop, phases: Phases) -> Sequence[str]:
+    async def _resolve(self, hop: Hop, phases: Phases) -> Sequence[str]:
         """The addresses of the hop's host, all of them judged. Raises FetchFailed."""
         url, ip_version = hop.request.url, hop.request.ip_version
         if url.is_address:
@@ -226,7 +226,7 @@ class Fetcher:
         return make_context(verify=False)
 
 
-async def _converse(connection: Connection | TlsConnection, hop: _Hop, phases: Phases) -> Answer:
+async def _converse(connection: Connection | TlsConnection, hop: Hop, phases: Phases) -> Answer:
     """Send and receive. Raises BadAnswer, OSError."""
     request = hop.request
     answer = hop.answer = Answer(
@@ -254,7 +254,7 @@ async def _converse(connection: Connection | TlsConnection, hop: _Hop, phases: P
         answer.release()
 
 
-def _conclude(hop: _Hop, phases: Phases, reason: Reason, message: str) -> Fetched:
+def _conclude(hop: Hop, phases: Phases, reason: Reason, message: str) -> Fetched:
     answer = hop.answer
     if answer is None or not answer.begun:
         return Fetched(reason, message, None, phases)

@@ -42,14 +42,20 @@ class Rules:
     monitor: str
     version: int
     assertions: tuple[CompiledAssertion, ...]
-    status_is_asserted: bool
+    judges_status: bool
+    """2xx is fine: neither an assertion says otherwise, nor is there no status."""
     reads_body: bool
     latency_threshold_us: int | None
     evidence_headers: tuple[str, ...]
 
 
 def compile_rules(
-    monitor: str, version: int, assertions: Sequence[Assertion], latency_threshold_ms: int | None
+    monitor: str,
+    version: int,
+    assertions: Sequence[Assertion],
+    latency_threshold_ms: int | None,
+    *,
+    has_status: bool = True,
 ) -> Rules:
     """Latency is judged last, so that a slow answer is never the reason where there is another."""
     compiled = sorted(map(compile_assertion, assertions), key=lambda each: each.reason is Reason.LATENCY)
@@ -58,7 +64,7 @@ def compile_rules(
         monitor,
         version,
         tuple(compiled),
-        any(each.status for each in assertions),
+        has_status and not any(each.status for each in assertions),
         any(each.on_body for each in compiled),
         latency_threshold_ms * 1_000 if latency_threshold_ms is not None else None,
         tuple(dict.fromkeys((*EVIDENCE_HEADERS, *asserted))),
@@ -147,7 +153,7 @@ def _health_document(answer: Answer) -> HealthDocument | None:
 
 def _status(response: Response, rules: Rules, document: HealthDocument | None) -> Iterator[Finding]:
     """2xx is fine; 503 with a health document is degraded: the service answers, and says what is wrong."""
-    if rules.status_is_asserted or 200 <= response.status < 300:
+    if not rules.judges_status or 200 <= response.status < 300:
         return
     line = f"{response.status} {response.reason_phrase}".strip()
     if response.status == SERVICE_UNAVAILABLE and document is not None and document.own is not Outcome.DOWN:
@@ -193,7 +199,7 @@ def _slow(total_us: int, rules: Rules) -> Iterator[Finding]:
 
 def _evidence(response: Response, rules: Rules, redact: Redactor) -> Evidence:
     present = {name: value for name, value in response.headers if name in rules.evidence_headers}
-    line = f"HTTP/{response.http_version} {response.status} {response.reason_phrase}".strip()
+    line = f"HTTP/{response.http_version} {response.status} {response.reason_phrase}".strip() if response.status else ""
     return Evidence(
         status_line=clean(redact(line)),
         headers={name: clean(redact(value)) for name, value in present.items()},

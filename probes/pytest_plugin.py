@@ -56,7 +56,7 @@ class PulseFile(pytest.File):
     """A pulse.yaml."""
 
     def collect(self) -> Iterator["MonitorItem"]:
-        """A test a monitor; those that are paused are left out."""
+        """A test a monitor over HTTP; those that are paused are left out."""
         from schemas.documents import InvalidDocument, load_document
 
         try:
@@ -64,7 +64,7 @@ class PulseFile(pytest.File):
         except (InvalidDocument, OSError) as error:
             raise pytest.UsageError(str(error)) from None
         for monitor in document.monitors:
-            if not monitor.paused:
+            if not monitor.paused and monitor.url.startswith("http"):
                 yield MonitorItem.from_parent(self, name=monitor.slug, monitor=monitor)
 
 

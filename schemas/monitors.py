@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from schemas.durations import DurationMs
 from schemas.enums import Severity
 from schemas.expressions import compile_jsonpath, compile_regex
-from schemas.urls import parse_url
+from schemas.urls import BAD_PORTS, CHECKED, HTTP, parse_url
 
 MIN_INTERVAL_MS: Final = 1_000
 MAX_INTERVAL_MS: Final = 86_400_000
@@ -37,7 +37,7 @@ def _checked_text(text: str) -> str:
 
 
 def _checked_url(text: str) -> str:
-    parse_url(text)
+    parse_url(text, CHECKED)
     return text
 
 
@@ -52,7 +52,7 @@ def _checked_regex(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_checked_text)]
-HttpUrl = Annotated[str, AfterValidator(_checked_url), Field(examples=["https://api.example.com/health"])]
+TargetUrl = Annotated[str, AfterValidator(_checked_url), Field(examples=["https://api.example.com/health"])]
 JsonPath = Annotated[str, AfterValidator(_checked_jsonpath), Field(examples=["$.database"])]
 Regex = Annotated[str, AfterValidator(_checked_regex)]
 
@@ -258,7 +258,7 @@ class Monitor(Document):
 
     slug: Slug
     name: Annotated[Text, Field(max_length=200)] = ""
-    url: HttpUrl
+    url: TargetUrl
     method: Method = Method.GET
     headers: Annotated[dict[Text, Text], Field(max_length=50)] = {}
     body: Annotated[Text, Field(max_length=100_000)] | None = None
@@ -284,6 +284,18 @@ class Monitor(Document):
         given = [name for name in ("body", "json_body", "form") if name in self.model_fields_set]
         if len(given) > 1:
             raise ValueError("a monitor has one of body, json, form")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        """What is said of a target without HTTP must have a meaning there."""
+        url = parse_url(self.url, CHECKED)
+        if url.scheme in HTTP:
+            return self
+        if any(each.subject in ("status", "header") for each in self.assertions):
+            raise ValueError(f"a {url.scheme} target has no status and no headers to assert on")
+        if url.scheme == "tcp" and self.body is not None and url.port in BAD_PORTS:
+            raise ValueError(f"nothing is sent to port {url.port}: leave out the body")
         return self
 
     @model_validator(mode="after")

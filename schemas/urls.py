@@ -5,13 +5,18 @@ Refuse rather than repair. Source of the rules: WHATWG URL and Fetch ("bad ports
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import idna
 
 MAX_URL_LENGTH: Final = 2_048
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443, "tls": 443, "dns": 53, "tcp": 0}
+HTTP: Final = ("http", "https")
+CHECKED: Final = (*HTTP, "ws", "wss", "tcp", "tls", "dns")
+"""The schemes of what can be checked."""
+ANY_PORT: Final = frozenset({"tcp", "tls", "dns"})
 BAD_PORTS: Final = frozenset(
     {1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104}
     | {
@@ -41,7 +46,7 @@ BAD_PORTS: Final = frozenset(
     | {3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080}
 )
 _SHAPE: Final = re.compile(
-    r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/?#\[\]:@]+)(?::([0-9]{1,5}))?([/?][^#]*)?(?:#.*)?", re.IGNORECASE
+    r"([a-z]{2,5})://(\[[0-9A-Fa-f:.]+\]|[^/?#\[\]:@]+)(?::([0-9]{1,5}))?([/?][^#]*)?(?:#.*)?", re.IGNORECASE
 )
 _UNCLEAN: Final = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -81,21 +86,23 @@ class Url:
         return f"{self.scheme}://{self.authority}{self.target}"
 
 
-def parse_url(text: str) -> Url:
-    """Parse `http(s)://host[:port][/path][?query]`. Raises InvalidUrl."""
+def parse_url(text: str, schemes: Sequence[str] = HTTP) -> Url:
+    """Parse `scheme://host[:port][/path][?query]`, http or https by default. Raises InvalidUrl."""
     if len(text) > MAX_URL_LENGTH:
         raise InvalidUrl(f"the URL is longer than {MAX_URL_LENGTH} characters")
     if _UNCLEAN.search(text):
         raise InvalidUrl("the URL has a space, a control character, a backslash or half a character")
     match = _SHAPE.fullmatch(text)
-    if match is None:
+    if match is None or match[1].lower() not in schemes:
         raise InvalidUrl("write http:// or https://, a host, and no user name or password in the URL")
     scheme, host, port_text, target = match.groups()
     scheme = scheme.lower()
     port = int(port_text) if port_text else DEFAULT_PORTS[scheme]
+    if scheme == "tcp" and not port_text:
+        raise InvalidUrl("a tcp:// URL needs a port, like tcp://db.example.com:5432")
     if not 1 <= port <= 65_535:
         raise InvalidUrl(f"port {port} is not between 1 and 65535")
-    if port in BAD_PORTS:
+    if port in BAD_PORTS and scheme not in ANY_PORT:
         raise InvalidUrl(f"port {port} belongs to another protocol and is not checked over HTTP")
     target = target or "/"
     if target.startswith("?"):
