@@ -1,6 +1,7 @@
 """TLS over a connection: the certificate is checked for the name that was asked for, and its faults told apart."""
 
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -73,26 +74,25 @@ class TlsConnection:
         return expiry_of(self._tls.getpeercert(binary_form=True) or b"")
 
     async def handshake(self) -> None:
-        """Agree on keys. Raises OSError (ssl.SSLError is one).
-
-        The last of our messages leaves with the first that is sent.
-        """
+        """Agree on keys. Raises OSError (ssl.SSLError is one)."""
         while True:
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
-                await self._connection.send(self._outgoing.read())
+                await self._flush()
                 await self._take_in()
             except ssl.SSLError:
-                await self._connection.send(self._outgoing.read())  # the alert that says why
+                with suppress(OSError):
+                    await self._flush()  # the alert that says why
                 raise
             else:
+                await self._flush()
                 return
 
     async def send(self, data: bytes) -> None:
         """Send all of it. Raises OSError."""
         self._tls.write(data)
-        await self._connection.send(self._outgoing.read())
+        await self._flush()
 
     async def receive(self) -> bytes:
         """What there is; nothing when the server has ended its side. Raises OSError."""
@@ -100,8 +100,7 @@ class TlsConnection:
             try:
                 return self._tls.read(READ_BYTES)
             except ssl.SSLWantReadError:
-                if self._outgoing.pending:
-                    await self._connection.send(self._outgoing.read())
+                await self._flush()
                 await self._take_in()
             except ssl.SSLEOFError:
                 return b""
@@ -109,6 +108,10 @@ class TlsConnection:
     def close(self) -> None:
         """Close it, without a farewell."""
         self._connection.close()
+
+    async def _flush(self) -> None:
+        if self._outgoing.pending:
+            await self._connection.send(self._outgoing.read())
 
     async def _take_in(self) -> None:
         data = await self._connection.receive()
