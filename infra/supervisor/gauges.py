@@ -14,17 +14,22 @@ from infra.settings import Settings
 CHECKS: Final = "pulse_probe_checks_total"
 RESULTS: Final = "pulse_stream_results_total"
 LAG: Final = "pulse_stream_lag_events"
-REQUESTS: Final = "pulse_query_requests_total"
+ANSWERS: Final = "pulse_query_public_answers_total"
 
 
-def memory_bytes(pid: int | None) -> int | None:
-    """The memory that is this process's own share (PSS where the system tells, else RSS); None without a process."""
+def memory_bytes(pid: int | None) -> int:
+    """The memory of a process and its children that is their own share (PSS where the system tells, else RSS)."""
     if pid is None:
-        return None
+        return 0
     try:
-        memory = psutil.Process(pid).memory_full_info()
-    except psutil.Error:
-        return None
+        process = psutil.Process(pid)
+        return sum(_own_bytes(each) for each in (process, *process.children(recursive=True)))
+    except psutil.Error:  # it has just ended
+        return 0
+
+
+def _own_bytes(process: psutil.Process) -> int:
+    memory = process.memory_full_info()
     return int(getattr(memory, "pss", memory.rss))
 
 
@@ -32,23 +37,25 @@ def memory_bytes(pid: int | None) -> int | None:
 class Gauges:
     """What each service does now, as a few words; refreshed by `read`."""
 
-    settings: Settings
     doing: dict[str, str] = field(default_factory=dict)
+    _client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=1))
     _counts: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    async def read(self) -> None:
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def read(self, settings: Settings) -> None:
         """Ask every service for its metrics; one that does not answer has nothing to show."""
-        settings = self.settings
-        async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
-            probe, stream, query = await asyncio.gather(
-                _sums(client, f"http://127.0.0.1:{settings.probe_metrics_port}/metrics"),
-                _sums(client, f"http://127.0.0.1:{settings.stream_metrics_port}/metrics"),
-                _sums(client, f"http://{settings.http}/metrics"),
-            )
+        probe, stream, query = await asyncio.gather(
+            _sums(self._client, f"http://127.0.0.1:{settings.probe_metrics_port}/metrics"),
+            _sums(self._client, f"http://127.0.0.1:{settings.stream_metrics_port}/metrics"),
+            _sums(self._client, f"http://{settings.http}/metrics"),
+        )
         self.doing = {
             "probe": self._rate(CHECKS, probe, "checks/s"),
             "stream": " ".join(filter(None, (self._rate(RESULTS, stream, "results/s"), _lag(stream)))),
-            "query": self._rate(REQUESTS, query, "requests/s"),
+            "query": self._rate(ANSWERS, query, "answers/s"),
         }
 
     def _rate(self, name: str, sums: dict[str, float], unit: str) -> str:

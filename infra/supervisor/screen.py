@@ -44,6 +44,11 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a screen to keep up to date."""
+        return self._live is not None
+
     def say(self, line: str) -> None:
         """An event."""
         if self._live is None:
@@ -69,7 +74,7 @@ def _table(children: Sequence[Child], doing: dict[str, str]) -> RenderableType:
     total = 0
     for child in children:
         memory = memory_bytes(child.pid)
-        total += memory or 0
+        total += memory
         name = child.service.name
         table.add_row(
             name,
@@ -84,7 +89,7 @@ def _table(children: Sequence[Child], doing: dict[str, str]) -> RenderableType:
     return table
 
 
-def _mebibytes(count: int | None) -> str:
+def _mebibytes(count: int) -> str:
     return f"{count / (1 << 20):,.0f} MB" if count else ""
 
 

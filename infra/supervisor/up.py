@@ -26,7 +26,7 @@ STOP_ORDER: Final = (("probe", "query", "demo"), ("stream",), ("kafka", "clickho
 """Who produces first, who consumes then, what they stand on last."""
 STAGE_ENDS_S: Final = (7.5, 11.0, STOP_WITHIN_S)
 """How long after the beginning each stage has at most; what a stage does not need is for the next one."""
-LOOK_EVERY_S: Final = 1.0
+LOOK_EVERY_S: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -52,10 +52,8 @@ class Supervisor:
         watching = asyncio.create_task(self._watch())
         stopping = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if starting.done():
-                starting.result()
-            await stopping
+            await _first(starting, stopping, watching)
+            await _first(stopping, watching)
         finally:
             await _cancel(starting, stopping)
             await self._stop()
@@ -115,7 +113,9 @@ class Supervisor:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
+        self.leash.hold(process.pid)
         output, _ = await process.communicate()
+        self.leash.release(process.pid)
         if process.returncode != 0:
             raise ApplyFailed(output.decode("utf-8", "replace"))
 
@@ -150,15 +150,22 @@ class Supervisor:
         return notes(self._page, self.demo, Path(self.settings.data), own_networks)
 
     async def _watch(self) -> None:
-        gauges: Gauges | None = None
-        while True:
-            if self._live:
-                gauges = gauges or Gauges(self._topology.settings)
-                await gauges.read()
-            self.screen.show(list(self.children.values()), gauges.doing if gauges else {}, self._notes())
-            for child in self.children.values():
-                child.bound_log()
-            await asyncio.sleep(LOOK_EVERY_S)
+        gauges = Gauges()
+        try:
+            while True:
+                for child in self.children.values():
+                    child.bound_log()
+                if self.screen.is_shown:
+                    if self._live:
+                        await gauges.read(self._topology.settings)
+                    self._show(gauges.doing)
+                await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            await gauges.close()
+            self._show({})
+
+    def _show(self, doing: dict[str, str]) -> None:
+        self.screen.show(list(self.children.values()), doing, self._notes())
 
     async def _stop(self) -> None:
         self.screen.say("stopping")
@@ -176,6 +183,13 @@ async def _together(*works: Coroutine[Any, Any, Any]) -> Sequence[Any]:
         return await asyncio.gather(*tasks)
     finally:
         await _cancel(*tasks)
+
+
+async def _first(*tasks: "asyncio.Task[Any]") -> None:
+    """Return when one of them has ended. Raises what it raised."""
+    ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in ended:
+        task.result()
 
 
 async def _cancel(*tasks: "asyncio.Task[Any]") -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from infra.running import Running
-from tests.end_to_end.product import Product, wait_until
+from tests.end_to_end.product import START_LIMIT_S, Product, wait_until
 
 pytestmark = pytest.mark.engines
 STOP_WITHIN_S = 15
@@ -38,6 +39,12 @@ def family(product: Product) -> list[psutil.Process]:
     """The supervisor and all its descendants."""
     supervisor = psutil.Process(product.process.pid)
     return [supervisor, *supervisor.children(recursive=True)]
+
+
+def newest_result(product: Product) -> datetime:
+    """Up to when the page knows of a monitor, by results."""
+    known = [monitor["known_until"] for monitor in product.monitors().values() if monitor["known_until"]]
+    return max(map(datetime.fromisoformat, known), default=datetime.fromtimestamp(0, UTC))
 
 
 def name_of(process: psutil.Process) -> str:
@@ -75,12 +82,14 @@ def test_a_second_one_on_the_same_folder_is_refused(product: Product) -> None:
     assert f"process {product.process.pid}" in ended.stderr
 
 
-def test_a_killed_service_comes_back(product: Product) -> None:
+@pytest.mark.parametrize("name", ["probe", "stream", "query", "clickhouse", "kafka"])
+def test_what_is_killed_comes_back_and_results_flow_on(product: Product, name: str) -> None:
     running = msgspec.json.decode((product.data / "run.json").read_bytes(), type=Running)
-    os.kill(running.pids["query"], signal.SIGKILL)
+    killed_at = datetime.now(UTC)
+    os.kill(running.pids[name], signal.SIGKILL)
 
-    wait_until(lambda: "query ended with signal 9, restarting" in product.log.read_text(), "the restart is told")
-    wait_until(product.everything_is_up, "the page is back")
+    wait_until(lambda: f"{name} ended with signal 9, restarting" in product.log.read_text(), "the restart is told")
+    wait_until(lambda: newest_result(product) > killed_at + timedelta(seconds=1), "results flow", START_LIMIT_S)
 
 
 def test_sigterm_stops_all_in_time_and_in_order(product: Product) -> None:
