@@ -70,7 +70,7 @@ class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
     failures: tuple[Failure, ...] = ()
     components: tuple[Component, ...] = ()
     evidence: Evidence | None = None
-    certificate_expires_at: int = 0
+    certificate_expires_at: TimeMs = 0
 
 
 class CheckBatch(msgspec.Struct, frozen=True, tag_field="type", tag="check-batch"):
