@@ -59,6 +59,16 @@ def test_a_taken_port_is_refused(gateway: Gateway, tmp_path: Path) -> None:
     assert "Address already in use" in refused.stderr
 
 
+def test_a_folder_that_the_engine_cannot_open_is_an_error(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "store").write_text("not a folder")
+
+    failed = _run(folder, free_port())
+
+    assert failed.returncode == 3
+    assert str(folder / "store") in failed.stderr
+
+
 def test_sigterm_lets_a_query_end_and_data_and_passwords_stay(gateway: Gateway, folder: Path) -> None:
     gateway.post("CREATE TABLE kept (a UInt8) ORDER BY a")
     password = gateway.password

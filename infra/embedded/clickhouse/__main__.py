@@ -25,7 +25,7 @@ CLOSE_S: Final = 3
 
 
 def main() -> int:
-    """The process: 0 after SIGTERM, 2 where the folder or the port is taken."""
+    """The process: 0 after SIGTERM, 2 where folder or port are taken, 3 where the engine cannot start."""
     os.environ["TZ"] = "UTC"
     time.tzset()
     parser = argparse.ArgumentParser(prog="python -m infra.embedded.clickhouse", description=__doc__)
@@ -77,7 +77,6 @@ def _serve(folder: DataFolder, listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     gateway = Gateway(folder)
-
     config = uvicorn.Config(
         gateway,
         http="httptools",

@@ -30,7 +30,7 @@ MAX_ACTIVE: Final = 500
 SLOW_S: Final = 10.0
 WATCH_AFTER_S: Final = 0.1
 MAX_SQL_BYTES: Final = 64 << 20
-REMEMBERED_SQL_CHARACTERS: Final = 8192
+REMEMBERED_SQL_CHARACTERS: Final = 4096
 
 _log = get_logger(__name__)
 
@@ -54,7 +54,7 @@ class Gateway:
         self._threads = ThreadPoolExecutor(THREADS, "query")
         self._control = ThreadPoolExecutor(1, "control")  # so that KILL never waits for a free thread
         self._active = 0
-        self._remembered_class = lru_cache(maxsize=4096)(self._class_of)
+        self._remembered_class = lru_cache(maxsize=1024)(self._class_of)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """The ASGI application."""
@@ -65,7 +65,11 @@ class Gateway:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        await self._in_thread(self._open)
+        try:
+            await self._in_thread(self._open)
+        except EngineError as error:
+            await send({"type": "lifespan.startup.failed", "message": f"{self._folder.store}: {error}"})
+            return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._in_thread(self._close)

@@ -44,14 +44,14 @@ class DataFolder:
     lock: int
 
     @classmethod
-    def open(cls, folder: Path, memory_bytes: int = MEMORY_BYTES) -> Self:
+    def open(cls, folder: Path) -> Self:
         """Lock the folder, and create in it what is missing. Raises FolderInUse, OSError."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = folder.resolve()
         lock = _lock(folder)
         backups = folder / "backups"
         config_file = folder / "config.xml"
-        config_file.write_text(_CONFIG.format(memory_bytes=memory_bytes, backups=backups), "utf-8")
+        config_file.write_text(_CONFIG.format(memory_bytes=MEMORY_BYTES, backups=backups), "utf-8")
         return cls(
             store=folder / "store",
             config_file=config_file,

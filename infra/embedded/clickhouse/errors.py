@@ -63,6 +63,6 @@ def refusal(code: Code, text: str) -> EngineError:
 
 def from_engine(error: Exception) -> EngineError:
     """The engine's exception with its code taken out of the text."""
-    text = str(error)
+    text = str(error).partition(", Stack trace (when copying")[0]
     match = _CODE.search(text)
     return EngineError(int(match[1]) if match else Code.UNKNOWN_EXCEPTION.value, text)
