@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     retention_days: int = Field(90, ge=1, description="Days that raw results are kept; rollups are kept for ever.")
 
     http: str = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
-    snapshot_bytes: int = Field(256 << 20, ge=1 << 20, description="Memory for prepared pages and badges, in bytes.")
+    snapshot_bytes: int = Field(320 << 20, ge=1 << 20, description="Memory for prepared pages and badges, in bytes.")
     public_url: str | None = Field(None, description="How the world reaches it, where that differs from `http`.")
     embedded_kafka_port: int = 19092
     embedded_kafka_controller_port: int = 19093

@@ -95,7 +95,7 @@ class Answers:
         document = compose(page, self._catalog, self._facts, self._base_url, now)
         if target.view == "page":
             return render_page(document)
-        return orjson.dumps(statuspage(document, target.file) if target.view == "v2" else document, option=JSON_OPTIONS)
+        return _json(statuspage(document, target.file) if target.view == "v2" else document)
 
     def _badge(self, target: Target, page: Entry[Page], now: int) -> bytes | None:
         if target.monitor:
@@ -108,7 +108,7 @@ class Answers:
         else:
             badge = page_badge(target.badge, target.window, page, self._catalog, self._facts, now)
         badge = badge.labelled(target.label)
-        return orjson.dumps(badge.endpoint()) if target.view == "json" else svg(badge).encode()
+        return _json(badge.endpoint()) if target.view == "json" else svg(badge).encode()
 
     def _on_monitor(self, monitor: str) -> None:
         for slug in self._pages_of_monitor.get(monitor, ()):
@@ -131,3 +131,8 @@ class Answers:
         if page is not None:
             for monitor in (monitor for group in page.document.groups for monitor in group.monitors):
                 self._pages_of_monitor[monitor_id(page.workspace, monitor)].add(slug)
+
+
+def _json(value: object) -> bytes:
+    """JSON in a buffer of its own size: orjson keeps the one that it has grown, 4 kB at least."""
+    return bytes(memoryview(orjson.dumps(value, option=JSON_OPTIONS)))

@@ -86,11 +86,17 @@ def status_of(entry: Entry[Monitor], facts: MonitorFacts) -> Status:
 
 def window_spans(facts: MonitorFacts, window: Window, now: int) -> tuple[Spans, int]:
     """Milliseconds by status in a window that ends now, and the window's length in ms."""
+    days = [] if window is Window.DAY else facts.days.newest(DAYS_OF[window], now, facts.lasting)
+    return _window(facts, days, window, now)
+
+
+def _window(facts: MonitorFacts, days: list[Spans], window: Window, now: int) -> tuple[Spans, int]:
+    """The same, where the days are known already."""
     if window is Window.DAY:
         spans = facts.hours.newest(HOURS, now, facts.lasting)
         return total(spans), (HOURS - 1) * HOUR_MS + now % HOUR_MS
-    days = DAYS_OF[window]
-    return total(facts.days.newest(days, now, facts.lasting)), (days - 1) * DAY_MS + now % DAY_MS
+    count = DAYS_OF[window]
+    return total(days[-count:]), (count - 1) * DAY_MS + now % DAY_MS
 
 
 def moment(at: int) -> datetime:
@@ -111,6 +117,7 @@ def _page(page: Entry[Page], base_url: str) -> PageView:
 def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorView:
     current = facts.current
     status = status_of(entry, facts)
+    days = facts.days.newest(DAYS, now, facts.lasting)
     bad = status is not Status.UP and current is not None
     return MonitorView(
         slug=entry.document.slug,
@@ -122,8 +129,8 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
         message=current.message if current and bad else "",
         known_until=moment(current.known_until) if current else None,
         components=[_component(each, status) for each in facts.components],
-        days=_days(facts, now),
-        uptime={window: _uptime(*window_spans(facts, window, now)) for window in Window},
+        days=_days(days, _incident_days(facts, now), moment(now).date()),
+        uptime={window: _uptime(*_window(facts, days, window, now)) for window in Window},
         latency=LatencySummary(
             facts.latency.checks,
             *(round(value, 2) for value in (facts.latency.p50_ms, facts.latency.p95_ms, facts.latency.p99_ms)),
@@ -142,14 +149,12 @@ def _uptime(spans: Spans, window_ms: int) -> Uptime:
     return Uptime(uptime_of(spans), round(coverage_of(spans, window_ms), 6), spans[STATUSES.index(Status.DOWN)])
 
 
-def _days(facts: MonitorFacts, now: int) -> list[Day]:
-    today = moment(now).date()
-    touched = _incident_days(facts, now)
+def _days(spans: list[Spans], incidents: dict[date, list[str]], today: date) -> list[Day]:
     days = []
-    for age, spans in zip(range(DAYS - 1, -1, -1), facts.days.newest(DAYS, now, facts.lasting), strict=True):
+    for age, each in zip(range(DAYS - 1, -1, -1), spans, strict=True):
         day = today - timedelta(days=age)
-        ms = {status: span for status, span in zip(STATUSES, spans, strict=True) if span}
-        days.append(Day(day, _status_of_day(ms), uptime_of(spans), ms, touched.get(day, [])))
+        ms = {status: span for status, span in zip(STATUSES, each, strict=True) if span}
+        days.append(Day(day, _status_of_day(ms), uptime_of(each), ms, incidents.get(day, [])))
     return days
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import cramjam
 
-MAX_BYTES: Final = 256 << 20
+MAX_BYTES: Final = 320 << 20
 OVERHEAD_BYTES: Final = 700
 MIN_COMPRESSED_BYTES: Final = 1_000
 BROTLI_QUALITY: Final = 5

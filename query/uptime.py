@@ -10,7 +10,8 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 STATUSES: Final = (Status.UP, Status.DEGRADED, Status.DOWN, Status.UNKNOWN, Status.MAINTENANCE, Status.PAUSED)
 """The order of a bucket's columns, and of every `spans_ms` here."""
-NO_SPANS: Final = (0,) * len(STATUSES)
+WIDTH: Final = len(STATUSES)
+NO_SPANS: Final = (0,) * WIDTH
 DAYS: Final = 90
 HOURS: Final = 25
 
@@ -46,7 +47,7 @@ class Buckets:
         if number < self._numbers[slot]:
             return
         self._numbers[slot] = number
-        self._spans[slot * len(STATUSES) : (slot + 1) * len(STATUSES)] = array("I", spans_ms)
+        self._spans[slot * WIDTH : (slot + 1) * WIDTH] = array("I", spans_ms)
         self._known_until = max(self._known_until, known_until)
 
     def newest(self, count: int, now: int, lasting: Lasting | None) -> list[Spans]:
@@ -57,11 +58,12 @@ class Buckets:
     def _at(self, number: int, lasting: Lasting | None) -> Spans:
         slot = number % self.count
         kept = self._numbers[slot] == number
-        spans = tuple(self._spans[slot * len(STATUSES) : (slot + 1) * len(STATUSES)]) if kept else NO_SPANS
-        if lasting is None:
+        spans = tuple(self._spans[slot * WIDTH : (slot + 1) * WIDTH]) if kept else NO_SPANS
+        end = (number + 1) * self.step_ms
+        if lasting is None or end <= self._known_until or end <= lasting.since:
             return spans
         begin = max(number * self.step_ms, lasting.since, self._known_until)
-        uncounted = min((number + 1) * self.step_ms, lasting.until) - begin
+        uncounted = min(end, lasting.until) - begin
         if uncounted <= 0:
             return spans
         place = STATUSES.index(lasting.status)
