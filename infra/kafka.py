@@ -181,7 +181,7 @@ class TableReader:
             **connection_options(self._settings),
             group_id=None,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=1_000,  # a new record is answered at once; only silence takes so long
             metadata_max_age_ms=5_000,
         )
         await consumer.start()

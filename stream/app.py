@@ -39,7 +39,7 @@ from stream.worker import Worker
 
 GROUP: Final = "pulse-stream"
 TAKE: Final = 200
-TAKE_WITHIN_S: Final = 0.05
+TAKE_WITHIN_S: Final = 0.1
 STOP_WITHIN_S: Final = 8.0
 LAST_WRITE_WITHIN_S: Final = 5.0
 CRASH_POLL_S: Final = 1.0

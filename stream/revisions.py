@@ -5,6 +5,7 @@ deletion has a place in the order of the results. At least once: the fold ignore
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from schemas.events import MonitorRevised, encode
@@ -15,7 +16,8 @@ from stream.sink import Insert, Sink
 from stream.terms import MonitorTerms, Revision
 from stream.worker import Worker
 
-POLL_S: Final = 0.05
+LOADED_POLL_S: Final = 1.0
+"""How soon a partition that was loaded meanwhile is told what it missed."""
 AT_ONCE: Final = 1_000
 
 
@@ -34,7 +36,9 @@ class Forwarder:
         while True:
             for partition in self._worker.partitions:
                 await self.forward(partition)
-            await asyncio.sleep(POLL_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._terms.changed.wait(), LOADED_POLL_S)
+            self._terms.changed.clear()
 
     async def forward(self, partition: Partition) -> None:
         """Everything that the partition's log has not been told yet, oldest first."""

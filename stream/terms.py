@@ -57,6 +57,8 @@ class MonitorTerms:
         self._monitors: set[str] = set()
         self._read_up_to: defaultdict[int, int] = defaultdict(lambda: -1)
         self._revisions: defaultdict[int, list[Revision]] = defaultdict(list)
+        self.changed = asyncio.Event()
+        """Set at every record; whoever waits for it clears it."""
         self._reader = TableReader(settings, MONITORS, self._take)
 
     def get(self, monitor: str, version: int) -> Terms | None:
@@ -98,6 +100,7 @@ class MonitorTerms:
     def _take(self, record: LogRecord) -> None:
         self._read_up_to[record.partition] = record.offset
         self._monitors.add(record.key)
+        self.changed.set()
         try:
             revision, monitor = _revision(record)
         except ValidationError as error:

@@ -23,7 +23,7 @@ from tests.benchmarks.report import percentile, report
 from tests.faults.processes import WORKER, Installation
 
 MONITORS: Final = 1_000
-WARM_S: Final = 15.0
+WARM_S: Final = 20.0
 SECONDS: Final = 20.0
 POLL_S: Final = 0.05
 NEWEST: Final = """
