@@ -4,7 +4,6 @@ import asyncio
 import csv
 import io
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -14,8 +13,6 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from infra.clickhouse import open_client
 from infra.settings import Settings
-from query.app import app_of
-from query.connections import Connection
 from query.uptime import DAY_MS, HOUR_MS
 from tests.query.management.service import Service, running_service, with_service
 
@@ -75,20 +72,11 @@ async def fill(store: AsyncClient, days: int) -> None:
 
 def with_filled_service(settings: Settings, scenario: Callable[[Service], Awaitable[None]], days: int = 10) -> None:
     async def run() -> None:
-        async with running_service() as service, open_client(settings) as store:
+        async with running_service(clickhouse=settings.clickhouse) as service, open_client(settings) as store:
             await fill(store, days)
-
-            connection: Connection[AsyncClient] = Connection("ClickHouse", lambda: open_client(settings))
-            holding = asyncio.create_task(connection.hold())
-            while connection.trouble:
-                await asyncio.sleep(0.01)
-            service.client._transport.app = app_of(replace(service.context, clickhouse=connection))  # type: ignore[attr-defined]
             for slug in MONITORS:
                 await service.client.post("/v1/monitors", json={"slug": slug, "url": "http://a"})
-            try:
-                await scenario(service)
-            finally:
-                holding.cancel()
+            await scenario(service)
 
     asyncio.run(run())
 

@@ -87,8 +87,9 @@ async def running_service(**settings: Any) -> AsyncIterator[Service]:
 
     context = replace(context, producer=Connection("Kafka", open_log))
     app = app_of(context)
-    holding = asyncio.create_task(context.producer.hold())
-    await asyncio.sleep(0)
+    holding = [asyncio.create_task(context.producer.hold()), asyncio.create_task(context.clickhouse.hold())]
+    while context.producer.trouble or (context.settings.clickhouse and context.clickhouse.trouble):
+        await asyncio.sleep(0.01)
     try:
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app),
@@ -97,7 +98,9 @@ async def running_service(**settings: Any) -> AsyncIterator[Service]:
         ) as client:
             yield Service(app, context, log, client)
     finally:
-        holding.cancel()
+        for each in holding:
+            each.cancel()
+        await asyncio.gather(*holding, return_exceptions=True)
 
 
 def with_service(scenario: Callable[[Service], Awaitable[None]], **settings: Any) -> None:
