@@ -4,10 +4,10 @@ What they make of a partition's log is a function of the log alone, by these rul
 
 Time. Log time is the highest `sent_at` or tick so far, the event's own included; the horizon is the highest tick.
 A result is folded unless it is scheduled more than 10 minutes before log time or more than one minute after its
-batch was sent: such a one is late, kept but not folded. Of results of one identity the one whose JSON has the
-smallest CRC-32 is folded; the order in which results came counts for nothing. A revision takes effect at its `at`, but
-not before log time - 10 minutes, nor before the monitor's revision before it; a maintenance likewise, and it replaces
-the one of the same id from then on.
+batch was sent: such a one is late, kept but not folded. Of results of one identity the one with the smallest
+JSON is folded, byte by byte; the order in which results came counts for nothing. A revision takes effect at its `at`,
+but not before log time - 10 minutes, nor before the monitor's revision before it; a maintenance likewise, and it
+replaces the one of the same id from then on.
 
 Regions. A region's results, in the order of their times, climb two ladders: down (results that are down) and bad
 (those that are down or degraded). N bad results in a row make a ladder bad, M others in a row make it good; before

@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from schemas.events import CheckResult
 from stream.folds.facts import HISTOGRAM_BINS
 from stream.folds.tail import Kept
 
@@ -27,11 +26,7 @@ def _edge(index: int) -> int:
 
 
 EDGES: Final = tuple(_edge(index) for index in range(1, HISTOGRAM_BINS))
-
-
-def bin_of(total_us: int) -> int:
-    """floor(log2(total_us / 1000) * 8), from 0 to the last bin."""
-    return bisect_right(EDGES, total_us)
+"""Where bins begin, from the second one on: a result's bin is floor(log2(total_us / 1000) * 8), 0 to the last."""
 
 
 class StoredHour(msgspec.Struct, array_like=True):
@@ -67,16 +62,17 @@ class Hour:
         self.bins = array("I", bytes(4 * HISTOGRAM_BINS))
         self.untold = False
 
-    def count(self, kept: Kept | CheckResult, sign: int) -> None:
+    def count(self, kept: Kept, sign: int) -> None:
         """Count a result in (+1) or out (-1)."""
+        total_us = kept.total_us
         self.checks += sign
         self.dns_us += sign * kept.dns_us
         self.connect_us += sign * kept.connect_us
         self.tls_us += sign * kept.tls_us
         self.ttfb_us += sign * kept.ttfb_us
         self.transfer_us += sign * kept.transfer_us
-        self.total_us += sign * kept.total_us
-        self.bins[bin_of(kept.total_us)] += sign
+        self.total_us += sign * total_us
+        self.bins[bisect_right(EDGES, total_us)] += sign
         self.untold = True
 
     @property

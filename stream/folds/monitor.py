@@ -227,6 +227,7 @@ class MonitorFold:
         since = max(self.told_at, self.start)
         self._tell_uptime(facts, self.uptime.buckets(self.told.segments, since, self.known_until))
         for name, region in self.regions.items():
+            region.count_latency()
             for hour in region.hours.values():
                 if hour.untold:
                     hour.untold = False

@@ -1,15 +1,14 @@
-"""What is kept of a result inside the lateness window: a record of 48 bytes, and its details once for equal ones."""
+"""All of a result that the lateness window needs: a record of 64 bytes, and its details once for equal ones."""
 
 from struct import Struct
 from typing import Final, NamedTuple
-from zlib import crc32
 
 import msgspec
 
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckResult, Component, Evidence, Failure
 
-RECORD: Final = Struct("<qqIHBB6I")
+RECORD: Final = Struct("<qqqqIHB?6I")
 RECORD_BYTES: Final = RECORD.size
 _AT: Final = Struct("<q")
 
@@ -35,15 +34,21 @@ class Details(msgspec.Struct, frozen=True, array_like=True):
 NO_DETAILS: Final = Details(Reason.OK, "")
 
 
+OUTCOMES: Final = (Outcome.UP, Outcome.DEGRADED, Outcome.DOWN, Outcome.UNKNOWN)
+_PLACES: Final = {outcome: place for place, outcome in enumerate(OUTCOMES)}
+
+
 class Kept(NamedTuple):
     """A record, unpacked. `details` is a place in the region's list, 0 is NO_DETAILS."""
 
     at: int
+    started_at: int
     version: int
-    checksum: int
+    certificate_expires_at: int
     details: int
+    status_code: int
     outcome: int
-    measured: int
+    overloaded: bool
     dns_us: int
     connect_us: int
     tls_us: int
@@ -51,42 +56,68 @@ class Kept(NamedTuple):
     transfer_us: int
     total_us: int
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether it counts in the latency."""
+        return self.outcome < DOWN and not self.overloaded
+
     def packed(self) -> bytes:
         """The record again."""
         return RECORD.pack(*self)
 
+    def result(self, monitor: str, details: Details) -> CheckResult:
+        """The result that was kept."""
+        return CheckResult(
+            monitor=monitor,
+            scheduled_at=self.at,
+            started_at=self.started_at,
+            monitor_version=self.version,
+            outcome=OUTCOMES[self.outcome],
+            reason=details.reason,
+            status_code=self.status_code,
+            dns_us=self.dns_us,
+            connect_us=self.connect_us,
+            tls_us=self.tls_us,
+            ttfb_us=self.ttfb_us,
+            transfer_us=self.transfer_us,
+            total_us=self.total_us,
+            overloaded=self.overloaded,
+            message=details.message,
+            failures=details.failures,
+            components=details.components,
+            evidence=details.evidence,
+            certificate_expires_at=self.certificate_expires_at,
+        )
 
-def checksum_of(result: CheckResult) -> int:
-    """Tells results of one identity apart: the smallest wins, whichever came first."""
-    return crc32(_encode(result))
+
+def wins(result: CheckResult, twin: CheckResult) -> bool:
+    """Of two results of one identity the one with the smaller JSON wins, whichever came first."""
+    return _encode(result) < _encode(twin)
 
 
 def outcome_of(result: CheckResult) -> int:
     """UP, DEGRADED, DOWN or UNKNOWN."""
-    outcome = result.outcome
-    if outcome is Outcome.UP:
-        return UP
-    if outcome is Outcome.DOWN:
-        return DOWN
-    return DEGRADED if outcome is Outcome.DEGRADED else UNKNOWN
+    return UP if result.outcome is Outcome.UP else _PLACES[result.outcome]
 
 
 def details_of(result: CheckResult) -> Details:
-    """What is worth keeping besides the numbers."""
+    """What a record does not hold."""
     if not (result.components or result.message or result.failures or result.evidence) and result.reason is Reason.OK:
         return NO_DETAILS
     return Details(result.reason, result.message, result.failures, result.components, result.evidence)
 
 
-def pack(result: CheckResult, checksum: int, outcome: int, details: int, measured: bool) -> bytes:
+def pack(result: CheckResult, outcome: int, details: int) -> bytes:
     """The result's record."""
     return RECORD.pack(
         result.scheduled_at,
+        result.started_at,
         result.monitor_version,
-        checksum,
+        result.certificate_expires_at,
         details,
+        result.status_code,
         outcome,
-        measured,
+        result.overloaded,
         result.dns_us,
         result.connect_us,
         result.tls_us,

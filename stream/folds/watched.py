@@ -12,19 +12,19 @@ from schemas.events import CheckResult
 from stream.folds.latency import HOUR_MS, Hour, StoredHour
 from stream.folds.region import FOREVER, ComponentSince, Region, Span
 from stream.folds.tail import (
-    DOWN,
     NO_DETAILS,
     RECORD_BYTES,
     UNKNOWN,
     Details,
+    Kept,
     at_of,
-    checksum_of,
     details_of,
     outcome_of,
     pack,
     place_of,
     unpack,
     unpack_all,
+    wins,
 )
 from stream.folds.terms import Terms
 
@@ -37,6 +37,7 @@ class StoredRegion(msgspec.Struct, array_like=True):
     name: str
     base: Region
     tail: bytes
+    counted: int
     details: list[Details]
     hours: list[StoredHour]
     told_components: tuple[ComponentSince, ...]
@@ -49,9 +50,9 @@ class Watched:
         "base",
         "calm",
         "calm_details",
+        "counted",
         "details",
         "head",
-        "hour",
         "hours",
         "newest",
         "oldest",
@@ -65,8 +66,8 @@ class Watched:
         self.tail = bytearray()
         self.details: list[Details] = [NO_DETAILS]
         self.hours: dict[int, Hour] = {}
-        self.hour: Hour | None = None
-        """Of `hours` the one that was counted last."""
+        self.counted = 0
+        """So many of the oldest kept results are in `hours`."""
         self.oldest = FOREVER
         self.newest = NOWHERE
         self.calm = NOWHERE
@@ -76,43 +77,42 @@ class Watched:
 
     def append(self, result: CheckResult) -> bool:
         """Keep a result newer than all others; returns whether it changes nothing but when one was last seen."""
-        at, outcome = result.scheduled_at, outcome_of(result)
-        details = details_of(result)
-        place = self._place_details(details) if details is not NO_DETAILS else 0
-        measured = outcome < DOWN and not result.overloaded
-        self.tail += pack(result, checksum_of(result), outcome, place, measured)
+        at, outcome, details = result.scheduled_at, outcome_of(result), details_of(result)
+        place = 0 if details is NO_DETAILS else self._place_details(details)
+        self.tail += pack(result, outcome, place)
         if self.newest < 0:
             self.oldest = at
         self.newest = at
-        if measured:
-            self._hour_of(at).count(result, 1)
         head = self.head
-        if outcome != self.calm or place != self.calm_details or not head.keeps_on(result.monitor_version, at):
-            return False
-        head.last_at = at
-        return True
+        if outcome == self.calm and place == self.calm_details and head.keeps_on(result.monitor_version, at):
+            head.last_at = at
+            return True
+        return False
 
     def insert(self, result: CheckResult) -> bool:
-        """Keep a result that is not newer than all others; returns False for a duplicate, which vanishes.
-
-        Of two results of one identity the one with the smaller checksum wins, whichever came first.
-        """
-        checksum, at, outcome = checksum_of(result), result.scheduled_at, outcome_of(result)
+        """Keep a result that is not newer than all others; returns False for a duplicate, which vanishes."""
+        at, outcome = result.scheduled_at, outcome_of(result)
         place = place_of(self.tail, at)
         begin = end = place * RECORD_BYTES
         twin = unpack(self.tail, place)
         if twin.at == at:
-            if twin.checksum <= checksum:
+            if not wins(result, twin.result(result.monitor, self.details[twin.details])):
                 return False
             end += RECORD_BYTES
-            if twin.measured:
-                self._hour_of(at).count(twin, -1)
-        measured = outcome < DOWN and not result.overloaded
-        self.tail[begin:end] = pack(result, checksum, outcome, self._place_details(details_of(result)), measured)
+            if place < self.counted:
+                self._count(twin, -1)
+        self.tail[begin:end] = pack(result, outcome, self._place_details(details_of(result)))
         self.oldest = min(self.oldest, at)
-        if measured:
-            self._hour_of(at).count(result, 1)
+        if place < self.counted:
+            self._count(unpack(self.tail, place), 1)
+            self.counted += twin.at != at
         return True
+
+    def count_latency(self) -> None:
+        """Count the results that are not in `hours` yet: late, since many at once are cheaper."""
+        for kept in unpack_all(self.tail[self.counted * RECORD_BYTES :]):
+            self._count(kept, 1)
+        self.counted = len(self.tail) // RECORD_BYTES
 
     def step(self, terms: Terms, offs: list[Span]) -> bool:
         """Fold the newest result in order; returns whether anything but its time has changed."""
@@ -147,9 +147,12 @@ class Watched:
 
     def move_base(self, cut: int, terms: dict[int, Terms], offs: list[Span], horizon: int) -> None:
         """Give the base the results before `cut`; none will come between them any more."""
-        size = place_of(self.tail, cut) * RECORD_BYTES
+        self.count_latency()
+        count = place_of(self.tail, cut)
+        size = count * RECORD_BYTES
         self._fold(self.base, self.tail[:size], terms, offs)
         del self.tail[:size]
+        self.counted -= count
         if self.base.quiet_from(offs) < cut:
             self.base.quieten(horizon, offs)
         self.oldest = at_of(self.tail, 0) if self.tail else FOREVER
@@ -158,7 +161,6 @@ class Watched:
             self._sweep_details()
         for bucket in [bucket for bucket, hour in self.hours.items() if bucket + HOUR_MS <= cut and not hour.untold]:
             del self.hours[bucket]
-            self.hour = None
 
     def forget(self, until: int) -> None:
         """Drop what ended before `until`."""
@@ -173,13 +175,16 @@ class Watched:
     def store(self, name: str) -> StoredRegion:
         """For a snapshot."""
         hours = [self.hours[bucket].store() for bucket in sorted(self.hours)]
-        return StoredRegion(name, self.base, bytes(self.tail), self.details[1:], hours, self.told_components)
+        return StoredRegion(
+            name, self.base, bytes(self.tail), self.counted, self.details[1:], hours, self.told_components
+        )
 
     @classmethod
     def restore(cls, stored: StoredRegion, terms: dict[int, Terms], offs: list[Span], horizon: int) -> "Watched":
         """From a snapshot."""
         region = cls()
         region.base, region.tail = stored.base, bytearray(stored.tail)
+        region.counted = stored.counted
         region.details += stored.details
         region.hours = {hour.bucket: Hour.restore(hour) for hour in stored.hours}
         region.told_components = stored.told_components
@@ -202,15 +207,13 @@ class Watched:
     def _look(self, offs: list[Span]) -> None:
         self.calm = NOWHERE if offs else self.head.calm
 
-    def _hour_of(self, at: int) -> Hour:
-        hour = self.hour
-        if hour is None or not hour.bucket <= at < hour.bucket + HOUR_MS:
-            bucket = at - at % HOUR_MS
+    def _count(self, kept: Kept, sign: int) -> None:
+        if kept.is_answer:
+            bucket = kept.at - kept.at % HOUR_MS
             hour = self.hours.get(bucket)
             if hour is None:
                 hour = self.hours[bucket] = Hour(bucket)
-            self.hour = hour
-        return hour
+            hour.count(kept, sign)
 
     def _place_details(self, details: Details) -> int:
         if details is NO_DETAILS:

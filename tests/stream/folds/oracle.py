@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import floor, log2
-from zlib import crc32
 
 import msgspec
 
@@ -146,12 +145,8 @@ def _accept(monitor: ExpectedMonitor, batch: CheckBatch, result: CheckResult, ti
         monitor.late.add(identity)
         return
     known = monitor.results.get(identity)
-    if known is None or _checksum(result) < _checksum(known):
+    if known is None or msgspec.json.encode(result) < msgspec.json.encode(known):
         monitor.results[identity] = result
-
-
-def _checksum(result: CheckResult) -> int:
-    return crc32(msgspec.json.encode(result))
 
 
 def _work_out(monitor: ExpectedMonitor, log: _Log, terms_of: Callable[[int], Terms]) -> None:

@@ -78,8 +78,9 @@ class Tables:
 def _rows(facts: Facts) -> list[tuple[tuple[Any, ...], int, Any]]:
     rows: list[tuple[tuple[Any, ...], int, Any]] = []
     for late, results, version in ((False, facts.results, facts.version), (True, facts.late, facts.late_version)):
-        for r in results:
-            rows.append((("result", r.monitor, facts.region, r.scheduled_at), version, (late, facts.region, r)))
+        rows += [
+            (("result", r.monitor, facts.region, r.scheduled_at), version, (late, facts.region, r)) for r in results
+        ]
     rows += [(("change", c.monitor, c.at), c.version, c) for c in facts.changes]
     rows += [(("current", c.monitor), c.version, c) for c in facts.current]
     rows += [(("incident", i.monitor, i.id), i.version, i) for i in facts.incidents]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -92,7 +93,7 @@ def test_incidents_of_a_monitor_never_overlap(history: History, seed: int) -> No
 
     for name in {monitor for monitor, _ in history.terms}:
         incidents = tables.incidents(name)
-        for earlier, later in zip(incidents, incidents[1:], strict=False):
+        for earlier, later in pairwise(incidents):
             assert earlier.opened_at < earlier.resolved_at <= later.opened_at
 
 

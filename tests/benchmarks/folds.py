@@ -1,0 +1,87 @@
+"""Results a second that one core decodes and folds: batches, beside one message for each result."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from schemas.enums import Outcome
+from schemas.events import CheckBatch, CheckResult, LogEvent, Tick, decode_log, encode
+from stream.folds import PartitionFold, Terms
+from tests.benchmarks.report import alternate, report
+
+MONITORS: Final = 1_000
+INTERVAL_MS: Final = 10_000
+ROUNDS: Final = 90
+BATCH: Final = 50
+BATCHES_A_TICK: Final = 10
+BEGIN: Final = 1_767_225_600_000
+TERMS: Final = Terms(interval_ms=INTERVAL_MS, silence_ms=90_000)
+
+
+def _results() -> list[CheckResult]:
+    """In the order of time; one in 200 fails, for two rounds."""
+    return [_result(number, turn) for turn in range(ROUNDS) for number in range(MONITORS)]
+
+
+def _result(number: int, turn: int) -> CheckResult:
+    at = BEGIN + turn * INTERVAL_MS + number * INTERVAL_MS // MONITORS
+    fails = (number + turn // 2) % 200 == 0
+    return CheckResult(
+        monitor=f"default/monitor-{number}",
+        scheduled_at=at,
+        started_at=at + 1,
+        monitor_version=number,
+        outcome=Outcome.DOWN if fails else Outcome.UP,
+        status_code=500 if fails else 200,
+        dns_us=300,
+        connect_us=400 + number % 50,
+        tls_us=5_000,
+        ttfb_us=1_000 + number * turn % 5_000,
+        transfer_us=33,
+        total_us=7_000 + number * turn % 5_000,
+        message="500 Internal Server Error" if fails else "",
+    )
+
+
+def _log(results: Sequence[CheckResult], size: int) -> list[bytes]:
+    log: list[LogEvent] = []
+    for begin in range(0, len(results), size):
+        part = tuple(results[begin : begin + size])
+        log.append(CheckBatch("probe", "local", part[-1].scheduled_at + 20, part))
+        if begin % (BATCH * BATCHES_A_TICK) == 0:
+            log.append(Tick(part[-1].scheduled_at + 20))
+    return [encode(event) for event in log]
+
+
+def _fold(log: Iterable[bytes]) -> float:
+    """Results a second of this process's time."""
+    fold = PartitionFold(lambda monitor, version: TERMS)
+    started = time.process_time()
+    for offset, value in enumerate(log):
+        fold.fold(offset, decode_log(value))
+    return ROUNDS * MONITORS / (time.process_time() - started)
+
+
+def _state_bytes(log: Iterable[bytes]) -> float:
+    fold = PartitionFold(lambda monitor, version: TERMS)
+    for offset, value in enumerate(log):
+        fold.fold(offset, decode_log(value))
+    return sum(len(row.state) for row in fold.changed()) / MONITORS
+
+
+def main() -> None:
+    """Print the line."""
+    started = time.monotonic()
+    results = _results()
+    batches, messages = _log(results, BATCH), _log(results, 1)
+    measured = alternate(lambda: _fold(batches), lambda: _fold(messages))
+    report(
+        "folds",
+        measured.value,
+        "results/s on one core",
+        "one message for each result",
+        measured.reference,
+        started,
+        state_bytes_a_monitor=round(_state_bytes(batches)),
+        interval_ms=INTERVAL_MS,
+    )
