@@ -59,10 +59,11 @@ class MonitorTable:
             known.add(monitor_id)
             self._schedule.put(job)
 
-    def drop(self, partition: int) -> None:
-        """Another probe has this partition now."""
-        for monitor_id in self._of_partition.pop(partition, ()):
-            self._schedule.remove(monitor_id)
+    def keep(self, partitions: set[int]) -> None:
+        """Other probes have all other partitions now."""
+        for partition in self._of_partition.keys() - partitions:
+            for monitor_id in self._of_partition.pop(partition):
+                self._schedule.remove(monitor_id)
 
     def _is_ours(self, monitor: Monitor) -> bool:
         return not monitor.regions or self._region in monitor.regions
@@ -71,27 +72,29 @@ class MonitorTable:
 class _Positions(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
     """Keeps where each partition was read to, over a rebalance."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, drop: Callable[[int], None]) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, keep: Callable[[set[int]], None]) -> None:
         self._consumer = consumer
-        self._drop = drop
+        self._keep = keep
         self._next: dict[TopicPartition, int] = {}
 
-    def handled(self, partition: TopicPartition, offset: int) -> None:
+    def take(self, partition: TopicPartition, offset: int) -> bool:
+        """Whether a record is still ours to handle; then it counts as handled."""
+        if partition not in self._next:
+            return False
         self._next[partition] = offset + 1
+        return True
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Nothing: until the group has settled, this probe keeps probing."""
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        for lost in self._next.keys() - assigned:
-            del self._next[lost]
-            self._drop(lost.partition)
-        for partition in assigned & self._next.keys():
+        self._keep({partition.partition for partition in assigned})
+        known = assigned & self._next.keys()
+        for partition in known:
             self._consumer.seek(partition, self._next[partition])
-        new = assigned - self._next.keys()
-        self._next |= dict.fromkeys(new, 0)
-        if new:
-            await self._consumer.seek_to_beginning(*new)
+        self._next = {partition: self._next.get(partition, 0) for partition in assigned}
+        if assigned - known:
+            await self._consumer.seek_to_beginning(*(assigned - known))
 
 
 class MonitorFeed:
@@ -104,10 +107,10 @@ class MonitorFeed:
     async def run(self) -> None:
         """Follow until cancelled, then leave the group. Raises KafkaError when Kafka cannot be reached."""
         consumer = AIOKafkaConsumer(**self._options())
-        listener = _Positions(consumer, self._table.drop)
+        listener = _Positions(consumer, self._table.keep)
         consumer.subscribe([MONITORS.name], listener=listener)
-        await consumer.start()
         try:
+            await consumer.start()
             await self._follow(consumer, listener)
         finally:
             await consumer.stop()
@@ -118,9 +121,10 @@ class MonitorFeed:
             batches = await consumer.getmany(timeout_ms=500, max_records=500)
             for partition, records in batches.items():
                 for count, record in enumerate(records):
+                    if not listener.take(partition, record.offset):
+                        break  # another probe has it since
                     key = (record.key or b"").decode("utf-8", "replace")
                     self._table.apply(partition.partition, record.offset, key, record.value)
-                    listener.handled(partition, record.offset)
                     if count % COMPILED_AT_ONCE == 0:
                         await asyncio.sleep(0)  # checks go on meanwhile
             if not batches and not settled:
