@@ -12,6 +12,7 @@ from query.badges import BadgeKind, monitor_badge, page_badge, svg
 from query.catalog import Catalog, Entry
 from query.compose import compose, monitors_of
 from query.facts import Facts
+from query.feeds import feed
 from query.page import render_page
 from query.snapshots import Kind, Snapshot, Snapshots
 from query.statuspage import statuspage
@@ -30,11 +31,14 @@ PAGE_POLICY: Final = (
 SVG_POLICY: Final = b"default-src 'none'; style-src 'unsafe-inline'; sandbox"
 SHORT: Final = b"public, max-age=5, stale-while-revalidate=10, stale-if-error=86400"
 STATUSPAGE: Final = b"max-age=10, public, s-maxage=10, stale-while-revalidate=20, stale-if-error=3600"
+FEED: Final = b"public, max-age=60, stale-if-error=86400"
 BADGE: Final = b"public, max-age=300, stale-if-error=86400"
 KINDS: Final = {
     "page": Kind(b"text/html; charset=utf-8", SHORT, [(b"content-security-policy", PAGE_POLICY)]),
     "status": Kind(b"application/json", SHORT, OPEN_TO_ALL),
     "v2": Kind(b"application/json; charset=utf-8", STATUSPAGE, OPEN_TO_ALL),
+    "history.atom": Kind(b"application/atom+xml; charset=utf-8", FEED, OPEN_TO_ALL),
+    "history.rss": Kind(b"application/rss+xml; charset=utf-8", FEED, OPEN_TO_ALL),
     "svg": Kind(b"image/svg+xml", BADGE, [*OPEN_TO_ALL, (b"content-security-policy", SVG_POLICY)]),
     "json": Kind(b"application/json", BADGE, OPEN_TO_ALL),
 }
@@ -85,7 +89,9 @@ class Answers:
         if content is None:
             return None
         revision, stale_since = self._revisions.get(target.slug, 0), self._facts.stale_since(now)
-        snapshot = Snapshot(KINDS[target.view], content, now, revision, stale_since)
+        snapshot = Snapshot(
+            KINDS[target.file if target.view == "feed" else target.view], content, now, revision, stale_since
+        )
         self.snapshots.keep(target, snapshot)
         return snapshot
 
@@ -95,6 +101,8 @@ class Answers:
         document = compose(page, self._catalog, self._facts, self._base_url, now)
         if target.view == "page":
             return render_page(document)
+        if target.view == "feed":
+            return feed(document, target.file)
         return _json(statuspage(document, target.file) if target.view == "v2" else document)
 
     def _badge(self, target: Target, page: Entry[Page], now: int) -> bytes | None:

@@ -10,14 +10,13 @@ from query.assets import ASSETS
 from query.catalog import Catalog
 from query.metrics import PUBLIC_ANSWERS
 from query.snapshots import Snapshot
-from query.targets import Target, target_of, v2_target
+from query.targets import Target, file_target, target_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-V2: Final = "/api/v2/"
 READING: Final = ("GET", "HEAD")
 PUBLIC: Final = ("/p/", "/status/", "/badges/", "/static/")
 """What a custom domain serves besides its page; management stays on the installation's own name."""
@@ -52,19 +51,14 @@ class PublicFace:
 
     def _find(self, scope: Scope, host: bytes) -> Snapshot | None:
         path: str = scope["path"]
-        if path == "/" or path.startswith(V2):
-            return self._find_of_domain(path, host)
+        page = self._catalog.page_of_domain(_host_name(host))
+        if page is not None and not path.startswith(PUBLIC):
+            below = Target("page", page.id) if path == "/" else file_target(page.id, path[1:])
+            return None if below is None else self.answers.find(below)
         asset = ASSETS.get(path)
         if asset is not None:
             return asset
         target = target_of(path, scope["query_string"])
-        return None if target is None else self.answers.find(target)
-
-    def _find_of_domain(self, path: str, host: bytes) -> Snapshot | None:
-        page = self._catalog.page_of_domain(_host_name(host))
-        if page is None:
-            return None
-        target = Target("page", page.id) if path == "/" else v2_target(page.id, path.removeprefix(V2))
         return None if target is None else self.answers.find(target)
 
     async def _send(self, snapshot: Snapshot, method: str, encodings: bytes, known: bytes, send: Send) -> None:

@@ -16,7 +16,7 @@ from query.page import render_not_found
 from query.problems import ProblemError, ProblemKind, problems
 from query.snapshots import PLAIN
 from query.status_document import StatusDocument, Window
-from query.targets import DEFAULT_WINDOW, Target, v2_target
+from query.targets import DEFAULT_WINDOW, Target, file_target
 
 public = APIRouter(tags=["public"])
 
@@ -26,11 +26,16 @@ BadgeWindow = Annotated[Window, Query(description="The window of an uptime badge
 BadgeLabel = Annotated[str, Query(max_length=MAX_LABEL, description="What the left half says instead.")]
 Extension = Literal["svg", "json"]
 
-HTML: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"content": {"text/html": {}}, "description": "The page."},
-    404: {"content": {"text/html": {}}, "description": "There is no such page."},
+Responses = dict[int | str, dict[str, Any]]
+
+NO_PAGE: Final[Responses] = {404: {"content": {"text/html": {}}, "description": "There is no such page."}}
+HTML: Final[Responses] = {200: {"content": {"text/html": {}}, "description": "The page."}, **NO_PAGE}
+FEED: Final[Responses] = {
+    200: {"content": {"application/atom+xml": {}, "application/rss+xml": {}}, "description": "The feed."},
+    **NO_PAGE,
+    **problems(ProblemKind.INVALID),
 }
-BADGE: Final[dict[int | str, dict[str, Any]]] = {
+BADGE: Final[Responses] = {
     200: {
         "content": {"image/svg+xml": {}, "application/json": {}},
         "description": "The badge; `.json` is shields' endpoint schema.",
@@ -71,11 +76,22 @@ async def statuspage_v2(
     request: Request, slug: PageSlug, file: Annotated[str, Path(examples=["summary.json", "incidents.json"])]
 ) -> Response:
     """`summary.json`, `status.json`, `components.json`, `incidents.json`, `scheduled-maintenances.json` and theirs."""
-    target = v2_target(slug, file)
+    target = file_target(slug, f"api/v2/{file}")
     answer = _answer(request, target) if target else None
     if answer is None:
         raise ProblemError(ProblemKind.NOT_FOUND, f"there is no {file[:64]!r} of a page {slug[:64]!r}")
     return answer
+
+
+@public.get(
+    "/p/{slug}/{feed}",
+    responses=FEED,
+    response_class=Response,
+    summary="The page's incidents as a feed",
+)
+async def incident_feed(request: Request, slug: PageSlug, feed: Literal["history.atom", "history.rss"]) -> Response:
+    """One entry an incident, the newest first."""
+    return _answer(request, Target("feed", slug, file=feed)) or not_found_page()
 
 
 @public.get("/badges/{slug}/{badge}.{extension}", responses=BADGE, summary="A badge of a whole page")

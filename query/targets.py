@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from query.badges import MAX_LABEL, BadgeKind
+from query.feeds import FEEDS
 from query.status_document import Window
 from query.statuspage import FILES
 
@@ -15,7 +16,10 @@ BADGE_FILES: Final = {f"{kind}.{extension}": (kind, extension) for kind in Badge
 
 
 class Target(NamedTuple):
-    """`view` is `page`, `status`, `svg`, `json` or `v2`; `file` is one of Statuspage's, the rest tells which badge."""
+    """`view` is `page`, `status`, `svg`, `json`, `v2` or `feed`.
+
+    `file` names one of the last two; `monitor` to `label` tell which badge.
+    """
 
     view: str
     slug: str
@@ -31,8 +35,8 @@ def target_of(path: str, query: bytes) -> Target | None:
     parts = path.split("/")
     if len(parts) == 3 and parts[1] == "p":
         return Target("page", parts[2])
-    if len(parts) >= 6 and parts[3:5] == ["api", "v2"]:
-        return v2_target(parts[2], path.split("/api/v2/", 1)[1]) if parts[1] == "p" else None
+    if len(parts) > 3 and parts[1] == "p":
+        return file_target(parts[2], "/".join(parts[3:]))
     if len(parts) == 3 and parts[1] == "status":
         return Target("status", parts[2]) if not query or _fields(query).get("v", "1") == "1" else None
     if len(parts) not in (4, 5) or parts[1] != "badges" or parts[-1] not in BADGE_FILES:
@@ -42,10 +46,13 @@ def target_of(path: str, query: bytes) -> Target | None:
     return _narrowed(target, _fields(query)) if query else target
 
 
-def v2_target(slug: str, file: str) -> Target | None:
-    """The target of `api/v2/{file}` of a page; None when that shape has no such file."""
-    name = file.removesuffix(".json")
-    return Target("v2", slug, file=name) if name in FILES and name != file else None
+def file_target(slug: str, path: str) -> Target | None:
+    """The target of a path below a page, or below the root of its domain; None when there is no such file."""
+    if path in FEEDS:
+        return Target("feed", slug, file=path)
+    folder, _, name = path.partition("api/v2/")
+    file = name.removesuffix(".json")
+    return Target("v2", slug, file=file) if not folder and file in FILES and file != name else None
 
 
 def _narrowed(target: Target, fields: dict[str, str]) -> Target | None:
