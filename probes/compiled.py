@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from ssl import SSLContext
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -17,6 +18,7 @@ from probes.own_health import Target
 from probes.request import BODY_LIMIT_BYTES, Request
 from probes.secrets import MissingSecret, Revealer, Secrets
 from probes.text import NOTHING_SECRET, Redactor
+from probes.wire.tls import make_identity
 from schemas.enums import Reason
 from schemas.monitors import Monitor
 from schemas.urls import CHECKED, HTTP, parse_url
@@ -113,8 +115,16 @@ def build_request(monitor: Monitor, reveal: Revealer) -> Request:
         follow_redirects=monitor.follow_redirects,
         verify_tls=monitor.verify_tls,
         ip_version=monitor.ip_version,
+        identity=_identity(monitor, reveal),
         body_limit_bytes=BODY_LIMIT_BYTES if _is_heard(monitor) else 0,
     )
+
+
+def _identity(monitor: Monitor, reveal: Revealer) -> SSLContext | None:
+    shown = monitor.client_certificate
+    if shown is None:
+        return None
+    return make_identity(reveal(shown.certificate), reveal(shown.key), verify=monitor.verify_tls)
 
 
 def _is_heard(monitor: Monitor) -> bool:

@@ -185,7 +185,8 @@ class Fetcher:
         hop.stage = "agreeing on TLS"
         started_ns = perf_counter_ns()
         try:
-            tls = await secure(connection, self._verifying if request.verify_tls else self._trusting, url.host)
+            context = request.identity or (self._verifying if request.verify_tls else self._trusting)
+            tls = await secure(connection, context, url.host)
         except BaseException:
             connection.close()
             raise

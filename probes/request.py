@@ -1,6 +1,7 @@
 """What a check sends, as bytes built once, and how a redirect changes it."""
 
 import re
+import ssl
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Final
@@ -47,6 +48,8 @@ class Request:
     ip_version: IpVersion = None
     decode: bool = True
     """Decode a body that comes encoded all the same."""
+    identity: ssl.SSLContext | None = None
+    """Shows a client certificate; else the fetcher's own contexts serve."""
     fault: str = field(init=False, default="")
     wire: bytes = field(init=False, repr=False, default=b"")
     """The request as it goes over the connection."""
@@ -134,16 +137,19 @@ def _asked(url: Url) -> httpx.Request:
 def redirected(request: Request, status: int, location: str) -> Request:
     """The request that an answer leads to, without cookies. Raises FetchFailed.
 
-    The method changes as in browsers and httpx; to another origin no header of the user travels.
+    The method changes as in browsers and httpx; to another origin neither headers of the user
+    nor the client certificate travel.
     """
     url = _target(request.url, location)
     method = _next_method(request.method, status)
-    headers = request.headers if url.origin == request.url.origin else ()
+    same = url.origin == request.url.origin
+    headers = request.headers if same else ()
     body = request.body
     if method != request.method:
         body = b""
         headers = tuple((name, value) for name, value in headers if not name.lower().startswith("content-"))
-    return replace(request, method=method, url=url, headers=headers, body=body)
+    identity = request.identity if same else None
+    return replace(request, method=method, url=url, headers=headers, body=body, identity=identity)
 
 
 def _next_method(method: str, status: int) -> str:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
 
 import certifi
@@ -38,6 +39,20 @@ def make_context(*, verify: bool) -> ssl.SSLContext:
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@lru_cache(maxsize=256)
+def make_identity(certificate: str, key: str, *, verify: bool) -> ssl.SSLContext:
+    """A context that shows a client certificate (PEM, with its chain). Raises ValueError."""
+    context = make_context(verify=verify)
+    with NamedTemporaryFile("w", suffix=".pem") as file:  # only its owner may read it; OpenSSL takes files alone
+        file.write(f"{certificate.strip()}\n{key.strip()}\n")
+        file.flush()
+        try:
+            context.load_cert_chain(file.name)
+        except ssl.SSLError as error:
+            raise ValueError(f"the client certificate and its key cannot be used: {words_of(error)}") from None
     return context
 
 

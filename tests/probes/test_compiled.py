@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import ssl
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from probes.compiled import Compiler, build_request
-from probes.fetch import Fetcher
+from probes.fetch import Fetched, Fetcher
 from probes.request import Request
 from probes.secrets import MissingSecret, Revealer, Secrets
 from schemas.enums import Reason
@@ -142,3 +145,41 @@ def test_a_rotated_secret_is_used_after_a_while(tmp_path: Path, monkeypatch: pyt
 def test_a_monitor_that_keeps_secrets_in_plain_text_or_contradicts_itself_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         monitor(**fields)
+
+
+def test_a_client_certificate_is_shown_and_a_wrong_one_is_told() -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    client = authority.issue_cert("probe@example.com")
+    given = {
+        "PULSE_SECRET_CERTIFICATE": client.cert_chain_pems[0].bytes().decode(),
+        "PULSE_SECRET_KEY": client.private_key_pem.bytes().decode(),
+        "PULSE_SECRET_NONSENSE": "nonsense",
+    }
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async def main(**fields: Any) -> Fetched:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+        fetcher = Fetcher(allow=[ip_network("127.0.0.0/8")])
+        async with server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            compiled = Compiler(fetcher, Secrets(None, given)).compile(
+                "default/api", monitor(url=url, verify_tls=False, **fields), version=1, partition=0
+            )
+            fetched = await compiled.prepare().exchange()
+            await fetcher.close()
+            return fetched
+
+    shown = asyncio.run(main(client_certificate={"certificate": "${CERTIFICATE}", "key": "${KEY}"}))
+    wrong = asyncio.run(main(client_certificate={"certificate": "${NONSENSE}", "key": "${KEY}"}))
+    assert shown.reason is Reason.OK, shown.message
+    assert asyncio.run(main()).reason is not Reason.OK
+    assert wrong.reason is Reason.BAD_REQUEST
+    assert "client certificate" in wrong.message
