@@ -18,6 +18,7 @@ from stream.sink import Insert, Sink
 OFFSET_BITS: Final = 48
 OFFSET_MASK: Final = (1 << OFFSET_BITS) - 1
 NOTHING_REVISED: Final = -1
+STATES_A_BLOCK: Final = 2_000
 _BYTES: Final[dict[str, str | dict[str, str]]] = {"state": "bytes"}
 
 
@@ -101,7 +102,7 @@ class Snapshots:
         stream = await self._client.query_row_block_stream(
             query("states"),
             parameters={"partition": partition},
-            settings=self._read,
+            settings=self._read | {"max_block_size": STATES_A_BLOCK},
             column_formats=_BYTES,
         )
         async with stream:

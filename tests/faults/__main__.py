@@ -12,7 +12,7 @@ from tests.faults.processes import Installation
 from tests.faults.run import FAULTS, run_faults
 
 MONITORS: Final = 500
-PAUSE_S: Final = 2.0
+PAUSE_S: Final = 1.0
 WEIGHTS: Final = {
     "kill worker": 8,
     "kill producer": 2,
@@ -21,7 +21,7 @@ WEIGHTS: Final = {
     "freeze worker": 2,
     "rebalance": 3,
 }
-SECONDS_A_FAULT: Final = 3.5
+SECONDS_A_FAULT: Final = 3.0
 
 
 def main(seconds: float) -> int:
