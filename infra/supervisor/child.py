@@ -4,13 +4,13 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-import orjson
-
+from infra.logs import last_line
 from infra.supervisor.leash import Leash
 
 BACKOFF_FROM_S: Final = 0.2
@@ -18,8 +18,6 @@ BACKOFF_UP_TO_S: Final = 10.0
 STEADY_AFTER_S: Final = 30.0
 """A child that lived so long is restarted at once, whatever was before."""
 LOG_LIMIT_BYTES: Final = 10 << 20
-LAST_LINE_CHARACTERS: Final = 300
-TAIL_BYTES: Final = 16 << 10
 
 
 class State(StrEnum):
@@ -95,24 +93,30 @@ class Child:
         if process is None or process.returncode is not None:
             self._keeper.cancel()  # it was about to restart
         else:
-            process.terminate()
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                process.terminate()
             try:
                 await asyncio.wait_for(process.wait(), max(within_s, 0.1))
             except TimeoutError:
                 self._report(f"{self.service.name} did not stop within {within_s:.0f} s and is killed")
-                process.kill()
+                with suppress(ProcessLookupError):
+                    process.kill()
         await asyncio.wait([self._keeper])
         self.state = State.STOPPED
 
     def last_line(self) -> str:
-        """What it has said last; of a JSON line, the event and the error."""
-        return next(filter(None, (_last_line(log) for log in (self.service.own_log, self.service.log) if log)), "")
+        """What it has said last."""
+        own = last_line(self.service.own_log) if self.service.own_log else ""
+        return own or last_line(self.service.log)
 
     def bound_log(self) -> None:
         """Keep the newest 10-20 MB of its log. The child appends, so the file may shrink under it."""
         log = self.service.log
         if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
-            log.with_suffix(f"{log.suffix}.1").write_bytes(log.read_bytes())
+            try:
+                log.with_suffix(f"{log.suffix}.1").write_bytes(log.read_bytes())
+            except OSError as error:
+                self._report(f"the older part of {log} could not be kept: {error}")
             os.truncate(log, 0)
 
     def _exit_code(self) -> int | None:
@@ -146,34 +150,20 @@ class Child:
                 wait_s = BACKOFF_FROM_S
             self.state = State.RESTARTING
             self._report(f"{self.service.name} ended with {_describe(code)}, restarting: {self.last_line()}")
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, BACKOFF_UP_TO_S)
-            process = await self._spawn()
+            process, wait_s = await self._respawn(wait_s)
             self.restarts += 1
             self.state = State.RUNNING
+
+    async def _respawn(self, wait_s: float) -> tuple[asyncio.subprocess.Process, float]:
+        """The new process, and how long to wait before the next one."""
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, BACKOFF_UP_TO_S)
+            try:
+                return await self._spawn(), wait_s
+            except OSError as error:
+                self._report(f"{self.service.name} cannot be started, trying again: {error}")
 
 
 def _describe(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _last_line(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    told = (line for line in reversed(lines) if line and not line[0].isspace())  # no frames of a stack trace
-    return _readable(next(told, ""))[:LAST_LINE_CHARACTERS]
-
-
-def _readable(line: str) -> str:
-    try:
-        entry = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return line
-    if not isinstance(entry, dict):
-        return line
-    parts = (str(entry[name]) for name in ("event", "error", "exception") if entry.get(name))
-    return ": ".join(part.strip().splitlines()[-1] for part in parts if part.strip()) or line

@@ -14,6 +14,7 @@ import httpx
 from pydantic import SecretStr
 
 from infra.embedded.kafka import Broker
+from infra.logs import last_line
 from infra.ports import free_port
 from infra.settings import Settings
 from infra.supervisor.child import ExitCode, Service
@@ -28,8 +29,7 @@ class NotReady(RuntimeError):
     """A service was started and ended, or does not answer."""
 
     def __init__(self, name: str, what: str, log: Path) -> None:
-        lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
-        super().__init__(f"{name} {what}. The last line of {log}: {lines[-1] if lines else '(empty)'}")
+        super().__init__(f"{name} {what}. The last line of {log}: {last_line(log) or '(empty)'}")
 
 
 class ApplyFailed(RuntimeError):

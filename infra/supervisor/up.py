@@ -73,7 +73,11 @@ class Supervisor:
         await _together(provision_topics(engines), migrate(engines))
         self._live = True
         services = [self._topology.query(), self._topology.stream(), self._topology.probe()]
-        await _together(*(self._start_child(service) for service in services), self._start_demo())
+        if self.demo:
+            services.append(self._topology.demo())
+        await _together(*map(self._start_child, services))
+        if self.demo:
+            await self._apply_demo()
         self.screen.say(f"{self._page} is live after {time.monotonic() - began:.1f} s")
         self.screen.say_unless_shown(self._notes())
 
@@ -99,12 +103,7 @@ class Supervisor:
         await self._start_child(self._topology.clickhouse())
         return self._topology.clickhouse_url()
 
-    async def _start_demo(self) -> None:
-        if not self.demo:
-            return
-        await self._start_child(self._topology.demo())
-        while self.children["query"].state != "running":  # noqa: ASYNC110 - once a start
-            await asyncio.sleep(0.02)
+    async def _apply_demo(self) -> None:
         process = await asyncio.create_subprocess_exec(
             *self._topology.apply_demo(),
             env=self._topology.environment(),
@@ -127,18 +126,22 @@ class Supervisor:
         """Tell other terminals, as soon as there is something to talk to."""
         if not self._live:
             return
+        try:
+            self.lock.publish(self._running())
+        except OSError as error:
+            self.screen.say(f"other terminals cannot find this one: {error}")
+
+    def _running(self) -> Running:
         environment = self._topology.environment()
-        self.lock.publish(
-            Running(
-                kafka=environment["PULSE_KAFKA"],
-                clickhouse=environment["PULSE_CLICKHOUSE"],
-                http=self._topology.settings.http,
-                api_key=self._topology.key,
-                demo_port=self._topology.settings.demo_port,
-                demo_url=self._topology.demo_url if self.demo else None,
-                pids={name: child.pid for name, child in self.children.items() if child.pid is not None},
-                started_at=self._started_at,
-            )
+        return Running(
+            kafka=environment["PULSE_KAFKA"],
+            clickhouse=environment["PULSE_CLICKHOUSE"],
+            http=self._topology.settings.http,
+            api_key=self._topology.key,
+            demo_port=self._topology.settings.demo_port,
+            demo_url=self._topology.demo_url if self.demo else None,
+            pids={name: child.pid for name, child in self.children.items() if child.pid is not None},
+            started_at=self._started_at,
         )
 
     @property

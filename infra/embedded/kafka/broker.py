@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError
 from infra.embedded.kafka.errors import BrokerFailed, DiskFull
 from infra.embedded.kafka.jars import class_path
 from infra.embedded.kafka.java import Java, find_java
+from infra.logs import last_line
 from infra.ports import check_free
 from infra.settings import Settings
 
@@ -60,14 +61,14 @@ class Broker:
         while not await _is_registered(self.address):
             code = exit_code()
             if code is not None:
-                raise BrokerFailed(f"ended with exit code {code}", self.log, self.last_line())
+                raise BrokerFailed(
+                    f"ended with exit code {code}", self.log, last_line(self.log) or last_line(self.output)
+                )
             if time.monotonic() > deadline:
-                raise BrokerFailed(f"is not ready after {within_s:.0f} s", self.log, self.last_line())
+                raise BrokerFailed(
+                    f"is not ready after {within_s:.0f} s", self.log, last_line(self.log) or last_line(self.output)
+                )
             await asyncio.sleep(0.05)
-
-    def last_line(self) -> str:
-        """What Kafka said last, in its log or else on its standard error."""
-        return _last_line(self.log) or _last_line(self.output)
 
     def keep_archive(self, exit_code: int | None) -> None:
         """After its end: keep the class archive that this run wrote, so that later starts take half the time."""
@@ -140,7 +141,7 @@ def _format(folder: Path, properties: Path, jvm: list[str], output: Path) -> Non
             command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, timeout=FORMAT_WITHIN_S, check=False
         )
     if done.returncode != 0:
-        raise BrokerFailed("could not format its data folder", output, _last_line(output))
+        raise BrokerFailed("could not format its data folder", output, last_line(output))
 
 
 def _class_archive(cache: Path, java: Java, jars: str) -> tuple[list[str], Path | None]:
@@ -161,12 +162,6 @@ def _class_archive(cache: Path, java: Java, jars: str) -> tuple[list[str], Path 
     _remove_left_archives(archive.parent)
     new_archive = archive.with_suffix(f".jsa.{os.getpid()}")
     return [f"{write}={new_archive}"], new_archive
-
-
-def _last_line(path: Path) -> str:
-    """The last line that is not a frame of a Java stack trace."""
-    lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
-    return next((line for line in reversed(lines) if line and not line[0].isspace()), "")
 
 
 def _remove_left_archives(folder: Path) -> None:
