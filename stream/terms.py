@@ -8,10 +8,10 @@ the dead letters. Both are counted.
 import asyncio
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -25,10 +25,12 @@ from schemas.topics import MONITORS
 from stream import metrics
 from stream.folds import Terms
 from stream.offsets import open_consumer
+from stream.patience import until_it_works
 from stream.queries import query
 
 PATIENCE_S: Final = 1.0
 POLL_S: Final = 0.02
+MAX_LOST: Final = 100_000
 _log = get_logger(__name__)
 
 Naming = tuple[str, int]
@@ -55,6 +57,8 @@ class MonitorTerms:
         self._client = client
         self._terms: dict[Naming, Terms] = {}
         self._monitors: set[str] = set()
+        self._lost: set[Naming] = set()
+        """Those that were looked for in vain, so that whoever names them cannot slow the stream down."""
         self._read_up_to: defaultdict[int, int] = defaultdict(lambda: -1)
         self._revisions: defaultdict[int, list[Revision]] = defaultdict(list)
         self.changed = asyncio.Event()
@@ -76,11 +80,11 @@ class MonitorTerms:
     async def find(self, wanted: Iterable[Naming]) -> set[Naming]:
         """Make `get` know them; returns those that are lost."""
         await self.caught_up()
-        unseen = {naming for naming in wanted if naming not in self._terms}
-        await self._wait_for(unseen)
-        unseen -= self._terms.keys()
-        if unseen:
-            await self._recall(unseen)
+        unseen = set(wanted) - self._terms.keys()
+        if asked := unseen - self._lost:
+            await self._wait_for(asked)
+            await self._recall(asked - self._terms.keys())
+            self._remember_lost(asked - self._terms.keys())
         return unseen - self._terms.keys()
 
     def knows(self, monitor: str) -> bool:
@@ -104,7 +108,7 @@ class MonitorTerms:
         try:
             revision, monitor = _revision(record)
         except ValidationError as error:
-            # The topic still holds the bytes; results that name this version go to the dead letters.
+            # The topic still holds the bytes; results that name this version are folded under default terms.
             metrics.DEAD_LETTERS.labels("unreadable_monitor").inc()
             _log.error("a monitor cannot be read", monitor=record.key, version=record.offset, error=str(error)[:500])
             return
@@ -120,7 +124,7 @@ class MonitorTerms:
             versions[partition] = max(version, versions.get(partition, -1))
         if await self._passed(versions, PATIENCE_S):
             return
-        ends = await self._ends(versions)
+        ends = await until_it_works("ask where monitors ends", lambda: self._ends(versions))
         await self._passed({p: min(version, ends[p] - 1) for p, version in versions.items()}, None)
 
     async def _passed(self, versions: dict[int, int], patience_s: float | None) -> bool:
@@ -137,9 +141,20 @@ class MonitorTerms:
             ends = await consumer.end_offsets([TopicPartition(MONITORS.name, p) for p in partitions])
         return {partition.partition: end for partition, end in ends.items()}
 
+    def _remember_lost(self, lost: set[Naming]) -> None:
+        if len(self._lost) > MAX_LOST:
+            self._lost.clear()
+        self._lost |= lost
+
     async def _recall(self, wanted: set[Naming]) -> None:
-        result = await self._client.query(query("monitor_versions"), parameters={"wanted": sorted(wanted)})
-        for monitor, version, document in result.result_rows:
+        if not wanted:
+            return
+
+        async def attempt() -> Sequence[Sequence[Any]]:
+            result = await self._client.query(query("monitor_versions"), parameters={"wanted": sorted(wanted)})
+            return result.result_rows
+
+        for monitor, version, document in await until_it_works("read monitor versions", attempt):
             if document:
                 self._terms[monitor, version] = Terms.of(Monitor.model_validate_json(document, extra="ignore"))
 
