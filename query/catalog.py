@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from infra.kafka import LogRecord, TableReader
 from infra.logs import get_logger
 from infra.settings import Settings
+from query.connections import RETRY_S
+from query.metrics import LEFT_OUT
 from schemas.monitors import Document, Key, Monitor, Page, Record
 from schemas.topics import KEYS, MONITORS, PAGES, Topic
-
-RETRY_S: Final = 1.0
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 _log = get_logger(__name__)
@@ -47,8 +47,6 @@ class Table(Generic[DocumentT]):
     def __init__(self, topic: Topic, record: type[Record[DocumentT]]) -> None:
         self.topic = topic
         self.entries: dict[str, Entry[DocumentT]] = {}
-        self.undecodable = 0
-        """Records that could not be read, since the start; each is in the log with its place."""
         self._record = record
         self._next_offsets: defaultdict[int, int] = defaultdict(int)
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -61,7 +59,7 @@ class Table(Generic[DocumentT]):
         try:
             self._replace(record, None if record.value is None else self._record.from_log(record.value))
         except ValidationError as error:
-            self.undecodable += 1
+            LEFT_OUT.labels(self.topic.name).inc()
             place = {"topic": self.topic.name, "partition": record.partition, "offset": record.offset}
             _log.error("record cannot be read; the version before it stays", **place, error=str(error))
         self._next_offsets[record.partition] = record.offset + 1

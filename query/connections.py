@@ -26,6 +26,8 @@ class Connection(Generic[ClientT]):
     def __init__(self, name: str, open_client: Callable[[], AbstractAsyncContextManager[ClientT]]) -> None:
         self.trouble = f"{name} was not reached yet"
         """Why there is no client, in words; empty once there is one."""
+        self.opened = asyncio.Event()
+        """Set once the other side was reached."""
         self._name = name
         self._open_client = open_client
         self._client: ClientT | None = None
@@ -42,6 +44,7 @@ class Connection(Generic[ClientT]):
             try:
                 async with self._open_client() as client:
                     self._client, self.trouble = client, ""
+                    self.opened.set()
                     await asyncio.get_running_loop().create_future()
             except (KafkaError, ClickHouseError, OSError) as error:
                 self.trouble = f"{self._name} cannot be reached: {error}"

@@ -1,6 +1,7 @@
 """What the routes of the query service stand on: one object for the life of the process."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from fastapi import Depends, Request
 
 from infra.clickhouse import open_client
 from infra.kafka import open_producer
+from infra.logs import get_logger
 from infra.settings import Settings
 from query.catalog import Catalog
 from query.connections import Connection
@@ -26,6 +28,7 @@ WRITES: Final[dict[str, Any]] = {"enable_idempotence": False, "request_timeout_m
 writes are absolute, so that one that was written although it was refused, and is sent again, changes nothing."""
 
 KAFKA_LIMIT_S: Final = 2.0
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Context:
         refresh = Refresh(self.settings, self.facts, self.clickhouse)
         works = (self.catalog.run(), self.clickhouse.hold(), self.producer.hold(), refresh.read(), refresh.follow())
         tasks = [asyncio.create_task(work) for work in works]
+        for task in tasks:
+            task.add_done_callback(_end_where_it_failed)
         try:
             yield
         finally:
@@ -77,6 +82,13 @@ class Context:
         except (KafkaError, TimeoutError) as error:
             return f"Kafka does not answer: {error or 'it took too long'}"
         return ""
+
+
+def _end_where_it_failed(task: "asyncio.Task[None]") -> None:
+    """A service that no longer follows or reads would show old data as new: better it ends, and is started again."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.critical("a part of the service failed; it ends", exc_info=task.exception())
+        signal.raise_signal(signal.SIGTERM)
 
 
 async def _context_of(request: Request) -> Context:

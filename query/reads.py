@@ -1,15 +1,17 @@
 """What pages and badges need from ClickHouse: one set of queries for all pages together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
+from infra.logs import get_logger
+from query.metrics import LEFT_OUT
 from query.uptime import Spans
 from schemas.enums import Outcome, Reason, Status
 from schemas.events import Evidence, Failure, Incident
@@ -17,6 +19,8 @@ from schemas.events import Evidence, Failure, Incident
 ROWS_AT_ONCE: Final = 2_000
 LIMITS: Final = {"max_execution_time": 20}
 
+ItemT = TypeVar("ItemT")
+_log = get_logger(__name__)
 _failures: Final = msgspec.json.Decoder(tuple[Failure, ...])
 _evidence: Final = msgspec.json.Decoder(Evidence)
 
@@ -68,40 +72,40 @@ class Reads:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    async def current(self) -> AsyncIterator[tuple[str, Current]]:
+    def current(self) -> AsyncIterator[tuple[str, Current]]:
         """The status of every monitor."""
-        async for monitor, version, status, since, known_until, reason, message in self._rows("current_status"):
-            yield monitor, Current(version, Status(status), since, known_until, Reason(reason), message)
+        return self._read("current_status", _current)
 
-    async def components(self) -> AsyncIterator[tuple[str, ComponentState]]:
+    def components(self) -> AsyncIterator[tuple[str, ComponentState]]:
         """The components of every monitor, in the order of their names."""
-        async for monitor, name, outcome, message, at in self._rows("components"):
-            yield monitor, ComponentState(name, Outcome(outcome), message, at)
+        return self._read("components", _component)
 
-    async def hours(self, since: int) -> AsyncIterator[tuple[str, Bucket]]:
+    def hours(self, since: int) -> AsyncIterator[tuple[str, Bucket]]:
         """The hours of every monitor that begin at `since` (int ms) or later."""
-        async for monitor, begin_s, known_until, *spans in self._rows("uptime_hours", since=since // 1000):
-            yield monitor, Bucket(begin_s * 1000, known_until, tuple(spans))
+        return self._read("uptime_hours", _bucket, since=since // 1000)
 
-    async def days(self, since: int) -> AsyncIterator[tuple[str, Bucket]]:
+    def days(self, since: int) -> AsyncIterator[tuple[str, Bucket]]:
         """The days of every monitor that begin at `since` (int ms) or later."""
-        async for monitor, begin_s, known_until, *spans in self._rows("uptime_days", since=since // 1000):
-            yield monitor, Bucket(begin_s * 1000, known_until, tuple(spans))
+        return self._read("uptime_days", _bucket, since=since // 1000)
 
-    async def latency(self, since: int) -> AsyncIterator[tuple[str, Latency]]:
+    def latency(self, since: int) -> AsyncIterator[tuple[str, Latency]]:
         """The latency of every monitor over the hours from `since` (int ms) on."""
-        async for monitor, checks, quantiles in self._rows("latency", since=since // 1000):
-            yield monitor, Latency(checks, *quantiles)
+        return self._read("latency", _latency, since=since // 1000)
 
-    async def incidents(self, since: int) -> AsyncIterator[Incident]:
+    def incidents(self, since: int) -> AsyncIterator[Incident]:
         """Incidents of every monitor that are open, or changed at `since` (int ms) or later; the newest first."""
-        async for row in self._rows("incidents", since=since):
-            yield _incident(row)
+        return self._read("incidents", _incident, since=since)
 
-    async def _rows(self, name: str, **parameters: int) -> AsyncIterator[Any]:
+    async def _read(self, name: str, parse: Callable[[Any], ItemT], **parameters: int) -> AsyncIterator[ItemT]:
         result = await self._client.query(_sql(name), parameters=parameters, settings=LIMITS)
         for number, row in enumerate(result.result_rows):
-            yield row
+            try:
+                item = parse(row)
+            except (ValueError, msgspec.MsgspecError) as error:  # a newer writer's word, for example
+                LEFT_OUT.labels(name).inc()
+                _log.error("row cannot be read; it is left out", query=name, of=row[0], error=str(error))
+            else:
+                yield item
             if number % ROWS_AT_ONCE == ROWS_AT_ONCE - 1:
                 await asyncio.sleep(0)
 
@@ -109,6 +113,26 @@ class Reads:
 @cache
 def _sql(name: str) -> str:
     return files("query").joinpath("sql", f"{name}.sql").read_text("utf-8")
+
+
+def _current(row: Any) -> tuple[str, Current]:
+    monitor, version, status, since, known_until, reason, message = row
+    return monitor, Current(version, Status(status), since, known_until, Reason(reason), message)
+
+
+def _component(row: Any) -> tuple[str, ComponentState]:
+    monitor, name, outcome, message, at = row
+    return monitor, ComponentState(name, Outcome(outcome), message, at)
+
+
+def _bucket(row: Any) -> tuple[str, Bucket]:
+    monitor, begin_s, known_until, *spans_ms = row
+    return monitor, Bucket(begin_s * 1000, known_until, tuple(spans_ms))
+
+
+def _latency(row: Any) -> tuple[str, Latency]:
+    monitor, checks, quantiles = row
+    return monitor, Latency(checks, *quantiles)
 
 
 def _incident(row: Any) -> Incident:

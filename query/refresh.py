@@ -14,6 +14,7 @@ from infra.logs import get_logger
 from infra.settings import Settings
 from query.connections import RETRY_S, Away, Connection
 from query.facts import Facts
+from query.metrics import LEFT_OUT
 from query.reads import Reads
 from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS
 from schemas.events import UNREADABLE, Incident, StatusChange, decode
@@ -47,8 +48,6 @@ class Refresh:
 
     def __init__(self, settings: Settings, facts: Facts, clickhouse: Connection[Any]) -> None:
         self.facts = facts
-        self.undecodable = 0
-        """Events that could not be read, since the start."""
         self._settings = settings
         self._clickhouse = clickhouse
         self._wanted = asyncio.Event()
@@ -57,6 +56,7 @@ class Refresh:
 
     async def read(self) -> None:
         """Read until cancelled; while ClickHouse is away, try again every second."""
+        await self._clickhouse.opened.wait()
         while True:
             pause_s = PRESENT_EVERY_S
             try:
@@ -137,7 +137,7 @@ class Refresh:
         try:
             event = decode(record.value)
         except UNREADABLE as error:
-            self.undecodable += 1
+            LEFT_OUT.labels(record.topic).inc()
             _log.error("event cannot be read", topic=record.topic, offset=record.offset, error=str(error))
             return
         if isinstance(event, Incident):

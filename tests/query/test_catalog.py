@@ -4,12 +4,15 @@ import asyncio
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from infra.kafka import LogRecord
 from infra.settings import Settings
 from query.catalog import Catalog, Table
 from schemas.monitors import Monitor, Page, Record
 from schemas.topics import MONITORS, PAGES
+
+LEFT_OUT_MONITORS = ("pulse_query_left_out_total", {"source": "monitors"})
 
 
 def monitor_record(slug: str, workspace: str = "default", deleted: bool = False) -> bytes:
@@ -66,9 +69,10 @@ def test_workspaces_see_only_what_is_theirs(catalog: Catalog) -> None:
 
 def test_what_cannot_be_read_is_counted_and_the_version_before_it_stays(catalog: Catalog) -> None:
     catalog.take(catalog.monitors, at(0, "default/api", monitor_record("api")))
+    counted = REGISTRY.get_sample_value(*LEFT_OUT_MONITORS) or 0
     catalog.take(catalog.monitors, at(1, "default/api", b"{not json"))
 
-    assert catalog.monitors.undecodable == 1
+    assert REGISTRY.get_sample_value(*LEFT_OUT_MONITORS) == counted + 1
     entry = catalog.monitor("default/api")
     assert entry is not None
     assert entry.version == 0
