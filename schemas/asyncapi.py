@@ -21,7 +21,11 @@ EVENT_TYPES: Final[dict[str, type]] = {
     "incident": events.Incident,
     "dead-letter": events.DeadLetter,
 }
-DOCUMENT_TYPES: Final[dict[str, type[BaseModel]]] = {"monitor": Record[Monitor], "page": Record[Page], "key": Record[Key]}
+DOCUMENT_TYPES: Final[dict[str, type[BaseModel]]] = {
+    "monitor": Record[Monitor],
+    "page": Record[Page],
+    "key": Record[Key],
+}
 SCHEMAS: Final = "#/components/schemas/"
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from infra.demo.switch import Switch
 
+pytestmark = pytest.mark.engines
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:

@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+pytestmark = pytest.mark.engines
+
 WORKERS = {
     "arq": ["arq", "infra.demo.recipes.worker_arq.WorkerSettings"],
     "celery": ["celery", "-A", "infra.demo.recipes.worker_celery:celery", "worker", "--pool=solo", "--loglevel=error"],

@@ -17,7 +17,12 @@ ORDINARY = [name for name in [*HONEST, *WITHOUT_BODY] if name not in ("length-an
 
 def ask(transport: httpx.AsyncBaseTransport | None, method: str, url: str, **options: Any) -> httpx.Response:
     async def run() -> httpx.Response:
-        async with httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=True) as client:
+        async with httpx.AsyncClient(
+            transport=transport,
+            trust_env=False,
+            follow_redirects=True,
+            limits=httpx.Limits(max_keepalive_connections=0),  # the servers close after an answer, unsaid
+        ) as client:
             return await client.request(method, url, **options)
 
     return asyncio.run(run())
