@@ -34,8 +34,9 @@ maintenance and silence do not end it. Within the gap after it ended by becoming
 reason of the first result behind its opening, and its id is made of the monitor's name and the incident's number.
 
 Uptime. Milliseconds of each status in hours and days (UTC) from the monitor's beginning up to what is known, told
-when the history changes and at the first tick of every minute. Latency: answers (up or degraded) that were not taken
-under overload, by the hour of their schedule and by region, told at the same ticks.
+when the history changes, and otherwise at the first tick of a minute, once in five intervals or two minutes, whichever
+is longer. Latency: answers (up or degraded) that were not taken under overload, by the hour of their schedule and by
+region, told at the same ticks.
 """
 
 from stream.folds.facts import (

@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 
 from stream.folds.facts import HISTOGRAM_BINS
-from stream.folds.tail import Kept
 
 HOUR_MS: Final = 3_600_000
 UNIT_US: Final = 1_000
@@ -62,15 +61,15 @@ class Hour:
         self.bins = array("I", bytes(4 * HISTOGRAM_BINS))
         self.untold = False
 
-    def count(self, kept: Kept, sign: int) -> None:
-        """Count a result in (+1) or out (-1)."""
-        total_us = kept.total_us
+    def count(self, phases_us: tuple[int, ...], sign: int) -> None:
+        """Count a result in (+1) or out (-1): its dns, connect, tls, ttfb, transfer, total."""
+        dns_us, connect_us, tls_us, ttfb_us, transfer_us, total_us = phases_us
         self.checks += sign
-        self.dns_us += sign * kept.dns_us
-        self.connect_us += sign * kept.connect_us
-        self.tls_us += sign * kept.tls_us
-        self.ttfb_us += sign * kept.ttfb_us
-        self.transfer_us += sign * kept.transfer_us
+        self.dns_us += sign * dns_us
+        self.connect_us += sign * connect_us
+        self.tls_us += sign * tls_us
+        self.ttfb_us += sign * ttfb_us
+        self.transfer_us += sign * transfer_us
         self.total_us += sign * total_us
         self.bins[bisect_right(EDGES, total_us)] += sign
         self.untold = True

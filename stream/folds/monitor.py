@@ -23,7 +23,8 @@ WINDOW_MS: Final = 600_000
 SLACK_MS: Final = 300_000
 """So much longer than the window results are kept, so that not every result has to move the base."""
 TELLING_INTERVALS: Final = 5
-"""What only grows with time is told once in so many intervals, and not more often than once a minute."""
+TELLING_MS: Final = 120_000
+"""What only grows with time is told once in so many intervals, but not more often than this."""
 TELL: Final = 1
 SETTLE: Final = 2
 _OFF: Final = {"paused": PAUSED, "deleted": GONE}
@@ -233,7 +234,8 @@ class MonitorFold:
                     hour.untold = False
                     facts.latency.append(_latency(self.name, name, facts.version, hour))
         terms = self.terms.get(max(self.terms, default=0), DEFAULT_TERMS)
-        self.told_at, self.tell_at = self.horizon, self.horizon + TELLING_INTERVALS * terms.interval_ms
+        self.told_at = self.horizon
+        self.tell_at = self.horizon + max(TELLING_INTERVALS * terms.interval_ms, TELLING_MS)
         self.changed = True
 
     def settle(self, cut: int, facts: Facts) -> None:

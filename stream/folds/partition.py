@@ -92,19 +92,20 @@ class PartitionFold:
         facts, clock, region = Facts(version, batch.region), self._clock, batch.region
         clock.log_time = max(clock.log_time, batch.sent_at)
         earliest, latest = clock.log_time - WINDOW_MS, batch.sent_at + SKEW_MS
+        monitors, horizon, find_terms = self._monitors, clock.horizon, self._find_terms
         different: dict[str, MonitorFold] = {}
         overdue: dict[str, MonitorFold] = {}
         for result in batch.results:
             if not earliest <= result.scheduled_at <= latest:
                 facts.late.append(result)
                 continue
-            monitor = self._monitors.get(result.monitor)
+            monitor = monitors.get(result.monitor)
             if monitor is None:
-                monitor = self._monitors[result.monitor] = MonitorFold(result.monitor)
+                monitor = monitors[result.monitor] = MonitorFold(result.monitor)
             elif version <= monitor.version:
                 continue
-            monitor.horizon = clock.horizon
-            if todo := monitor.take(region, result, facts, earliest, self._find_terms):
+            monitor.horizon = horizon
+            if todo := monitor.take(region, result, facts, earliest, find_terms):
                 if todo & TELL:
                     different[monitor.name] = monitor
                 if todo & SETTLE:

@@ -211,9 +211,8 @@ class Region(msgspec.Struct, array_like=True):
         if not terms.flap_start:
             self.flapping = False
             return
-        weight = sum(weight for age, weight in enumerate(FLAP_WEIGHTS) if self.changes >> age & 1)
         limit = terms.flap_stop if self.flapping else terms.flap_start
-        self.flapping = 100 * weight >= limit * FLAP_TOTAL
+        self.flapping = 100 * _weight(self.changes) >= limit * FLAP_TOTAL
 
     def _change(self, at: int, decided_at: int, status: int, details: Details) -> None:
         """A change is never dated before the one before it."""
@@ -232,3 +231,11 @@ class Region(msgspec.Struct, array_like=True):
                 before = ComponentSince(component.name, component.outcome, component.message, at)
             seen.append(before)
         self.components = tuple(seen)
+
+
+def _weight(changes: int) -> int:
+    weight = 0
+    while changes:
+        weight += FLAP_WEIGHTS[changes.bit_length() - 1]
+        changes &= (1 << changes.bit_length() - 1) - 1
+    return weight

@@ -56,11 +56,6 @@ class Kept(NamedTuple):
     transfer_us: int
     total_us: int
 
-    @property
-    def is_answer(self) -> bool:
-        """Whether it counts in the latency."""
-        return self.outcome < DOWN and not self.overloaded
-
     def packed(self) -> bytes:
         """The record again."""
         return RECORD.pack(*self)
@@ -135,6 +130,12 @@ def unpack(tail: bytearray, place: int) -> Kept:
 def unpack_all(tail: bytes | bytearray) -> list[Kept]:
     """All records, in the order of time."""
     return [Kept._make(fields) for fields in RECORD.iter_unpack(tail)]
+
+
+def answers(tail: bytearray, first: int) -> list[tuple[int, tuple[int, ...]]]:
+    """What counts in the latency, from a place on: when it was scheduled, and its phases with their total."""
+    records = RECORD.iter_unpack(tail[first * RECORD_BYTES :])
+    return [(record[0], record[8:]) for record in records if record[6] < DOWN and not record[7]]
 
 
 def at_of(tail: bytearray, place: int) -> int:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from schemas.enums import Outcome
 from schemas.events import CheckResult
 from stream.folds.latency import HOUR_MS, Hour, StoredHour
 from stream.folds.region import FOREVER, ComponentSince, Region, Span
@@ -15,8 +16,9 @@ from stream.folds.tail import (
     NO_DETAILS,
     RECORD_BYTES,
     UNKNOWN,
+    UP,
     Details,
-    Kept,
+    answers,
     at_of,
     details_of,
     outcome_of,
@@ -77,17 +79,20 @@ class Watched:
 
     def append(self, result: CheckResult) -> bool:
         """Keep a result newer than all others; returns whether it changes nothing but when one was last seen."""
-        at, outcome, details = result.scheduled_at, outcome_of(result), details_of(result)
+        at, version, details = result.scheduled_at, result.monitor_version, details_of(result)
+        outcome = UP if result.outcome is Outcome.UP else outcome_of(result)
         place = 0 if details is NO_DETAILS else self._place_details(details)
         self.tail += pack(result, outcome, place)
         if self.newest < 0:
             self.oldest = at
         self.newest = at
         head = self.head
-        if outcome == self.calm and place == self.calm_details and head.keeps_on(result.monitor_version, at):
-            head.last_at = at
-            return True
-        return False
+        if outcome != self.calm or place != self.calm_details or version != head.version:
+            return False
+        if at > head.last_at + head.silence_ms:
+            return False
+        head.last_at = at
+        return True
 
     def insert(self, result: CheckResult) -> bool:
         """Keep a result that is not newer than all others; returns False for a duplicate, which vanishes."""
@@ -95,23 +100,22 @@ class Watched:
         place = place_of(self.tail, at)
         begin = end = place * RECORD_BYTES
         twin = unpack(self.tail, place)
+        self.count_latency()
         if twin.at == at:
             if not wins(result, twin.result(result.monitor, self.details[twin.details])):
                 return False
             end += RECORD_BYTES
-            if place < self.counted:
-                self._count(twin, -1)
+            self._recount(place, -1)
         self.tail[begin:end] = pack(result, outcome, self._place_details(details_of(result)))
         self.oldest = min(self.oldest, at)
-        if place < self.counted:
-            self._count(unpack(self.tail, place), 1)
-            self.counted += twin.at != at
+        self._recount(place, 1)
+        self.counted = len(self.tail) // RECORD_BYTES
         return True
 
     def count_latency(self) -> None:
         """Count the results that are not in `hours` yet: late, since many at once are cheaper."""
-        for kept in unpack_all(self.tail[self.counted * RECORD_BYTES :]):
-            self._count(kept, 1)
+        for at, phases_us in answers(self.tail, self.counted):
+            self._hour_of(at).count(phases_us, 1)
         self.counted = len(self.tail) // RECORD_BYTES
 
     def step(self, terms: Terms, offs: list[Span]) -> bool:
@@ -207,13 +211,16 @@ class Watched:
     def _look(self, offs: list[Span]) -> None:
         self.calm = NOWHERE if offs else self.head.calm
 
-    def _count(self, kept: Kept, sign: int) -> None:
-        if kept.is_answer:
-            bucket = kept.at - kept.at % HOUR_MS
-            hour = self.hours.get(bucket)
-            if hour is None:
-                hour = self.hours[bucket] = Hour(bucket)
-            hour.count(kept, sign)
+    def _recount(self, place: int, sign: int) -> None:
+        for at, phases_us in answers(self.tail[: (place + 1) * RECORD_BYTES], place):
+            self._hour_of(at).count(phases_us, sign)
+
+    def _hour_of(self, at: int) -> Hour:
+        bucket = at - at % HOUR_MS
+        hour = self.hours.get(bucket)
+        if hour is None:
+            hour = self.hours[bucket] = Hour(bucket)
+        return hour
 
     def _place_details(self, details: Details) -> int:
         if details is NO_DETAILS:

@@ -72,8 +72,7 @@ def _state_bytes(log: Iterable[bytes]) -> float:
 def main() -> None:
     """Print the line."""
     started = time.monotonic()
-    results = _results()
-    batches, messages = _log(results, BATCH), _log(results, 1)
+    batches, messages = _log(_results(), BATCH), _log(_results(), 1)
     measured = alternate(lambda: _fold(batches), lambda: _fold(messages))
     report(
         "folds",

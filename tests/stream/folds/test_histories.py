@@ -1,5 +1,9 @@
-"""Whatever happens and in whatever order the log gets it, the facts are those of the rules."""
+"""Whatever happens and in whatever order the log gets it, the facts are those of the rules.
 
+FOLD_EXAMPLES=2000 looks at so many histories in each test instead of at a few.
+"""
+
+import os
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
@@ -15,7 +19,9 @@ from tests.stream.folds.histories import EPOCH, History, histories
 from tests.stream.folds.oracle import ExpectedMonitor, expect
 from tests.stream.folds.table import Tables
 
-thoroughly = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+thoroughly = settings(
+    deadline=None, max_examples=int(os.environ.get("FOLD_EXAMPLES", "50")), suppress_health_check=list(HealthCheck)
+)
 
 
 def fold_all(history: History, events: Iterable[LogEvent]) -> Tables:

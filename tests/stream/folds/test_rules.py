@@ -1,0 +1,167 @@
+"""The rules one by one, on short stories of one monitor."""
+
+from bisect import bisect_right
+from math import floor, log2
+
+import pytest
+
+from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
+from schemas.events import CheckBatch, CheckResult, MonitorRevised, Tick
+from stream.folds import Facts, PartitionFold, Terms
+from stream.folds.latency import EDGES
+from stream.folds.terms import DEFAULT_TERMS
+
+BEGIN = 1_767_225_600_000
+MINUTE = 60_000
+NAME = "default/api"
+OUTCOMES = {"u": Outcome.UP, "g": Outcome.DEGRADED, "d": Outcome.DOWN, "?": Outcome.UNKNOWN}
+
+
+class Log:
+    """A partition that is told of one monitor, a minute at a time."""
+
+    def __init__(self, terms: Terms = DEFAULT_TERMS) -> None:
+        self.fold = PartitionFold(lambda monitor, version: terms)
+        self.offset = 0
+
+    def add(self, *events: CheckBatch | Tick | MonitorRevised) -> Facts:
+        """The facts of the last of the events."""
+        for event in events:
+            facts = self.fold.fold(self.offset, event)
+            self.offset += 1
+        return facts
+
+    def see(self, letters: str, first: int = 0, region: str = "ams") -> list[Facts]:
+        """A result a minute."""
+        return [self.add(batch(letter, first + minute, region)) for minute, letter in enumerate(letters)]
+
+
+def batch(letter: str, minute: int, region: str = "ams", sent: int | None = None) -> CheckBatch:
+    """A result that was sent in its minute, or in another."""
+    at = BEGIN + minute * MINUTE
+    reason = Reason.OK if letter == "u" else Reason.TIMEOUT
+    result = CheckResult(NAME, at, at, 1, OUTCOMES[letter], reason, total_us=5_000, message=letter)
+    return CheckBatch("probe", region, at if sent is None else BEGIN + sent * MINUTE, (result,))
+
+
+def test_a_status_change_is_dated_by_the_first_failure_and_decided_by_the_one_that_confirmed_it() -> None:
+    (change,) = Log().see("uudd")[-1].changes
+
+    assert (change.previous, change.status, change.at, change.decided_at) == (
+        Status.UP,
+        Status.DOWN,
+        BEGIN + 2 * MINUTE,
+        BEGIN + 3 * MINUTE,
+    )
+
+
+def test_one_failure_and_unknown_results_confirm_nothing() -> None:
+    assert not [facts.changes for facts in Log().see("uuud?u?d?u")[1:] if facts.changes]
+
+
+def test_degraded_that_becomes_down_escalates_the_same_incident() -> None:
+    facts = Log().see("uuggdd")
+
+    (incident,) = facts[-1].incidents
+    assert [entry.kind for entry in incident.entries] == [EntryKind.OPENED, EntryKind.ESCALATED]
+    assert incident.id == facts[3].incidents[0].id
+
+
+def test_an_incident_ends_with_the_first_success_of_the_recovery() -> None:
+    (incident,) = Log().see("uudduu")[-1].incidents
+
+    assert (incident.state, incident.resolved_at) == (IncidentState.RESOLVED, BEGIN + 4 * MINUTE)
+
+
+def test_a_relapse_within_the_gap_reopens_the_incident() -> None:
+    facts = Log(Terms(reopen_gap_ms=5 * MINUTE)).see("uudduudd")
+
+    (incident,) = facts[-1].incidents
+    assert [entry.kind for entry in incident.entries] == [EntryKind.OPENED, EntryKind.RESOLVED, EntryKind.REOPENED]
+    assert incident.id == facts[3].incidents[0].id
+
+
+def test_a_success_that_comes_late_annuls_the_incident_that_never_was() -> None:
+    log = Log()
+    log.see("uud")
+    log.see("d", first=4)
+
+    facts = log.add(batch("u", 3, sent=4))
+
+    assert facts.incidents[0].state is IncidentState.ANNULLED
+    assert facts.changes[0].withdrawn
+
+
+def test_the_half_of_the_regions_is_no_majority() -> None:
+    log = Log()
+    log.see("uu", region="lon")
+    log.see("dd", region="ams")
+
+    assert not log.add(batch("u", 2, "lon")).changes
+    assert log.fold.fold(99, Tick(BEGIN + 2 * MINUTE)).current[0].status is Status.UP
+
+
+def test_silence_is_unknown_once_a_tick_tells_so() -> None:
+    log = Log()
+    log.see("uu")
+
+    assert not log.add(Tick(BEGIN + 3 * MINUTE)).changes
+    (change,) = log.add(Tick(BEGIN + 3 * MINUTE + 1)).changes
+    assert (change.status, change.at, change.reason) == (Status.UNKNOWN, BEGIN + 3 * MINUTE, Reason.NO_RESULTS)
+
+
+def test_deletion_ends_the_incident() -> None:
+    log = Log()
+    log.see("uudd")
+
+    facts = log.add(MonitorRevised(NAME, 2, BEGIN + 4 * MINUTE, "deleted"))
+
+    assert facts.incidents[0].state is IncidentState.RESOLVED
+    assert facts.current[0].deleted
+
+
+def test_a_region_that_keeps_changing_is_degraded_until_it_is_steady() -> None:
+    facts = Log(Terms(confirmations=3)).see("ud" * 12 + "u" * 20)
+
+    changes = [change for fact in facts for change in fact.changes]
+    assert [(change.status, change.reason) for change in changes] == [
+        (Status.UP, Reason.OK),
+        (Status.DEGRADED, Reason.FLAPPING),
+        (Status.UP, Reason.OK),
+    ]
+
+
+def test_results_outside_the_window_are_late_and_change_nothing() -> None:
+    log = Log()
+    log.see("uu")
+
+    facts = log.add(batch("d", 2, sent=13))
+
+    assert not facts.results
+    assert len(facts.late) == 1
+    assert facts.late_version < 1 << 48
+
+
+@pytest.mark.parametrize("letters", ["ud", "du"])
+def test_of_two_results_of_one_identity_the_same_one_wins_whichever_came_first(letters: str) -> None:
+    log = Log()
+    first = [log.add(batch(letter, 0)) for letter in letters]
+
+    stored = [result.message for facts in first for result in facts.results][-1]
+    assert stored == "d"
+
+
+def test_bins_are_eighths_of_octaves_of_milliseconds() -> None:
+    spread = [*range(1_001, 5_000, 7), *range(5_001, 100_000_000, 99_991)]
+
+    assert [bisect_right(EDGES, us) for us in spread] == [min(floor(log2(us / 1000) * 8), 127) for us in spread]
+    assert [bisect_right(EDGES, us) for us in (0, 1_000, 2_000, 1_000 << 15, 1 << 32)] == [0, 0, 8, 120, 127]
+
+
+def test_a_healthy_monitor_at_a_minute_takes_at_most_3_kb() -> None:
+    log = Log()
+    log.see("u" * 120)
+    log.add(Tick(BEGIN + 120 * MINUTE))
+
+    (row,) = log.fold.changed()
+    assert len(row.state) <= 3_000
