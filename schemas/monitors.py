@@ -52,7 +52,11 @@ def _checked_regex(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_checked_text)]
-TargetUrl = Annotated[str, AfterValidator(_checked_url), Field(examples=["https://api.example.com/health"])]
+TargetUrl = Annotated[
+    str,
+    AfterValidator(_checked_url),
+    Field(examples=["https://api.example.com/health"], json_schema_extra={"format": "uri"}),
+]
 JsonPath = Annotated[str, AfterValidator(_checked_jsonpath), Field(examples=["$.database"])]
 Regex = Annotated[str, AfterValidator(_checked_regex)]
 

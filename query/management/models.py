@@ -19,7 +19,7 @@ UpdatedBy = Annotated[str, Field(examples=["key:6fJq0aBc1xYz"])]
 
 
 class MonitorSummary(BaseModel):
-    """A line of the list of monitors; `monitor` is there with `?document=true`."""
+    """A line of the list of monitors; `version` and `monitor` are there with `?document=true`."""
 
     slug: Slug
     title: str
@@ -28,7 +28,7 @@ class MonitorSummary(BaseModel):
     since: Iso | None
     uptime_24h: Uptime
     coverage_24h: Coverage
-    version: Version
+    version: Version | None = None
     monitor: Monitor | None = None
 
 

@@ -36,6 +36,7 @@ async def list_monitors(
     lines = [_line(context, entry, now) for entry in entries]
     if document:
         for line, entry in zip(lines, entries, strict=True):
+            line["version"] = entry.version
             line["monitor"] = entry.document.model_dump(mode="json", exclude_unset=True)
     return Response(orjson.dumps({"monitors": lines, "next_cursor": next_cursor}), media_type="application/json")
 
@@ -142,7 +143,6 @@ def _line(context: Context, entry: Entry[Monitor], now: int) -> dict[str, Any]:
         "since": None if state.since is None else iso(state.since),
         "uptime_24h": state.uptime_24h,
         "coverage_24h": state.coverage_24h,
-        "version": entry.version,
     }
 
 
@@ -151,6 +151,7 @@ def _answer(context: Context, entry: Entry[Monitor], status_code: int = 200) -> 
     state = state_of(context.facts, entry, now)
     view = _line(context, entry, now) | {
         "reason": state.reason,
+        "version": entry.version,
         "message": state.message,
         "updated_at": iso(entry.at),
         "updated_by": entry.by,

@@ -1,18 +1,18 @@
 """How a monitor does, as its reads tell it: status and the uptime of the last 24 hours, from memory."""
 
-from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from query.catalog import Entry
 from query.facts import Facts
-from query.uptime import DAY_MS, HOUR_MS, coverage_of, total, uptime_of
+from query.uptime import HOUR_MS, HOURS, coverage_of, uptime_of
 from schemas.enums import Reason, Status
 from schemas.monitors import Monitor
 
-DAY_HOURS = DAY_MS // HOUR_MS
+DIGITS: Final = 1_000_000
+"""Shares are cut, never rounded up: 0.9999999 is not 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What a monitor is since `since` (int ms; None before its first result), and how its last 24 hours were."""
 
     status: Status
@@ -24,12 +24,14 @@ class State:
 
 
 def state_of(facts: Facts, entry: Entry[Monitor], now: int) -> State:
-    """The state of a monitor at `now`, int ms: 24 whole hours, the present one included."""
+    """The state of a monitor at `now`, int ms: 24 whole hours and the present one."""
     known = facts.of(entry.id)
-    spans = total(known.hours.newest(DAY_HOURS, now, known.lasting))
-    uptime, coverage = uptime_of(spans), coverage_of(spans, (DAY_HOURS - 1) * HOUR_MS + now % HOUR_MS)
+    spans = known.hours.whole(now, known.lasting)
+    uptime = uptime_of(spans)
+    cut = None if uptime is None else int(uptime * DIGITS) / DIGITS
+    coverage = int(coverage_of(spans, (HOURS - 1) * HOUR_MS + now % HOUR_MS) * DIGITS) / DIGITS
     current = known.current
     if current is None:
         status = Status.PAUSED if entry.document.paused else Status.UNKNOWN
-        return State(status, None, Reason.NO_RESULTS, "there is no result yet", uptime, coverage)
-    return State(current.status, current.since, current.reason, current.message, uptime, coverage)
+        return State(status, None, Reason.NO_RESULTS, "there is no result yet", cut, coverage)
+    return State(current.status, current.since, current.reason, current.message, cut, coverage)

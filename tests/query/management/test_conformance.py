@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, settings, strategies
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -29,6 +29,9 @@ pytestmark = pytest.mark.engines
 EXAMPLES = int(os.environ.get("PULSE_TEST_EXAMPLES", "25"))
 
 
+schemathesis.openapi.format(
+    "uri", strategies.sampled_from(["https://a.example/", "http://b.example:8000/x?y=1", "ftp://c"])
+)
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}"}
 CHECKS = [
     not_a_server_error,
