@@ -1,0 +1,45 @@
+"""Errors of `/v1`: one shape for all."""
+
+import pytest
+
+from query.problems import FieldProblem, Problem, ProblemKind, invalid, json_pointer, problems
+from tests.query.management.service import Service, with_service
+
+
+def test_kinds_have_names_of_their_own() -> None:
+    assert len({kind.uri for kind in ProblemKind}) == len(ProblemKind)
+    assert all(400 <= kind.status < 600 for kind in ProblemKind)
+
+
+def test_a_pointer_leads_to_the_field() -> None:
+    assert json_pointer(("assertions", 0, "a/b~c")) == "#/assertions/0/a~1b~0c"
+    assert json_pointer(()) == "#"
+
+
+def test_kinds_of_one_status_are_documented_together() -> None:
+    documented = problems(ProblemKind.INVALID, ProblemKind.LIMIT_REACHED)
+    assert documented[422]["description"] == "Some fields are not valid; A limit of the workspace is reached"
+
+
+def test_the_detail_repeats_the_fields_for_who_reads_only_that() -> None:
+    error = invalid([FieldProblem(detail="is missing", pointer="#/url"), FieldProblem(detail="no", parameter="limit")])
+    assert error.detail == "#/url: is missing; limit: no"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind"),
+    [
+        ("GET", "/v1/nothing", 404, ProblemKind.NOT_FOUND),
+        ("PATCH", "/v1/monitors", 405, ProblemKind.METHOD_NOT_ALLOWED),
+        ("GET", "/v1/monitors?limit=x", 422, ProblemKind.INVALID),
+    ],
+)
+def test_what_the_framework_refuses_has_the_same_shape(method: str, path: str, status: int, kind: ProblemKind) -> None:
+    async def scenario(service: Service) -> None:
+        answer = await service.client.request(method, path)
+        assert answer.status_code == status
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        problem = Problem.model_validate(answer.json())
+        assert (problem.type, problem.status, problem.instance) == (kind.uri, status, path.partition("?")[0])
+
+    with_service(scenario)
