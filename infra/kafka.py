@@ -84,8 +84,8 @@ async def open_producer(settings: Settings, **overrides: Any) -> AsyncIterator[A
         }
         | overrides,
     )
-    await producer.start()
     try:
+        await producer.start()
         yield producer
     finally:
         await producer.stop()
@@ -184,8 +184,8 @@ class TableReader:
             fetch_max_wait_ms=1_000,  # a new record is answered at once; only silence takes so long
             metadata_max_age_ms=5_000,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             await self._follow(consumer)
         finally:
             await consumer.stop()

@@ -28,6 +28,7 @@ WRITES: Final[dict[str, Any]] = {"enable_idempotence": False, "request_timeout_m
 writes are absolute, so that one that was written although it was refused, and is sent again, changes nothing."""
 
 KAFKA_LIMIT_S: Final = 2.0
+CANCEL_AGAIN_S: Final = 0.5
 _log = get_logger(__name__)
 
 
@@ -63,9 +64,7 @@ class Context:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
 
     async def missing(self) -> dict[str, str]:
         """What cannot be reached now, by name, and why; empty when the service can do all of its work."""
@@ -82,6 +81,15 @@ class Context:
         except (KafkaError, TimeoutError) as error:
             return f"Kafka does not answer: {error or 'it took too long'}"
         return ""
+
+
+async def _end(tasks: "list[asyncio.Task[None]]") -> None:
+    """Cancel them until they are done: clickhouse-connect swallows a cancellation that comes while it gives up."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
 
 def _end_where_it_failed(task: "asyncio.Task[None]") -> None:
