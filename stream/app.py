@@ -6,10 +6,10 @@ The process is the unit of failure: what cannot go on leaves with an exit code, 
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from enum import IntEnum
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import faust
 import uvloop
@@ -30,6 +30,7 @@ from stream.folds import RULES
 from stream.offsets import open_consumer
 from stream.outbox import Outbox
 from stream.partition import Delivery
+from stream.patience import until_it_works
 from stream.revisions import Forwarder
 from stream.sink import Sink
 from stream.snapshots import Epoch, Snapshots
@@ -43,6 +44,7 @@ TAKE_WITHIN_S: Final = 0.1
 STOP_WITHIN_S: Final = 8.0
 LAST_WRITE_WITHIN_S: Final = 5.0
 CRASH_POLL_S: Final = 1.0
+T = TypeVar("T")
 _log = get_logger(__name__)
 
 
@@ -120,10 +122,11 @@ async def _process(settings: Settings, app: faust.App, stream: Any) -> None:
 async def _open_worker(settings: Settings, app: faust.App, stream: Any) -> AsyncIterator[Worker]:
     async with (
         serve_metrics(settings.metrics_host, settings.stream_metrics_port, "PULSE_STREAM_METRICS_PORT"),
-        open_client(settings) as client,
-        Outbox.open(settings) as outbox,
-        open_consumer(settings) as bounds,
+        AsyncExitStack() as engines,
     ):
+        client = await _enter(engines, "connect to ClickHouse", lambda: open_client(settings))
+        outbox = await _enter(engines, "connect to Kafka", lambda: Outbox.open(settings))
+        bounds = await _enter(engines, "connect to Kafka", lambda: open_consumer(settings))
         sink = await Sink.open(settings, client)
         snapshots = Snapshots(settings, client, sink)
         terms = MonitorTerms(settings, client)
@@ -140,6 +143,10 @@ async def _open_worker(settings: Settings, app: faust.App, stream: Any) -> Async
                 task.cancel()
             with suppress(TimeoutError):  # then nothing is lost, only folded again
                 await asyncio.wait_for(worker.close(writing), LAST_WRITE_WITHIN_S)
+
+
+async def _enter(stack: AsyncExitStack, what: str, opened: Callable[[], AbstractAsyncContextManager[T]]) -> T:
+    return await until_it_works(what, lambda: stack.enter_async_context(opened()))
 
 
 def _forget_on_rebalance(app: faust.App, worker: Worker, ticker: Ticker) -> None:

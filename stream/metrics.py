@@ -23,4 +23,6 @@ LAG: Final = Gauge("pulse_stream_lag_events", "Events in the broker that are not
 SECONDS_BEHIND: Final = Gauge("pulse_stream_behind_seconds", "Age of the newest folded event.", ["partition"])
 SNAPSHOT_AGE: Final = Gauge("pulse_stream_snapshot_age_seconds", "Since the partition's last snapshot.", ["partition"])
 MONITORS: Final = Gauge("pulse_stream_monitors", "Monitors whose state this worker holds.", ["partition"])
+OF_PARTITIONS: Final = (LAG, SECONDS_BEHIND, SNAPSHOT_AGE, MONITORS)
+"""Those of a partition that is taken away mean nothing any more."""
 SEND_RETRIES: Final = Counter("pulse_stream_send_retries", "Sends to Kafka that failed and were tried again.")

@@ -74,6 +74,8 @@ class Worker:
         """Partitions come and go: states are loaded again, at the first event of each."""
         self._partitions = {}
         self._epoch = None
+        for gauge in metrics.OF_PARTITIONS:
+            gauge.clear()
 
     async def take(self, deliveries: Iterable[Delivery]) -> None:
         """Fold these; returns when there is room for more. Raises LogMismatch."""
