@@ -174,7 +174,8 @@ class Watched:
     @property
     def versions(self) -> set[int]:
         """The versions of the monitor whose terms are still needed."""
-        return {kept.version for kept in unpack_all(self.tail)}.union(version for _, version in self.head.raised)
+        raised = {version for _, version in self.head.raised}
+        return {self.head.version, *raised, *(kept.version for kept in unpack_all(self.tail))}
 
     def store(self, name: str) -> StoredRegion:
         """For a snapshot."""

@@ -133,6 +133,8 @@ def _results(draw: st.DrawFn, name: str, interval_ms: int, length_ms: int, versi
         if random.random() < 0.05:
             kind = random.choice("ugd?")
         version = versions[min(slot * len(versions) // max(rounds, 1), len(versions) - 1)]
+        if random.random() < 0.1:
+            version = random.choice(versions)
         at = BEGIN + offset + slot * interval_ms + random.choice((0, 0, 0, 1, 777))
         results.append(_result(name, at, version, OUTCOMES[kind], random))
         if random.random() < 0.02:
