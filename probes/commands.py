@@ -9,9 +9,11 @@ import uvloop
 from infra.cli import Exit, fail
 from infra.kafka import KafkaNotConfigured
 from infra.logs import configure_logs
+from infra.ports import PortTaken
 from infra.quiet import quieten
 from infra.settings import get_settings
 from probes.check_command import check_command
+from probes.own_health import InvalidCanary
 from probes.service import ProbeService
 
 
@@ -31,7 +33,7 @@ def probe_command() -> None:
     quieten("aiokafka")
     try:
         uvloop.run(_probe())
-    except KafkaNotConfigured as error:
+    except (KafkaNotConfigured, PortTaken, InvalidCanary) as error:
         fail(str(error), Exit.USAGE)
 
 

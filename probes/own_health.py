@@ -29,6 +29,10 @@ _NOWHERE: Final = ("192.0.2.1", 9)
 Target = tuple[str, int]
 
 
+class InvalidCanary(ValueError):
+    """The text names no canary; the message shows one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Canary:
     """A host and port that answer as long as the probe's network works."""
@@ -38,10 +42,10 @@ class Canary:
 
 
 def parse_canary(text: str) -> Canary:
-    """`host:port` or `[v6]:port`. Raises ValueError."""
+    """`host:port` or `[v6]:port`. Raises InvalidCanary."""
     host, colon, port = text.strip().rpartition(":")
     if not colon or not host or not port.isdigit():
-        raise ValueError(f"not a canary: {text!r}; write host:port, like 1.1.1.1:443")
+        raise InvalidCanary(f"not a canary: {text!r}; write host:port, like 1.1.1.1:443")
     return Canary(host.strip("[]"), int(port))
 
 

@@ -25,6 +25,7 @@ from schemas.enums import Reason
 from schemas.events import CheckResult
 
 FINISH_CHECKS_S: Final = 4.0
+LEAVE_GROUP_S: Final = 2.0
 LAST_DELIVERY_S: Final = 3.0
 RECONNECT_S: Final = 2.0
 SPARE_FILES: Final = 200
@@ -65,16 +66,17 @@ class ProbeService:
         following = asyncio.create_task(self._follow())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((delivering, following, stopping), return_when=asyncio.FIRST_COMPLETED)
+        following.cancel()  # first of all, so that others take over while the last checks end
         await self.schedule.stop(FINISH_CHECKS_S)
-        for task in (following, delivering, stopping):
-            task.cancel()
-        ends = await asyncio.gather(following, delivering, return_exceptions=True)
+        delivering.cancel()
+        stopping.cancel()
+        ended, _ = await asyncio.wait((following, delivering), timeout=LEAVE_GROUP_S)
         await self.emitter.close(LAST_DELIVERY_S)
         await self.fetcher.close()
         self.lag.stop()
-        for end in ends:
-            if isinstance(end, Exception):
-                raise end
+        for task in ended:
+            if not task.cancelled():
+                task.result()
 
     async def _follow(self) -> None:
         """Follow `monitors`; while Kafka is away, go on with what is known."""

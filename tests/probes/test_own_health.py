@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from probes.own_health import Canary, OwnNetwork, Target, parse_canary
+from probes.own_health import Canary, InvalidCanary, OwnNetwork, Target, parse_canary
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckResult
 from tests.engines import free_ports
@@ -111,5 +111,5 @@ def test_canaries_are_host_and_port(text: str, canary: Canary) -> None:
 
 @pytest.mark.parametrize("text", ["1.1.1.1", ":53", "a:b", ""])
 def test_what_is_no_canary_is_refused_and_the_message_shows_one(text: str) -> None:
-    with pytest.raises(ValueError, match="write host:port"):
+    with pytest.raises(InvalidCanary, match="write host:port"):
         parse_canary(text)
