@@ -97,11 +97,12 @@ def status_command(as_json: JsonOption = False) -> None:
     Exit code: 0 all are up (or paused, or in maintenance), 1 something is not, 3 no service.
     Example: pulse status --json
     """
-    monitors = _ask(lambda service: service.list("/v1/monitors", "monitors"))
+    monitors, system = _ask(_status)
     if as_json:
-        show.print_json({"monitors": monitors})
+        show.print_json({"monitors": monitors, "system": system})
     else:
         show.show_monitors(Console(highlight=False), monitors)
+        show.show_system(Console(highlight=False, stderr=True), system)
     fine = all(monitor["status"] in FINE_STATUSES for monitor in monitors)
     raise typer.Exit(Exit.FINE if fine else Exit.NOT_FINE)
 
@@ -160,6 +161,15 @@ def revoke_key_command(key: Annotated[str, typer.Argument(help="The key's id, fr
     """Revoke a key: it opens nothing any more. Example: pulse keys revoke 6fJq0aBc1xYz"""
     _ask(lambda service: service.send("DELETE", f"/v1/keys/{key}"))
     typer.echo(f"{key} is revoked.", err=True)
+
+
+async def _status(service: Service) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The monitors, and how the installation does: None while Kafka is away, which must not hide the monitors."""
+    monitors = await service.list("/v1/monitors", "monitors")
+    try:
+        return monitors, await service.get("/v1/system")
+    except ServiceError:
+        return monitors, None
 
 
 def _expiry(expires: str | None) -> str | None:

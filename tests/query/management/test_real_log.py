@@ -13,11 +13,11 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from pydantic import SecretStr
 
 from infra.clickhouse import open_client
-from infra.kafka import partition_of, provision_topics
+from infra.kafka import open_producer, partition_of, provision_topics
 from infra.settings import Settings
 from query.app import app_of
 from query.context import Context
-from schemas.topics import MONITORS
+from schemas.topics import DEAD_LETTERS, MONITORS
 from tests.engines import free_ports, running_kafka
 from tests.query.management.service import ADMIN_KEY
 
@@ -166,5 +166,16 @@ def test_the_topic_has_the_monitor_where_its_results_go(engine_settings: Setting
             await consumer.stop()
         assert record.key == b"default/api"
         assert record.partition == partition_of("default/api", engine_settings.partitions)
+
+    asyncio.run(scenario())
+
+
+def test_dead_letters_are_counted(engine_settings: Settings) -> None:
+    async def scenario() -> None:
+        async with running(engine_settings) as client, open_producer(engine_settings) as producer:
+            assert (await client.get("/v1/system")).json()["dead_letters"] == 0
+            for _ in range(3):
+                await producer.send_and_wait(DEAD_LETTERS.name, b"{}", partition=0)
+            assert (await client.get("/v1/system")).json()["dead_letters"] == 3
 
     asyncio.run(scenario())
