@@ -20,6 +20,7 @@ WEIGHTS: Final = {
     "kill clickhouse": 2,
     "freeze worker": 2,
     "rebalance": 3,
+    "revise monitors": 2,
 }
 SECONDS_A_FAULT: Final = 3.0
 

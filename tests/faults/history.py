@@ -1,6 +1,7 @@
 """Made-up monitors with a history that anybody can compute: ups, downs, unknowns, by slot."""
 
 import hashlib
+import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -11,13 +12,14 @@ from infra.kafka import partition_of
 from infra.settings import Settings
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckBatch, CheckResult
-from schemas.monitors import Monitor, Record, monitor_id
+from schemas.monitors import Monitor, Policy, Record, monitor_id
 from schemas.topics import MONITORS
 
 INTERVAL_MS: Final = 1_000
 REGIONS: Final = ("east", "west")
 RUN_SLOTS: Final = 7
 CALM_SLOTS: Final = 60
+REVISED_AT_ONCE: Final = 20
 Weather = Callable[[str, str, int], Outcome]
 """(monitor, region, slot) to what is seen."""
 _OUTCOMES: Final = (Outcome.UP,) * 6 + (Outcome.DOWN, Outcome.DOWN, Outcome.DEGRADED, Outcome.UNKNOWN)
@@ -37,16 +39,32 @@ async def write_monitors(
     interval_ms: int = INTERVAL_MS,
 ) -> dict[str, int]:
     """Put monitors into the log; returns their versions."""
-    versions = {}
-    for number in range(count):
-        slug = f"made-up-{number}"
-        monitor = monitor_id("default", slug)
-        document = Monitor(slug=slug, url=url, interval_ms=interval_ms)
-        record = Record[Monitor](workspace="default", by="test", at=int(time.time() * 1000), document=document)
-        partition = partition_of(monitor, settings.partitions)
-        kept = await producer.send_and_wait(MONITORS.name, record.to_log(), key=monitor.encode(), partition=partition)
-        versions[monitor] = kept.offset
-    return versions
+    documents = [Monitor(slug=f"made-up-{number}", url=url, interval_ms=interval_ms) for number in range(count)]
+    return {monitor_id("default", d.slug): await write_monitor(producer, settings, d) for d in documents}
+
+
+async def write_monitor(producer: AIOKafkaProducer, settings: Settings, document: Monitor) -> int:
+    """Put one version of a monitor into the log; returns it."""
+    monitor = monitor_id("default", document.slug)
+    record = Record[Monitor](workspace="default", by="test", at=int(time.time() * 1000), document=document)
+    partition = partition_of(monitor, settings.partitions)
+    kept = await producer.send_and_wait(MONITORS.name, record.to_log(), key=monitor.encode(), partition=partition)
+    return int(kept.offset)
+
+
+async def revise_monitors(producer: AIOKafkaProducer, settings: Settings, versions: dict[str, int]) -> dict[str, int]:
+    """Pause some monitors, give others another policy; returns the new versions."""
+    revised = {}
+    for monitor in random.sample(sorted(versions), k=min(len(versions), REVISED_AT_ONCE)):
+        document = Monitor(
+            slug=monitor.removeprefix("default/"),
+            url="https://example.com/",
+            interval_ms=INTERVAL_MS,
+            policy=Policy(confirmations=random.randint(1, 3)),
+            paused=random.random() < 0.3,
+        )
+        revised[monitor] = await write_monitor(producer, settings, document)
+    return revised
 
 
 def stormy(monitor: str, region: str, slot: int) -> Outcome:

@@ -20,7 +20,7 @@ from infra.kafka import open_producer, provision_topics
 from infra.settings import Settings
 from infra.supervisor.leash import Leash
 from tests.engines import free_ports
-from tests.faults.history import write_monitors
+from tests.faults.history import revise_monitors, write_monitors
 
 READY_WITHIN_S: Final = 60
 STOP_WITHIN_S: Final = 20
@@ -63,6 +63,19 @@ class Installation:
         await migrate(self.settings)
         async with open_producer(self.settings) as producer:
             self.versions = await write_monitors(producer, self.settings, self._monitors)
+        self._write_versions()
+
+    def revise_monitors(self) -> None:
+        """New versions of some monitors; the producer names them from its next start on."""
+
+        async def revise() -> dict[str, int]:
+            async with open_producer(self.settings) as producer:
+                return await revise_monitors(producer, self.settings, self.versions)
+
+        self.versions |= asyncio.run(revise())
+        self._write_versions()
+
+    def _write_versions(self) -> None:
         (self.folder / "versions.json").write_text(json.dumps(self.versions), "utf-8")
 
     def start_kafka(self) -> None:

@@ -129,4 +129,5 @@ FAULTS: Final[dict[str, Callable[[Installation], None]]] = {
     "kill clickhouse": _kill_clickhouse,
     "freeze worker": _freeze_worker,
     "rebalance": _rebalance,
+    "revise monitors": Installation.revise_monitors,
 }

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.engines
 
 
 def test_that_nothing_is_lost_or_doubled_whoever_is_killed(tmp_path: Path) -> None:
-    faults = ["kill producer", "kill worker", "kill kafka", "kill clickhouse", "rebalance", "kill worker"]
+    faults = ["revise monitors", "kill producer", "kill worker", "kill kafka", "kill clickhouse", "rebalance"]
 
     with Installation(tmp_path, monitors=500) as installation:
         report = run_faults(installation, faults, pause_s=2)
