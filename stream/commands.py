@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cli import Exit, fail
-from infra.clickhouse import ClickHouseNotConfigured
-from infra.kafka import KafkaNotConfigured
+from infra.clickhouse import ClickHouseNotConfigured, address_of
+from infra.kafka import KafkaNotConfigured, connection_options
 from infra.settings import Settings, get_settings
+from stream.epochs import LogMismatch
 from stream.lag import Lag, measure_lag
 from stream.operations import accept_gaps, start_epoch
 
@@ -40,7 +41,13 @@ def stream_command() -> None:
     """
     from stream.app import run_worker  # Faust takes a second to import, and only this command needs it
 
-    run_worker(get_settings())
+    settings = get_settings()
+    try:
+        connection_options(settings)
+        address_of(settings)
+    except (KafkaNotConfigured, ClickHouseNotConfigured) as error:
+        fail(str(error), Exit.USAGE)
+    run_worker(settings)
 
 
 def lag_command(as_json: AsJson = False) -> None:
@@ -86,5 +93,7 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, T]]) -> T:
         return asyncio.run(command(get_settings()))
     except (KafkaNotConfigured, ClickHouseNotConfigured) as error:
         fail(str(error), Exit.USAGE)
+    except LogMismatch as error:
+        fail(str(error))
     except (KafkaError, Error, OSError) as error:
         fail(f"cannot reach the engines: {error}", Exit.UNREACHABLE)

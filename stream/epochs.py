@@ -70,6 +70,16 @@ class OutdatedRules(LogMismatch):
         )
 
 
+class OtherPartitions(LogMismatch):
+    """The states are kept by partition, and the count has changed."""
+
+    def __init__(self, known: int, found: int) -> None:
+        super().__init__(
+            f"PULSE_PARTITIONS is {found}, but ClickHouse holds the states of {known} partitions; the number is fixed "
+            f"for good: set it back to {known}."
+        )
+
+
 async def identify_log(settings: Settings) -> str:
     """The log's identity. Raises aiokafka.errors.KafkaError when the brokers cannot be reached."""
     admin = AIOKafkaAdminClient(**connection_options(settings))
@@ -83,13 +93,15 @@ async def identify_log(settings: Settings) -> str:
 async def settle_epoch(snapshots: Snapshots, log: str, rules: int, partitions: int) -> Epoch:
     """The epoch to write under: the one that holds, the first one of a new store, or the first one of newer rules.
 
-    Raises UnknownLog, OutdatedRules.
+    Raises UnknownLog, OtherPartitions, OutdatedRules.
     """
     newest = await snapshots.newest_epoch()
     if newest is None:
         return await _begin(snapshots, Epoch(1, log, rules, partitions), "first start")
     if newest.log != log:
         raise UnknownLog(newest.log, log)
+    if newest.partitions != partitions:
+        raise OtherPartitions(newest.partitions, partitions)
     if newest.rules > rules:
         raise OutdatedRules(rules, newest.rules)
     if newest.rules < rules:
@@ -99,8 +111,13 @@ async def settle_epoch(snapshots: Snapshots, log: str, rules: int, partitions: i
 
 
 async def begin_epoch(snapshots: Snapshots, log: str, rules: int, partitions: int, reason: str) -> Epoch:
-    """An operator's decision: from now on this log counts, from its beginning unless positions of it are known."""
+    """An operator's decision: from now on this log counts, from its beginning unless positions of it are known.
+
+    Raises OtherPartitions.
+    """
     newest = await snapshots.newest_epoch()
+    if newest and newest.partitions != partitions:
+        raise OtherPartitions(newest.partitions, partitions)
     number = newest.number + 1 if newest else 1
     return await _begin(snapshots, Epoch(number, log, rules, partitions), reason)
 

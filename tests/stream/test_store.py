@@ -28,7 +28,7 @@ from schemas.events import (
 from schemas.monitors import Monitor, Record
 from schemas.topics import CHECK_RESULTS, MONITORS
 from stream import rows
-from stream.epochs import OutdatedRules, UnknownLog, begin_epoch, identify_log, settle_epoch
+from stream.epochs import OtherPartitions, OutdatedRules, UnknownLog, begin_epoch, identify_log, settle_epoch
 from stream.folds import ComponentStatus, CurrentStatus, LatencyHour, Terms, UptimeBucket
 from stream.lag import measure_lag
 from stream.operations import Gap, accept_gaps, start_epoch
@@ -159,6 +159,15 @@ def test_that_another_log_under_the_store_is_refused(engine_settings: Settings) 
         await settle_epoch(snapshots, "other/check-results", 1, 8)
 
     with pytest.raises(UnknownLog, match="pulse epoch new"):
+        on_store(engine_settings, act)
+
+
+def test_that_another_count_of_partitions_is_refused(engine_settings: Settings) -> None:
+    async def act(_: AsyncClient, __: Sink, snapshots: Snapshots) -> None:
+        await settle_epoch(snapshots, LOG, 1, 8)
+        await settle_epoch(snapshots, LOG, 1, 16)
+
+    with pytest.raises(OtherPartitions, match="back to 8"):
         on_store(engine_settings, act)
 
 
