@@ -11,9 +11,8 @@ from schemas.events import decode_log
 from stream.folds import PartitionFold, Terms
 from stream.pending import Pending
 from stream.sink import Sink
-from tests.benchmarks.ingest import SINGLE_TOPIC
+from tests.benchmarks.ingest import ROWS, SINGLE_TOPIC
 
-ROWS: Final = 1_000
 WITHIN_S: Final = 0.1
 settings = get_settings()
 app = faust.App(

@@ -30,6 +30,8 @@ MONITORS: Final = 1_000
 SLOTS: Final = 400
 SINGLE_SLOTS: Final = 15
 SINGLE_TOPIC: Final = "single-results"
+ROWS: Final = 1_000
+"""How many the usual agent inserts at once."""
 READY_WITHIN_S: Final = 180
 
 
@@ -53,10 +55,11 @@ def _measure(installation: Installation, command: list[str], slots: int) -> floa
     settings = installation.settings
     process = subprocess.Popen(command, env=os.environ | installation.environment())
     try:
-        expected = slots * MONITORS * 2
+        # The usual agent writes when the next message comes, so its last rows never do.
+        expected = slots * MONITORS * 2 - ROWS
         wait_until(lambda: _stored(settings) > 0, "the first row", READY_WITHIN_S)
         first, first_at = _stored(settings), time.monotonic()
-        wait_until(lambda: _stored(settings) >= expected, "all rows", READY_WITHIN_S)
+        wait_until(lambda: _stored(settings) >= expected, "the rest", READY_WITHIN_S)
         return (expected - first) / (time.monotonic() - first_at)
     finally:
         process.terminate()
