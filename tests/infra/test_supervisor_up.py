@@ -16,6 +16,8 @@ from infra.settings import Settings
 from infra.supervisor.admin_key import admin_key
 from infra.supervisor.topology import OWN_NETWORKS, Topology
 
+pytestmark = pytest.mark.engines
+
 
 def pulse_up(data: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     """`pulse up`, which is to end by itself."""

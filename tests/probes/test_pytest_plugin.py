@@ -15,6 +15,8 @@ APP = """
 from contextlib import asynccontextmanager
 from fastapi import FastAPI, Response
 
+pytestmark = pytest.mark.engines
+
 @asynccontextmanager
 async def lifespan(app):
     app.state.ready = True
