@@ -38,7 +38,7 @@ def main(seconds: float) -> int:
             "seconds": round(time.monotonic() - started),
             "seed": seed,
             "faults": dict(report.faults),
-            "worker_exits": {str(code): number for code, number in report.exits.items()},
+            "exits": dict(report.exits),
             "results_acknowledged": report.acknowledged,
             "results_stored": report.verdict.stored,
             "rows": report.verdict.rows,

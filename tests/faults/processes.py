@@ -124,14 +124,17 @@ class Installation:
         self._leash.release(self._processes.pop(name).pid)
         return code
 
-    def revive(self) -> list[tuple[str, int]]:
-        """Start again the workers that have ended by themselves, as a supervisor would; returns their exit codes."""
+    def revive(self) -> list[str]:
+        """Start again what has ended by itself, as a supervisor would; returns `process, exit code` of each."""
         ended = [(name, code) for name, p in self._processes.items() if (code := p.poll()) is not None]
         for name, _ in ended:
-            if name.startswith("worker-"):
-                self.kill(name)
+            assert name == "producer" or name.startswith("worker-"), f"{name} ended by itself"
+            self.kill(name)
+            if name == "producer":
+                self.start_producer()
+            else:
                 self.start_worker(int(name.removeprefix("worker-")))
-        return ended
+        return [f"{name.split('-')[0]}, exit {code}" for name, code in ended]
 
     def runs(self, name: str) -> bool:
         """Whether the process was started and has not ended."""

@@ -19,10 +19,10 @@ SETTLE_WITHIN_S: Final = 90
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was done, and what came of it. `exits`: how often a worker left by itself, by exit code."""
+    """What was done, and what came of it. `exits`: how often a process left by itself, and its exit code."""
 
     faults: Counter[str]
-    exits: Counter[int]
+    exits: Counter[str]
     verdict: Verdict
     acknowledged: int
     lost: int
@@ -37,7 +37,7 @@ class Report:
 def run_faults(installation: Installation, faults: Sequence[str], pause_s: float) -> Report:
     """Let results flow, do the faults one after the other, and compare."""
     done: Counter[str] = Counter()
-    exits: Counter[int] = Counter()
+    exits: Counter[str] = Counter()
     installation.start_worker(0)
     installation.start_producer()
     wait_until(lambda: installation.acknowledged.exists(), "results flow")
@@ -57,19 +57,19 @@ def run_faults(installation: Installation, faults: Sequence[str], pause_s: float
     return Report(done, exits, verdict, len(acknowledged), lost)
 
 
-def _let_flow(installation: Installation, seconds: float, exits: Counter[int]) -> None:
+def _let_flow(installation: Installation, seconds: float, exits: Counter[str]) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        exits.update(code for _, code in installation.revive())
+        exits.update(installation.revive())
         time.sleep(0.1)
 
 
-def _settle(installation: Installation, exits: Counter[int]) -> None:
+def _settle(installation: Installation, exits: Counter[str]) -> None:
     """Wait until all that was in the log when the producer ended is durable."""
     ends = {lag.partition: lag.end for lag in asyncio.run(measure_lag(installation.settings))}
 
     def settled() -> bool:
-        exits.update(code for _, code in installation.revive())
+        exits.update(installation.revive())
         return all(lag.durable >= ends[lag.partition] - 1 for lag in asyncio.run(measure_lag(installation.settings)))
 
     wait_until(settled, "everything is folded", SETTLE_WITHIN_S)
