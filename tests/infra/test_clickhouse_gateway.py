@@ -29,6 +29,7 @@ pytestmark = pytest.mark.engines
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HALF_PAST = datetime(2023, 11, 14, 22, 13, 20, 500_000, tzinfo=UTC)
+LATE_ERROR = "SELECT throwIf(number = 250000) FROM numbers(300000) SETTINGS max_block_size = 1000"
 SLOW = "SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(number))"
 
 
@@ -172,6 +173,15 @@ def test_a_database_holds_for_its_query_only(gateway: Gateway) -> None:
 )
 def test_a_statement_is_read_as_clickhouse_reads_it(client: AnyClient, sql: str, shown: list[tuple[Any]]) -> None:
     assert client.query(sql).result_rows == shown
+
+
+def test_a_statement_may_hold_bytes_that_are_no_text(client: AnyClient) -> None:
+    raw = b"\xff\xfe\x00'"
+
+    assert client.raw_query("SELECT hex($raw$)", parameters={"$raw$": raw}) == b"FFFE0027\n"
+    client.command("CREATE OR REPLACE TABLE raw (key String) ORDER BY key")
+    client.command("INSERT INTO raw SELECT $raw$", parameters={"$raw$": raw})
+    assert client.command("SELECT hex(key) FROM raw") == "FFFE0027"
 
 
 def test_a_command_tells_an_empty_result_from_none(client: AnyClient) -> None:
@@ -341,10 +351,8 @@ def test_a_stream_that_nobody_reads_on_is_cancelled(gateway: Gateway) -> None:
 
 
 def test_a_late_error_is_told_inside_the_stream(client: AnyClient) -> None:
-    sql = "SELECT throwIf(number = 250000) FROM numbers(300000) SETTINGS max_block_size = 1000"
-
     with pytest.raises(StreamFailureError, match="Code: 395"):
-        client.read(client.query_row_block_stream(sql))
+        client.read(client.query_row_block_stream(LATE_ERROR))
     assert client.command("SELECT 1") == 1
 
 
@@ -395,6 +403,16 @@ def test_a_session_keeps_temporary_tables_and_settings(gateway: Gateway, kind: s
     assert gateway.post("SELECT * FROM kept").status_code == 404
 
 
+def test_in_a_session_a_request_s_database_holds_for_that_request(gateway: Gateway) -> None:
+    def current(**params: str) -> str:
+        return gateway.post("SELECT currentDatabase()", session_id="moved", **params).text.strip()
+
+    assert (current(), current(database="system"), current()) == ("default", "system", "default")
+
+    assert gateway.post("USE information_schema", session_id="moved").status_code == 200
+    assert (current(), current(database="system"), current()) == ("information_schema", "system", "information_schema")
+
+
 def test_a_session_serves_one_query_at_a_time(gateway: Gateway) -> None:
     slow = threading.Thread(target=gateway.post, args=("SELECT sleep(2), 'in a session'",), kwargs={"session_id": "s"})
     slow.start()
@@ -405,6 +423,15 @@ def test_a_session_serves_one_query_at_a_time(gateway: Gateway) -> None:
     slow.join()
     assert response.headers["x-clickhouse-exception-code"] == "373"
     assert gateway.post("SELECT 1", session_id="s").text == "1\n"
+
+
+def test_a_session_is_free_as_soon_as_its_client_has_the_whole_answer(gateway: Gateway, kind: str) -> None:
+    numbers = ExternalData(file_name="numbers.csv", data=b"1\n2\n", fmt="CSV", structure="n UInt8")
+    with closing(AnyClient(kind, gateway, session_id=f"at-once-{kind}")) as client:
+        for _ in range(20):
+            assert client.command("SELECT sum(n) FROM numbers", external_data=numbers) == 3
+            with pytest.raises(StreamFailureError):
+                client.read(client.query_row_block_stream(LATE_ERROR, external_data=numbers))
 
 
 def test_a_session_ends_when_its_time_is_over(gateway: Gateway) -> None:

@@ -185,26 +185,25 @@ class Gateway:
                 whole=request.says("wait_end_of_query"),
             )
             try:
-                await self._send_read(exchange, read)
+                data = await self._watch(exchange, read.start)
+                if not read.ended:
+                    await self._send_chunks(exchange, read, data)
             finally:
                 if read.needs_finish:
                     await self._in_thread(read.finish)
-
-    async def _send_read(self, exchange: Exchange, read: Read) -> None:
-        responder = exchange.responder
-        data = await self._watch(exchange, read.start)
-        if read.ended:
+        # Only now: whoever has the whole answer may ask its session again at once.
+        if exchange.responder.begun:
+            await exchange.responder.end()
+        else:
             has_result = read.read_only or bool(data)
-            await responder.send_result(data, read.output_format if has_result else None, read.totals)
-            return
-        await responder.begin(read.output_format, read.totals)
-        try:
-            while data and not exchange.body.gone().done():
-                await responder.send_chunk(data)
-                data = b"" if read.ended else await self._watch(exchange, read.step)
-        except EngineError as error:
-            await responder.send_late_error(error)
-        await responder.end()
+            await exchange.responder.send_result(data, read.output_format if has_result else None, read.totals)
+
+    async def _send_chunks(self, exchange: Exchange, read: Read, data: bytes) -> None:
+        """All but the end, which waits until the connection is given back."""
+        await exchange.responder.begin(read.output_format, read.totals)
+        while data and not exchange.body.gone().done():
+            await exchange.responder.send_chunk(data)
+            data = b"" if read.ended else await self._watch(exchange, read.step)
 
     async def _watch(self, exchange: Exchange, work: Callable[[], T]) -> T:
         """Do it; kill the query when its client has gone and has asked for that."""

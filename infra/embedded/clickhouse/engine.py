@@ -39,15 +39,15 @@ TABLE_FUNCTIONS_INSIDE: Final = frozenset(
 class Native(Protocol):
     """What the gateway uses of a chDB connection. Every call raises RuntimeError with ClickHouse's text."""
 
-    def query(self, sql: str, output_format: str, *, params: dict[str, str]) -> Any: ...
-    def send_query(self, sql: str, output_format: str, *, params: dict[str, str]) -> Any: ...
+    def query(self, sql: bytes, output_format: str, *, params: dict[str, str]) -> Any: ...
+    def send_query(self, sql: bytes, output_format: str, *, params: dict[str, str]) -> Any: ...
     def streaming_fetch_result(self, stream: Any) -> Any: ...
     def streaming_cancel_query(self, stream: Any) -> None: ...
-    def send_insert(self, sql: str, data_format: str) -> Any: ...
+    def send_insert(self, sql: bytes, data_format: str) -> Any: ...
     def insert_append(self, insert: Any, data: bytes) -> None: ...
     def insert_done(self, insert: Any) -> Any: ...
     def insert_cancel(self, insert: Any) -> None: ...
-    def classify_query(self, sql: str) -> dict[str, Any]: ...
+    def classify_query(self, sql: bytes) -> dict[str, Any]: ...
     def close(self) -> None: ...
 
 
@@ -77,6 +77,11 @@ def engine_errors() -> Iterator[None]:
         raise from_engine(error) from None
 
 
+def spell(sql: str) -> bytes:
+    """The SQL as it came: a statement may hold bytes that are no text."""
+    return sql.encode("utf-8", "surrogateescape")
+
+
 def quote_value(value: str) -> str:
     """A string literal."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -87,6 +92,11 @@ def quote_name(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
+def _text(native: Native, sql: str) -> str:
+    with engine_errors():
+        return bytes(native.query(spell(sql), "TSVRaw", params={}).bytes()).decode().rstrip("\n")
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """A chDB connection, and what was set on it: only the difference is sent."""
@@ -94,6 +104,8 @@ class Connection:
     native: Native
     settings: dict[str, str] = field(default_factory=dict)
     database: str = DEFAULT_DATABASE
+    home: str = DEFAULT_DATABASE
+    """The database of requests that name none, as USE left it."""
     spoiled: bool = False
 
     def prepare(self, database: str | None, settings: dict[str, str]) -> None:
@@ -102,20 +114,26 @@ class Connection:
             f"{name}={quote_value(value)}" for name, value in settings.items() if self.settings.get(name) != value
         ]
         changes += [f"{name}=DEFAULT" for name in self.settings.keys() - settings.keys()]
-        if database is not None and database != self.database:
-            self._run(f"USE {quote_name(database)}")
+        database = database or self.home
+        if database != self.database:
+            self.run(f"USE {quote_name(database)}")
             self.database = database
         if changes:
-            self._run("SET " + ", ".join(changes))
+            self.run("SET " + ", ".join(changes))
             self.settings = dict(settings)
 
-    def _run(self, sql: str) -> None:
+    def run(self, sql: str) -> None:
+        """A statement whose result nobody wants. Raises EngineError."""
         try:
             with engine_errors():
-                self.native.query(sql, "Null", params={})
+                self.native.query(spell(sql), "Null", params={})
         except BaseException:
             self.spoiled = True
             raise
+
+    def stay(self) -> None:
+        """Make the database that USE led to the home. Raises EngineError."""
+        self.home = self.database = _text(self.native, "SELECT currentDatabase()")
 
     def fits(self, database: str, settings: dict[str, str]) -> bool:
         """Whether it can become what is wanted: a read-only connection cannot change its settings again."""
@@ -136,18 +154,14 @@ class Engine:
             self._first: Native = self._chdb.connect(f"{folder}?config-file={config_file}")
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
-        self.version = self._text("SELECT version()")
-        table_functions = self._text("SELECT lower(name) FROM system.table_functions").split("\n")
+        self.version = _text(self._first, "SELECT version()")
+        table_functions = _text(self._first, "SELECT lower(name) FROM system.table_functions").split("\n")
         self.outside = frozenset(table_functions) - TABLE_FUNCTIONS_INSIDE
-
-    def _text(self, sql: str) -> str:
-        with engine_errors():
-            return bytes(self._first.query(sql, "TSVRaw", params={}).bytes()).decode().rstrip("\n")
 
     def classify(self, sql: str) -> tuple[str, int]:
         """The statement's class (READ_ONLY, MUTATING, MUTATING_GLOBAL, CONTROL, UNKNOWN) and how many there are."""
         with self._lock:
-            found = self._first.classify_query(sql)
+            found = self._first.classify_query(spell(sql))
         return found["query_class"].name, found["statement_count"]
 
     def connect(self) -> Connection:

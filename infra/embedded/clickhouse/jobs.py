@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, Final
 
-from infra.embedded.clickhouse.engine import Connection, engine_errors, quote_name, quote_value
+from infra.embedded.clickhouse.engine import Connection, engine_errors, quote_name, quote_value, spell
 from infra.embedded.clickhouse.leases import Lease
 from infra.embedded.clickhouse.request import ExternalTable
 from infra.embedded.clickhouse.statements import Insert, Statement, mark
@@ -93,13 +93,15 @@ class Read:
             _create_external(connection, table)
         if self.statement.first_word in LEAVES_TRACES or self.statement.makes_temporary:
             connection.spoiled = True
-        text = self.statement.marked(self.query_id)
+        text = spell(self.statement.marked(self.query_id))
         with engine_errors():
             if self._chunked:
                 self._stream = native.send_query(text, self.output_format, params=self.parameters)
             else:
                 result = native.query(text, self.output_format, params=self.parameters)
                 self.totals.add(result)
+                if self.statement.first_word == "USE":
+                    connection.stay()
                 return bytes(result.bytes())
         first = self.step()
         return first if self.ended else first + self.step()
@@ -127,14 +129,13 @@ class Read:
     def finish(self) -> None:
         """Stop where nobody wants the rest, and forget the request's tables. Raises EngineError."""
         assert self._connection is not None, "start comes first"
-        native = self._connection.native
         stream, self._stream = self._stream, None
-        with engine_errors():
-            if stream is not None:
-                self._connection.spoiled = True
-                native.streaming_cancel_query(stream)
-            for table in self.external:
-                native.query(f"DROP TEMPORARY TABLE IF EXISTS {quote_name(table.name)}", "Null", params={})
+        if stream is not None:
+            self._connection.spoiled = True
+            with engine_errors():
+                self._connection.native.streaming_cancel_query(stream)
+        for table in self.external:
+            self._connection.run(f"DROP TEMPORARY TABLE IF EXISTS {quote_name(table.name)}")
 
 
 @dataclass(slots=True)
@@ -176,10 +177,10 @@ class Write:
     def _begin(self, connection: Connection) -> Any:
         if self.parameters:  # send_insert takes none
             values = ", ".join(f"param_{name}={quote_value(value)}" for name, value in self.parameters.items())
-            connection.native.query(f"SET {values}", "Null", params={})
+            connection.run(f"SET {values}")
             connection.spoiled = True
         head = f"{self.insert.head}\n{mark(self.query_id)}\n"
-        return connection.native.send_insert(head, self.insert.data_format)
+        return connection.native.send_insert(spell(head), self.insert.data_format)
 
     def cancel(self) -> None:
         """Give up an INSERT whose client has gone: nothing of it is stored."""
@@ -202,7 +203,7 @@ def kill(connection: Connection, statement: Statement, default_format: str) -> K
     """Run a KILL statement. Raises EngineError."""
     output_format = statement.output_format or default_format
     with engine_errors():
-        result = connection.native.query(statement.text, output_format, params={})
+        result = connection.native.query(spell(statement.text), output_format, params={})
     totals = Totals()
     totals.add(result)
     return Killed(bytes(result.bytes()), output_format, totals)
@@ -211,8 +212,8 @@ def kill(connection: Connection, statement: Statement, default_format: str) -> K
 def _create_external(connection: Connection, table: ExternalTable) -> None:
     connection.spoiled = True
     native, name = connection.native, quote_name(table.name)
+    connection.run(f"CREATE TEMPORARY TABLE {name} ({table.structure})")
     with engine_errors():
-        native.query(f"CREATE TEMPORARY TABLE {name} ({table.structure})", "Null", params={})
-        insert = native.send_insert(f"INSERT INTO {name}", table.data_format)
+        insert = native.send_insert(spell(f"INSERT INTO {name}"), table.data_format)
         native.insert_append(insert, table.data)
         native.insert_done(insert)

@@ -75,27 +75,31 @@ class Responder:
             data = bytes(self._stream.flush())
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def send_late_error(self, error: EngineError) -> None:
-        """An error after chunks have been sent, marked as ClickHouse does it."""
-        message, tag = self._text_of(error), self._tag.encode()
-        length = str(len(message) + 1).encode()
-        await self.send_chunk(
-            b"\r\n__exception__\r\n%s\r\n%s\n%s %s\r\n__exception__\r\n" % (tag, message, length, tag)
-        )
-
     async def end(self) -> None:
         """The end of a result that came in chunks."""
         rest = bytes(self._stream.finish()) if self._stream is not None else b""
         await self._send({"type": "http.response.body", "body": rest})
 
     async def send_error(self, error: EngineError) -> None:
-        """An error as the whole answer."""
+        """An error: the whole answer, or the end of one that has begun."""
+        if self.begun:
+            await self._send_late_error(error)
+            return
         headers = [
             (b"content-type", _TEXT.encode()),
             (b"x-clickhouse-exception-code", str(error.code).encode()),
             (b"x-clickhouse-query-id", self._query_id.encode("latin-1", "replace")),
         ]
         await _send_whole(self._send, error.status, headers, self._text_of(error) + b"\n")
+
+    async def _send_late_error(self, error: EngineError) -> None:
+        """Marked as ClickHouse does it, since the status has been sent."""
+        message, tag = self._text_of(error), self._tag.encode()
+        length = str(len(message) + 1).encode()
+        await self.send_chunk(
+            b"\r\n__exception__\r\n%s\r\n%s\n%s %s\r\n__exception__\r\n" % (tag, message, length, tag)
+        )
+        await self.end()
 
     def _text_of(self, error: EngineError) -> bytes:
         return f"{error.text} (version {self._version} (official build))".encode("utf-8", "surrogateescape")
