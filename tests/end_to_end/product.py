@@ -18,13 +18,13 @@ START_LIMIT_S = 120
 STOP_LIMIT_S = 30
 
 
-def wait_until(condition: Callable[[], bool], what: str, within_s: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], what: str, within_s: float = 60, every_s: float = 0.1) -> None:
     """Look again and again until `condition` holds; fail with `what` was awaited."""
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"after {within_s} s still not: {what}")
-        time.sleep(0.1)
+        time.sleep(every_s)
 
 
 @dataclass
