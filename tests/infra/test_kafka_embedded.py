@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -171,3 +172,10 @@ async def _read(settings: Settings) -> bytes:
         return bytes(record.value)
     finally:
         await consumer.stop()
+
+
+def test_an_id_that_kafka_s_tools_would_take_for_an_option_is_never_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = iter([uuid.UUID(int=0xFB << 120), uuid.UUID(int=0xFB << 120), uuid.UUID(int=0)])
+    monkeypatch.setattr(uuid, "uuid4", lambda: next(given))
+
+    assert brokers._cluster_id() == "A" * 22

@@ -130,12 +130,18 @@ def _write(name: str, folder: Path, settings: Settings) -> Path:
     return path
 
 
+def _cluster_id() -> str:
+    """A random id as Kafka writes it; never with a leading hyphen, which its own tools take for an option."""
+    while (name := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return name
+
+
 def _format(folder: Path, properties: Path, jvm: list[str], output: Path) -> None:
     """Give the data folder its cluster id, once. Kafka writes meta.properties last: half a format starts again."""
     if (folder / "data" / "meta.properties").exists():
         return
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    command = [*jvm, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id, "-c", str(properties)]
+    command = [*jvm, "kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c", str(properties)]
     with output.open("wb") as file:
         done = subprocess.run(
             command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, timeout=FORMAT_WITHIN_S, check=False
