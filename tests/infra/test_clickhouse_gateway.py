@@ -23,7 +23,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureErr
 from clickhouse_connect.driver.external import ExternalData
 from clickhouse_connect.driver.summary import QuerySummary
 
-from tests.infra.gateway import Gateway, start
+from tests.infra.gateway import CLIENT, Gateway, start
 
 pytestmark = pytest.mark.engines
 
@@ -182,6 +182,28 @@ def test_a_statement_may_hold_bytes_that_are_no_text(client: AnyClient) -> None:
     client.command("CREATE OR REPLACE TABLE raw (key String) ORDER BY key")
     client.command("INSERT INTO raw SELECT $raw$", parameters={"$raw$": raw})
     assert client.command("SELECT hex(key) FROM raw") == "FFFE0027"
+    with pytest.raises(DatabaseError, match="Code: 395"):
+        client.command("SELECT throwIf(1, $raw$)", parameters={"$raw$": raw})
+
+
+def test_so_may_a_parameter_and_a_query_s_id(gateway: Gateway) -> None:
+    response = CLIENT.post(
+        f"{gateway.url}/?param_raw=%FF%FE&query_id=%FF",
+        content="SELECT hex({raw:String})",
+        auth=("default", gateway.password),
+    )
+
+    assert response.text == "FFFE\n"
+    assert gateway.post(b"KILL QUERY WHERE query_id = '\xff'").status_code == 200
+
+
+def test_a_parameter_s_name_is_no_way_to_more_sql(gateway: Gateway) -> None:
+    name = "param_a%3D1%3BCREATE%20DATABASE%20smuggled%3BSET%20param_b"
+
+    response = CLIENT.post(f"{gateway.url}/?{name}=%FF", content="SELECT 1", auth=("default", gateway.password))
+
+    assert (response.status_code, response.headers["x-clickhouse-exception-code"]) == (400, "36")
+    assert gateway.rows("SHOW DATABASES LIKE 'smuggled'") == []
 
 
 def test_a_command_tells_an_empty_result_from_none(client: AnyClient) -> None:

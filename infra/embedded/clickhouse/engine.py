@@ -74,7 +74,9 @@ def engine_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise from_engine(error) from None
+        raise from_engine(str(error)) from None
+    except UnicodeDecodeError as error:  # its text quotes a statement that is not all text
+        raise from_engine(error.object.decode("utf-8", "replace")) from None
 
 
 def spell(sql: str) -> bytes:

@@ -61,8 +61,8 @@ def refusal(code: Code, text: str) -> EngineError:
     return EngineError(code, f"Code: {code.value}. DB::Exception: {text} ({code.name})")
 
 
-def from_engine(error: Exception) -> EngineError:
-    """The engine's exception with its code taken out of the text."""
-    text = str(error).partition(", Stack trace (when copying")[0]
+def from_engine(text: str) -> EngineError:
+    """The engine's exception, its code taken out of its text."""
+    text = text.partition(", Stack trace (when copying")[0]
     match = _CODE.search(text)
     return EngineError(int(match[1]) if match else Code.UNKNOWN_EXCEPTION.value, text)

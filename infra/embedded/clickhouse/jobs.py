@@ -94,11 +94,15 @@ class Read:
         if self.statement.first_word in LEAVES_TRACES or self.statement.makes_temporary:
             connection.spoiled = True
         text = spell(self.statement.marked(self.query_id))
+        parameters = self.parameters
+        if not _are_text(parameters):  # which the engine demands of those that come beside a statement
+            _set_parameters(connection, parameters)
+            parameters = {}
         with engine_errors():
             if self._chunked:
-                self._stream = native.send_query(text, self.output_format, params=self.parameters)
+                self._stream = native.send_query(text, self.output_format, params=parameters)
             else:
-                result = native.query(text, self.output_format, params=self.parameters)
+                result = native.query(text, self.output_format, params=parameters)
                 self.totals.add(result)
                 if self.statement.first_word == "USE":
                     connection.stay()
@@ -176,9 +180,7 @@ class Write:
 
     def _begin(self, connection: Connection) -> Any:
         if self.parameters:  # send_insert takes none
-            values = ", ".join(f"param_{name}={quote_value(value)}" for name, value in self.parameters.items())
-            connection.run(f"SET {values}")
-            connection.spoiled = True
+            _set_parameters(connection, self.parameters)
         head = f"{self.insert.head}\n{mark(self.query_id)}\n"
         return connection.native.send_insert(spell(head), self.insert.data_format)
 
@@ -207,6 +209,15 @@ def kill(connection: Connection, statement: Statement, default_format: str) -> K
     totals = Totals()
     totals.add(result)
     return Killed(bytes(result.bytes()), output_format, totals)
+
+
+def _are_text(parameters: dict[str, str]) -> bool:
+    return not any("\udc80" <= character <= "\udcff" for value in parameters.values() for character in value)
+
+
+def _set_parameters(connection: Connection, parameters: dict[str, str]) -> None:
+    connection.spoiled = True
+    connection.run("SET " + ", ".join(f"param_{name}={quote_value(value)}" for name, value in parameters.items()))
 
 
 def _create_external(connection: Connection, table: ExternalTable) -> None:

@@ -125,8 +125,12 @@ class Request:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query's parameters, `param_name=value`, by their names."""
-        return {name[6:]: value for name, value in self.fields.items() if name.startswith("param_")}
+        """The query's parameters, `param_name=value`, by their names. Raises EngineError for what is not a name."""
+        parameters = {name[6:]: value for name, value in self.fields.items() if name.startswith("param_")}
+        for name in parameters:
+            if not _SETTING_NAME.fullmatch(name):
+                raise refusal(Code.BAD_ARGUMENTS, f"'{name}' is not a parameter's name: use letters, digits and _.")
+        return parameters
 
     def settings(self, external: list[ExternalTable]) -> dict[str, str]:
         """Settings for the engine. Raises EngineError for what is not a setting's name."""

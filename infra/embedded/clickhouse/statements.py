@@ -191,7 +191,7 @@ class Statement:
 
 def mark(query_id: str) -> str:
     """The comment that carries a query id."""
-    return f"/*qid={quote(query_id, safe='')}*/"
+    return f"/*qid={quote(query_id, safe='', errors='surrogateescape')}*/"
 
 
 def read_statement(sql: bytes) -> Statement:
