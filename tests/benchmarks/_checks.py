@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -20,20 +21,22 @@ import httpx
 import trustme
 import uvloop
 
+from infra.kafka import provision_topics
+from infra.settings import Settings
 from probes.check import check
 from probes.compiled import CompiledMonitor, Compiler
+from probes.emit import kafka_emitter
 from probes.fetch import Fetcher
 from probes.schedule import wall_clock_ms
 from probes.secrets import Secrets
 from schemas.enums import Outcome
-from schemas.events import CheckBatch, CheckResult, encode
 from schemas.monitors import Assertion, Monitor
 from tests.benchmarks.report import percentile
+from tests.engines import running_kafka
 
 AT_ONCE = 16
 ROUND_S = 1.5
 LATENCY_S = 6.0
-BATCH = 100
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 BODY = json.dumps({"status": "healthy", "database": "ok", "cache": "ok", "notes": "x" * 950}).encode()
 ANSWER = (
@@ -121,26 +124,40 @@ def _monitor(fetcher: Fetcher, url: str) -> CompiledMonitor:
     return Compiler(fetcher, Secrets(None)).compile("default/api", monitor, version=1, partition=0)
 
 
-def whole_checks(url: str) -> Rate:
-    """Our checks: fetch, JSON, two assertions, the result encoded as it goes into the log."""
+@contextmanager
+def log() -> Iterator[Settings]:
+    """An embedded Kafka with its topics, on the target's core where there are two."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[-1:])
+    with tempfile.TemporaryDirectory() as folder, running_kafka(Path(folder) / "kafka") as address:
+        os.sched_setaffinity(0, cores)
+        settings = Settings(kafka=address, data=Path(folder))
+        asyncio.run(provision_topics(settings))
+        yield settings
+
+
+def whole_checks(url: str, settings: Settings) -> Rate:
+    """Our checks: fetch, JSON, two assertions, the result acknowledged by Kafka."""
 
     async def run() -> Rate:
         fetcher = Fetcher(allow=LOOPBACK)
         monitor = _monitor(fetcher, url)
-        batch: list[CheckResult] = []
+        emitter = kafka_emitter(settings)
+        emitting = asyncio.create_task(emitter.run())
 
         async def once() -> None:
             result = await check(monitor, int(wall_clock_ms()))
             assert result.outcome is Outcome.UP, result
-            batch.append(result)
-            if len(batch) == BATCH:
-                encode(CheckBatch("probe-0", "local", result.scheduled_at, tuple(batch)))
-                batch.clear()
+            emitter.add(result, monitor.partition)
 
         try:
             return await rate(once)
         finally:
+            emitting.cancel()
+            await asyncio.wait([emitting])
+            await emitter.close(10)
             await fetcher.close()
+            assert emitter.counters.delivered >= emitter.counters.emitted, emitter.counters
 
     return uvloop.run(run())
 

@@ -3,7 +3,7 @@
 import time
 from statistics import median
 
-from tests.benchmarks._checks import bare_sockets, latency_ms, stock_fetches, target, whole_checks
+from tests.benchmarks._checks import bare_sockets, latency_ms, log, stock_fetches, target, whole_checks
 from tests.benchmarks.report import report
 
 ROUNDS = 5
@@ -12,8 +12,8 @@ ROUNDS = 5
 def main() -> None:
     """Print the line."""
     started = time.monotonic()
-    with target() as url:
-        rounds = [(stock_fetches(url), whole_checks(url), bare_sockets(url)) for _ in range(ROUNDS)]
+    with log() as settings, target() as url:
+        rounds = [(stock_fetches(url), whole_checks(url, settings), bare_sockets(url)) for _ in range(ROUNDS)]
         stock, ours, floor = zip(*rounds, strict=True)
         report(
             "probe",

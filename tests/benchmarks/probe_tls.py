@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from unittest.mock import patch
 
-from tests.benchmarks._checks import stock_fetches, target, whole_checks
+from tests.benchmarks._checks import log, stock_fetches, target, whole_checks
 from tests.benchmarks.report import report
 
 ROUNDS = 5
@@ -17,11 +17,11 @@ ROUNDS = 5
 def main() -> None:
     """Print the line."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as name, target(Path(name)) as url:
+    with log() as settings, tempfile.TemporaryDirectory() as name, target(Path(name)) as url:
         authority = f"{name}/ca.pem"
         verify = ssl.create_default_context(cafile=authority)
         with patch.dict(os.environ, SSL_CERT_FILE=authority):
-            rounds = [(stock_fetches(url, verify), whole_checks(url)) for _ in range(ROUNDS)]
+            rounds = [(stock_fetches(url, verify), whole_checks(url, settings)) for _ in range(ROUNDS)]
         stock, ours = zip(*rounds, strict=True)
         report(
             "probe_tls",
