@@ -11,11 +11,11 @@ import pytest
 
 from tests.engines import free_ports
 
+pytestmark = pytest.mark.engines
+
 APP = """
 from contextlib import asynccontextmanager
 from fastapi import FastAPI, Response
-
-pytestmark = pytest.mark.engines
 
 @asynccontextmanager
 async def lifespan(app):
