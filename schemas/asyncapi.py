@@ -45,10 +45,7 @@ def asyncapi_document(version: str) -> dict[str, Any]:
             f"receive-{topic.name}": {"action": "receive", "channel": {"$ref": f"#/channels/{topic.name}"}}
             for topic in TOPICS
         },
-        "components": {
-            "messages": {name: {"name": name, "payload": payload} for name, payload in _payloads().items()},
-            "schemas": _schemas(),
-        },
+        "components": _components(),
     }
 
 
@@ -74,16 +71,13 @@ def _kafka_configuration(topic: Topic) -> dict[str, Any]:
     return {"cleanup.policy": ["delete"], "retention.ms": topic.retention_ms}
 
 
-def _payloads() -> dict[str, Any]:
-    references, _ = msgspec.json.schema_components(EVENT_TYPES.values(), ref_template=SCHEMAS + "{name}")
-    documents = {name: {"$ref": f"{SCHEMAS}{name}-record"} for name in DOCUMENT_TYPES}
-    return dict(zip(EVENT_TYPES, references, strict=True)) | documents
-
-
-def _schemas() -> dict[str, Any]:
-    _, schemas = msgspec.json.schema_components(EVENT_TYPES.values(), ref_template=SCHEMAS + "{name}")
+def _components() -> dict[str, Any]:
+    references, schemas = msgspec.json.schema_components(EVENT_TYPES.values(), ref_template=SCHEMAS + "{name}")
+    payloads = dict(zip(EVENT_TYPES, references, strict=True))
     for name, record in DOCUMENT_TYPES.items():
         schema = record.model_json_schema(by_alias=True, ref_template=SCHEMAS + "{model}")
         schemas |= schema.pop("$defs", {})
         schemas[f"{name}-record"] = schema
-    return schemas
+        payloads[name] = {"$ref": f"{SCHEMAS}{name}-record"}
+    messages = {name: {"name": name, "payload": payload} for name, payload in payloads.items()}
+    return {"messages": messages, "schemas": schemas}

@@ -70,7 +70,7 @@ class MonitorTerms:
         return self._terms.get((monitor, version))
 
     async def run(self) -> None:
-        """Follow `monitors` until cancelled. Raises KafkaError when the brokers are away at the start."""
+        """Follow `monitors` until cancelled."""
         await self._reader.run()
 
     async def caught_up(self) -> None:

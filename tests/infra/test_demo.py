@@ -1,7 +1,6 @@
 """The sample app breaks for real, in each of the six ways, and mends."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from infra.demo.switch import Switch
+from tests.engines import free_ports
 
 pytestmark = pytest.mark.engines
 
@@ -20,9 +20,7 @@ pytestmark = pytest.mark.engines
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """The sample app as a process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     folder: Path = tmp_path_factory.mktemp("demo")
     environment = os.environ | {"PULSE_DEMO_PORT": str(port), "PULSE_DATA": str(folder)}
     process = subprocess.Popen([sys.executable, "-m", "infra.demo"], env=environment)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.engines import free_ports
+
 pytestmark = pytest.mark.engines
 
 WORKERS = {
@@ -22,12 +23,6 @@ WORKERS = {
 }
 ALIVE = (200, {"status": "healthy", "worker": "ok"})
 DEAD = (503, {"status": "unhealthy", "worker": "fail"})
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -52,7 +47,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if server is None:
         message = "no redis-server: install it, for example with apt-get install redis-server"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    port = _free_port()
+    (port,) = free_ports(1)
     folder: Path = tmp_path_factory.mktemp("redis")
     command = [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with _running([*command, "--loglevel", "warning"], dict(os.environ)):
@@ -77,7 +72,7 @@ def _wait_for(url: str, expected: tuple[int, object]) -> None:
 @pytest.mark.parametrize("name", WORKERS)
 def test_the_endpoint_answers_200_while_the_worker_lives_and_503_once_it_is_killed(name: str, redis_url: str) -> None:
     environment = dict(os.environ) | {"REDIS_URL": f"{redis_url}/{list(WORKERS).index(name)}"}
-    port = _free_port()
+    (port,) = free_ports(1)
     server = [sys.executable, "-m", "uvicorn", f"infra.demo.recipes.worker_{name}:app", "--port", str(port)]
     url = f"http://127.0.0.1:{port}/health/worker"
 
