@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from infra.kafka import LogRecord, TableReader
 from infra.logs import get_logger
 from infra.settings import Settings
-from query.connections import RETRY_S
 from query.metrics import LEFT_OUT
 from schemas.monitors import Document, Key, Monitor, Page, Record
 from schemas.topics import KEYS, MONITORS, PAGES, Topic
@@ -144,7 +142,7 @@ class Catalog:
         async with asyncio.TaskGroup() as group:
             readers = [self._reader(table) for table in self._tables]
             for reader in readers:
-                group.create_task(self._follow(reader))
+                group.create_task(reader.run())
             for reader in readers:
                 await reader.caught_up.wait()
             self.trouble = ""
@@ -176,12 +174,3 @@ class Catalog:
         for entry in self.pages.entries.values():
             for domain in entry.document.domains:
                 self._page_by_domain.setdefault(domain, entry.id)
-
-    async def _follow(self, reader: TableReader) -> None:
-        while True:
-            try:
-                await reader.run()
-            except (KafkaError, OSError) as error:
-                self.trouble = f"Kafka cannot be reached: {error}"
-                _log.warning("kafka cannot be reached; trying again", error=str(error))
-                await asyncio.sleep(RETRY_S)
