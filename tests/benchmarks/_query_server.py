@@ -8,6 +8,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from query.compose import compose
+from query.protocol import PublicProtocol
 from query.status_document import StatusDocument
 from schemas.enums import Status
 from tests.query.filled import Filled
@@ -48,8 +49,8 @@ def main() -> None:
     which, port, core = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     os.sched_setaffinity(0, {core})
     filled = filled_service()
-    app = filled.app if which == "service" else reference_app(filled)
-    options = {"loop": "uvloop", "http": "httptools", "access_log": False, "log_level": "error", "lifespan": "off"}
+    app, http = (filled.app, PublicProtocol) if which == "service" else (reference_app(filled), "httptools")
+    options = {"loop": "uvloop", "http": http, "access_log": False, "log_level": "error", "lifespan": "off"}
     uvicorn.run(app, host="127.0.0.1", port=port, **options)  # type: ignore[arg-type]
 
 
