@@ -61,6 +61,7 @@ class Answers:
         self._base_url = settings.base_url
         self._revisions: defaultdict[str, int] = defaultdict(int)
         self._pages_of_monitor: defaultdict[str, set[str]] = defaultdict(set)
+        self._monitors_of_page: dict[str, set[str]] = {}
         catalog.on_change(self._on_configuration)
         facts.on_change(self._on_monitor)
 
@@ -136,12 +137,14 @@ class Answers:
 
     def _link(self, slug: str) -> None:
         """Note which monitors a page names, whether or not they exist yet."""
-        for slugs in self._pages_of_monitor.values():
-            slugs.discard(slug)
+        for monitor in self._monitors_of_page.pop(slug, ()):
+            self._pages_of_monitor[monitor].discard(slug)
         page = self._catalog.page(slug)
         if page is not None:
-            for monitor in (monitor for group in page.document.groups for monitor in group.monitors):
-                self._pages_of_monitor[monitor_id(page.workspace, monitor)].add(slug)
+            named = {monitor_id(page.workspace, each) for group in page.document.groups for each in group.monitors}
+            self._monitors_of_page[slug] = named
+            for monitor in named:
+                self._pages_of_monitor[monitor].add(slug)
 
 
 def document_json(document: StatusDocument) -> bytes:

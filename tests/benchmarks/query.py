@@ -44,9 +44,10 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0))
     server_core, load_core = cores[0], cores[-1]
     documents = [f"/status/page-{page}" for page in range(PAGES)]
+    pages = [f"/p/page-{page}" for page in range(PAGES)]
     badges = [badge for page in range(PAGES) for badge in badges_of(page)]
     with serving("service", server_core, PAGES) as service, serving("reference", server_core, 1) as compared:
-        for targets in (documents, badges):
+        for targets in (pages, documents, badges):
             load(service.port, load_core, targets, seconds=0)
         rss_mb = service.process.memory_info().rss / 1e6
         address = f"http://127.0.0.1:{service.port}{documents[0]}"
