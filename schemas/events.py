@@ -103,7 +103,8 @@ class MonitorRevised(msgspec.Struct, frozen=True, tag_field="type", tag="monitor
 class MaintenanceRevised(msgspec.Struct, frozen=True, tag_field="type", tag="maintenance-revised", omit_defaults=True):
     """A maintenance of a monitor, told to the partition's log by its owner; the last one of an id holds.
 
-    It lasts from `starts_at` to `ends_at`; one that ends where it starts is cancelled.
+    It lasts from `starts_at` to `ends_at`; one that ends where it starts is cancelled. `version` is the offset of its
+    record in `maintenances`.
     """
 
     id: str
@@ -111,6 +112,7 @@ class MaintenanceRevised(msgspec.Struct, frozen=True, tag_field="type", tag="mai
     at: TimeMs
     starts_at: TimeMs
     ends_at: TimeMs
+    version: Version = 0
 
 
 class PolicyChange(msgspec.Struct, frozen=True, omit_defaults=True):
