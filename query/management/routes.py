@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from query.management import incidents, keys, monitors, pages, system
+from query.management import corrections, incidents, keys, monitors, pages, system
 
 router = APIRouter(prefix="/v1")
-for module in (monitors, pages, keys, incidents, system):
+for module in (monitors, corrections, pages, keys, incidents, system):
     router.include_router(module.router)
