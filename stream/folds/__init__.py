@@ -59,7 +59,7 @@ from stream.folds.facts import (
 from stream.folds.partition import PartitionFold, StateRow
 from stream.folds.terms import Terms, TermsOf
 
-RULES = 1
+RULES = 2
 """Grows when the same log is to give other facts or states."""
 
 __all__ = [

@@ -12,7 +12,7 @@ import msgspec
 from schemas.events import CheckResult, MaintenanceRevised, MonitorRevised
 from stream.folds.facts import ComponentStatus, CurrentStatus, Facts, LatencyHour, UptimeBucket
 from stream.folds.latency import Hour
-from stream.folds.region import FOREVER, Span
+from stream.folds.region import FOREVER, Offs
 from stream.folds.story import NEVER, STATUSES_OF, Change, Story, Trouble, change_of, incident_id, incident_of
 from stream.folds.terms import DEFAULT_TERMS, Terms
 from stream.folds.timeline import GONE, MAINTENANCE, PAUSED, Moment, moments
@@ -20,7 +20,7 @@ from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
 WINDOW_MS: Final = 600_000
-SLACK_MS: Final = 300_000
+SLACK_MS: Final = 180_000
 """So much longer than the window results are kept, so that not every result has to move the base."""
 TELLING_INTERVALS: Final = 5
 TELLING_MS: Final = 120_000
@@ -50,9 +50,9 @@ class StoredMonitor(msgspec.Struct, array_like=True):
     start: int
     uptime: Uptime
     story: Story
-    offs: list[Span]
+    offs: Offs
     revised_at: int
-    windows: list[Window]
+    windows: tuple[Window, ...]
     terms: list[tuple[int, Terms]]
     regions: list[StoredRegion]
 
@@ -101,9 +101,9 @@ class MonitorFold:
         self.start = FOREVER
         self.uptime = Uptime()
         self.story = Story()
-        self.offs: list[Span] = []
+        self.offs: Offs = ()
         self.revised_at = 0
-        self.windows: list[Window] = []
+        self.windows: tuple[Window, ...] = ()
         self.terms: dict[int, Terms] = {}
         self.regions: dict[str, Watched] = {}
         self.told = Told([], {}, {}, self.story)
@@ -126,9 +126,9 @@ class MonitorFold:
         in_order = result.scheduled_at > region.newest
         if in_order:
             facts.results.append(result)
-            if region.append(result):
+            if region.append(result, self.terms):
                 return overdue
-        elif not region.insert(result):
+        elif not region.insert(result, self.terms):
             return overdue
         else:
             self._replace(result, facts)
@@ -144,12 +144,11 @@ class MonitorFold:
         at, version = result.scheduled_at, result.monitor_version
         if version not in self.terms:
             self.terms[version] = find_terms(self.name, version)
-        if in_order and at > region.head.quiet_at:
-            different = region.step(self.terms[version], self.offs)
+        if in_order and at > region.wake(self.terms).quiet_at:
+            different = region.step(self.terms, self.offs)
         else:
             different = region.make_head(self.terms, self.offs, self.horizon)
-        if region.head.last_at:
-            self.due_at = min(self.due_at, region.head.quiet_from(self.offs))
+        self.due_at = min(self.due_at, region.quiet_from(self.offs))
         if at < self.start:
             self.start, different = at, True
         return different
@@ -160,9 +159,10 @@ class MonitorFold:
         off = _OFF.get(event.state)
         current = self.offs[-1] if self.offs and self.offs[-1][1] == FOREVER else None
         if current and current[2] != off:
-            self.offs[-1:] = [(current[0], at, current[2])] if current[0] < at else []
+            ended = [(current[0], at, current[2])] if current[0] < at else []
+            self.offs = (*self.offs[:-1], *ended)
         if off is not None and (current is None or current[2] != off):
-            self.offs.append((at, FOREVER, off))
+            self.offs = (*self.offs, (at, FOREVER, off))
         self.revised_at = at
         self._begin(at)
 
@@ -174,10 +174,8 @@ class MonitorFold:
             for window in self.windows
         ]
         planned = Window(event.id, max(event.starts_at, since), event.ends_at)
-        self.windows = sorted(
-            (window for window in (*held, planned) if window.start < window.end),
-            key=lambda window: (window.start, window.end, window.id),
-        )
+        standing = [window for window in (*held, planned) if window.start < window.end]
+        self.windows = tuple(sorted(standing, key=lambda window: (window.start, window.end, window.id)))
         self._begin(since)
 
     def _begin(self, at: int) -> None:
@@ -193,10 +191,9 @@ class MonitorFold:
         self.horizon = horizon
         self.due_at = min([window.start - 1 for window in self.windows if window.start > horizon], default=FOREVER)
         for region in self.regions.values():
-            if region.quieten(horizon, self.offs):
+            if region.quieten(horizon, self.terms, self.offs):
                 different = True
-            elif region.head.last_at:
-                self.due_at = min(self.due_at, region.head.quiet_from(self.offs))
+            self.due_at = min(self.due_at, region.quiet_from(self.offs))
         return different
 
     def tell(self, facts: Facts) -> None:
@@ -228,11 +225,7 @@ class MonitorFold:
         since = max(self.told_at, self.start)
         self._tell_uptime(facts, self.uptime.buckets(self.told.segments, since, self.known_until))
         for name, region in self.regions.items():
-            region.count_latency()
-            for hour in region.hours.values():
-                if hour.untold:
-                    hour.untold = False
-                    facts.latency.append(_latency(self.name, name, facts.version, hour))
+            facts.latency += [_latency(self.name, name, facts.version, hour) for hour in region.tell_latency()]
         terms = self.terms.get(max(self.terms, default=0), DEFAULT_TERMS)
         self.told_at = self.horizon
         self.tell_at = self.horizon + max(TELLING_INTERVALS * terms.interval_ms, TELLING_MS)
@@ -240,6 +233,11 @@ class MonitorFold:
 
     def settle(self, cut: int, facts: Facts) -> None:
         """Let go of the results before `cut`, as none will come between them any more."""
+        self._settle(cut, facts)
+        for region in self.regions.values():
+            region.sleep()
+
+    def _settle(self, cut: int, facts: Facts) -> None:
         until = min([cut, *(window.start for window in self.windows if window.start > self.horizon)])
         for region in self.regions.values():
             region.move_base(cut, self.terms, self.offs, self.horizon)
@@ -268,8 +266,8 @@ class MonitorFold:
     def _forget(self, until: int) -> None:
         for region in self.regions.values():
             region.forget(until)
-        self.offs = [off for off in self.offs if off[1] > until]
-        self.windows = [window for window in self.windows if window.end > until]
+        self.offs = tuple(off for off in self.offs if off[1] > until)
+        self.windows = tuple(window for window in self.windows if window.end > until)
         if len(self.terms) > 1:
             needed = set[int]().union(*(region.versions for region in self.regions.values()))
             self.terms = {version: terms for version, terms in self.terms.items() if version in needed}
@@ -321,7 +319,7 @@ class MonitorFold:
 
     def _moments(self, begin: int) -> list[Moment]:
         windows = [(window.start, window.end, MAINTENANCE) for window in self.windows if window.start <= self.horizon]
-        regions = [(name, region.head) for name, region in sorted(self.regions.items())]
+        regions = [(name, region.wake(self.terms)) for name, region in sorted(self.regions.items())]
         return list(moments(regions, self.offs, windows, begin, self.terms))
 
     def _derive(self) -> Told:
@@ -357,7 +355,7 @@ class MonitorFold:
 
     def _tell_components(self, facts: Facts) -> None:
         for name, region in self.regions.items():
-            told, now = region.told_components, region.head.components
+            told, now = region.told_components, region.wake(self.terms).components
             if told == now:
                 continue
             region.told_components = now
@@ -379,7 +377,7 @@ class MonitorFold:
 
 
 def _latency(monitor: str, region: str, version: int, hour: Hour) -> LatencyHour:
-    return LatencyHour(monitor, region, hour.bucket, version, hour.checks, hour.phases_us, tuple(hour.bins))
+    return LatencyHour(monitor, region, hour.bucket, version, hour.checks, hour.phases_us, hour.histogram)
 
 
 def _difference(before: list[tuple[int, int]], after: list[tuple[int, int]]) -> int | None:
