@@ -139,7 +139,9 @@ async def _open_worker(settings: Settings, app: faust.App, stream: Any) -> Async
         forwarder = Forwarder(worker, terms, maintenances, sink, outbox, settings.partitions)
         _forget_on_rebalance(app, worker, ticker)
         writing = _guarded(worker.write_forever())
-        tasks = [_guarded(work) for work in (terms.run(), maintenances.run(), ticker.run(), forwarder.run(), _watch(app))]
+        tasks = [
+            _guarded(work) for work in (terms.run(), maintenances.run(), ticker.run(), forwarder.run(), _watch(app))
+        ]
         try:
             yield worker
         finally:

@@ -13,11 +13,11 @@ from time import monotonic, perf_counter
 from typing import Final, Protocol
 
 from infra.logs import get_logger
-from schemas.events import CheckBatch, CorrectionOrdered, LogEvent, MaintenanceRevised, MonitorRevised
+from schemas.events import CheckBatch, CorrectionOrdered, DeadLetter, MaintenanceRevised, MonitorRevised
 from stream import dead_letters, metrics
-from stream.dead_letters import read_event, without_unknown_monitors
+from stream.dead_letters import LogRecord, read_event, without_unknown_monitors
 from stream.epochs import MissingEvents, ShorterLog
-from stream.folds import PartitionFold
+from stream.folds import FoldedEvent, PartitionFold
 from stream.folds.rewriting import Rewriting
 from stream.outbox import Outbox
 from stream.partition import Cut, Delivery, Partition
@@ -166,33 +166,43 @@ class Worker:
         started = perf_counter()
         event, letters = read_event(record)
         if isinstance(event, CorrectionOrdered):
-            if not await self._correct(partition, record.offset, event):
-                return
-        elif event is not None:
-            missing = partition.fold.missing_terms(event)
-            if missing:
-                lost = await self._terms.find(missing)
-                if not self._owns(partition):
-                    return
-                unknown = {monitor for monitor, _ in lost if not self._terms.knows(monitor)}
-                event, more = without_unknown_monitors(record, event, unknown)
-                letters += more
-                metrics.LOST_VERSIONS.inc(sum(monitor not in unknown for monitor, _ in lost))
-            facts = partition.fold.fold(partition.version(record.offset), event)
-            self._pending.add(facts, event.sent_at if isinstance(event, CheckBatch) else None)
-            _note(partition, event)
+            more = await self._correct(partition, record.offset, event)
+        else:
+            more = await self._take_in(partition, record, event)
+        if more is None:
+            return
+        letters += more
         self._pending.add_messages(dead_letters.messages_of(letters))
         partition.advance(delivery)
         metrics.FOLD_SECONDS.inc(perf_counter() - started)
 
-    async def _correct(self, partition: Partition, offset: int, order: CorrectionOrdered) -> bool:
-        """Fold a monitor anew; returns False where the partition was taken away meanwhile.
+    async def _take_in(
+        self, partition: Partition, record: LogRecord, event: FoldedEvent | None
+    ) -> list[DeadLetter] | None:
+        """Fold an event; returns what it could not use, None where the partition was taken away meanwhile."""
+        letters: list[DeadLetter] = []
+        if event is None:
+            return letters
+        if missing := partition.fold.missing_terms(event):
+            lost = await self._terms.find(missing)
+            if not self._owns(partition):
+                return None
+            unknown = {monitor for monitor, _ in lost if not self._terms.knows(monitor)}
+            event, letters = without_unknown_monitors(record, event, unknown)
+            metrics.LOST_VERSIONS.inc(sum(monitor not in unknown for monitor, _ in lost))
+        facts = partition.fold.fold(partition.version(record.offset), event)
+        self._pending.add(facts, event.sent_at if isinstance(event, CheckBatch) else None)
+        _note(partition, event)
+        return letters
+
+    async def _correct(self, partition: Partition, offset: int, order: CorrectionOrdered) -> list[DeadLetter] | None:
+        """Fold a monitor anew; returns None where the partition was taken away meanwhile.
 
         All that was folded before is made durable first: what a correction reads has to be there.
         """
         version = partition.version(offset)
         if not partition.fold.is_before(order.monitor, version):
-            return True
+            return []
         await self.write(everything=True)
         rewriting = Rewriting(partition.fold, version, order)
         past = await self._pasts.read(partition, rewriting, version, order)
@@ -202,10 +212,10 @@ class Worker:
                 await self._terms.find({(order.monitor, result.monitor_version) for _, result in found})
                 rewriting.feed(found)
         if not self._owns(partition):
-            return False
+            return None
         if past is not None:
             self._pending.add(rewriting.finish(), None)
-        return True
+        return []
 
     async def _rewind(self, partition: Partition) -> None:
         """What comes next is not what was delivered: have the log go back to it, and drop the rest meanwhile."""
@@ -257,7 +267,7 @@ def _without_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def _note(partition: Partition, event: LogEvent) -> None:
+def _note(partition: Partition, event: FoldedEvent) -> None:
     metrics.EVENTS.inc()
     if isinstance(event, CheckBatch):
         metrics.RESULTS.inc(len(event.results))

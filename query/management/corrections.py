@@ -159,7 +159,9 @@ async def undo(
     """Take a replay or an annulment back: the record is again what it was without it."""
     undone = (await _read(context, caller, slug, correction, limit=1))[0]
     if undone["kind"] == CorrectionKind.UNDO:
-        raise invalid([FieldProblem(detail="an undo is not undone; order the correction again", parameter="correction")])
+        raise invalid(
+            [FieldProblem(detail="an undo is not undone; order the correction again", parameter="correction")]
+        )
     span = (undone["begin"], undone["end"])
     return await _send(context, caller, slug, response, CorrectionKind.UNDO, span, order.reason, undoes=correction)
 

@@ -56,7 +56,7 @@ from stream.folds.facts import (
     LatencyHour,
     UptimeBucket,
 )
-from stream.folds.partition import PartitionFold, StateRow
+from stream.folds.partition import FoldedEvent, PartitionFold, StateRow
 from stream.folds.terms import Terms, TermsOf
 
 RULES = 2
@@ -70,6 +70,7 @@ __all__ = [
     "Correction",
     "CurrentStatus",
     "Facts",
+    "FoldedEvent",
     "History",
     "LatencyHour",
     "PartitionFold",

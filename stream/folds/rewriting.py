@@ -86,9 +86,12 @@ class Rewriting:
         self.reads_until = fold.clock.log_time - WINDOW_MS
         """Stored results of this span, its end not included."""
         self._live = fold.monitors[order.monitor]
+        self._live.horizon = fold.clock.horizon
         self._fresh = fold.beside()
         self._monitor = self._fresh.begin(order.monitor)
-        newest = [(name, result) for name, region in self._live.regions.items() for result in region.kept(order.monitor)]
+        newest = [
+            (name, result) for name, region in self._live.regions.items() for result in region.kept(order.monitor)
+        ]
         self._newest = deque(sorted(newest, key=lambda found: found[1].scheduled_at))
         self._held = {(region, result.scheduled_at) for region, result in newest}
         self._slice: list[Found] = []
@@ -229,9 +232,7 @@ class Rewriting:
         for region in {*self._live.regions, *self._monitor.regions}:
             for hour in range(since - since % HOUR_MS, min(order.until, self._live.known_until), HOUR_MS):
                 if (region, hour) not in self._told.latency:
-                    yield LatencyHour(
-                        order.monitor, region, hour, self._version, 0, NOTHING, (0,) * HISTOGRAM_BINS
-                    )
+                    yield LatencyHour(order.monitor, region, hour, self._version, 0, NOTHING, (0,) * HISTOGRAM_BINS)
 
     def _spans_ms(self, buckets: Iterable[UptimeBucket]) -> Spans:
         order = self._order

@@ -111,6 +111,31 @@ class Story(msgspec.Struct, array_like=True):
         """The incident that is going on."""
         return self.trouble if self.trouble is not None and not self.trouble.resolved_at else None
 
+    def take_up(self, incident: Incident, at: int) -> None:
+        """Begin in the middle of an incident, as it was told up to `at`."""
+        entries = tuple(
+            Entry(entry.kind, entry.at, STATUSES.index(entry.status), entry.message)
+            for entry in incident.entries
+            if entry.at < at and not entry.by
+        )
+        newest, bad = entries[-1], [entry.status for entry in entries if entry.status in BAD_STATUSES]
+        self.status, self.since, self.reason, self.message = newest.status, newest.at, incident.reason, newest.message
+        self.incidents = 1
+        self.trouble = Trouble(
+            0,
+            incident.opened_at,
+            incident.decided_at,
+            max(bad),
+            bad[-1],
+            incident.reason,
+            incident.message,
+            incident.failures,
+            incident.evidence,
+            incident.regions,
+            incident.components,
+            entries,
+        )
+
     def forget(self, until: int) -> None:
         """Drop an incident that nothing after `until` can reopen."""
         if self.trouble is not None and self.trouble.resolved_at and self.trouble.reopen_until < until:
@@ -249,7 +274,10 @@ def incident_of(
         failures=trouble.failures,
         evidence=trouble.evidence,
         entries=with_notes(
-            (TimelineEntry(entry.kind, entry.at, STATUSES_OF[entry.status], entry.message) for entry in trouble.entries),
+            (
+                TimelineEntry(entry.kind, entry.at, STATUSES_OF[entry.status], entry.message)
+                for entry in trouble.entries
+            ),
             notes,
         ),
     )

@@ -60,7 +60,7 @@ class HeldTerms:
 
     def __init__(self) -> None:
         self.known: dict[int, Terms] = {}
-        self.replays: list[CorrectionOrdered] = []
+        self.replays: tuple[CorrectionOrdered, ...] = ()
 
     def at(self, version: int, at: int) -> Terms:
         """What holds of a version at a time; of replays that overlap the later one wins."""

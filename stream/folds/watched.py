@@ -6,6 +6,7 @@ packed, and its head is made again when something else comes than what keeps it 
 """
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import Final
 
@@ -18,6 +19,7 @@ from stream.folds.tail import (
     WIDTH,
     Kept,
     Kind,
+    Phases,
     keep,
     kind_of,
     numbers_of,
@@ -29,7 +31,7 @@ from stream.folds.tail import (
     wins,
     without_first,
 )
-from stream.folds.terms import Terms
+from stream.folds.terms import HeldTerms
 
 NOWHERE: Final = -1
 
@@ -59,6 +61,7 @@ class Watched:
         "_base",
         "_head",
         "_packed",
+        "annulled",
         "calm",
         "count",
         "counted_bytes",
@@ -94,8 +97,10 @@ class Watched:
         self.oldest = FOREVER
         self.newest = NOWHERE
         self.told_components: tuple[ComponentSince, ...] = ()
+        self.annulled: tuple[tuple[int, int], ...] = ()
+        """Spans whose results are kept but not folded."""
 
-    def append(self, result: CheckResult, terms: dict[int, Terms]) -> bool:
+    def append(self, result: CheckResult, terms: HeldTerms) -> bool:
         """Keep a result newer than all others; returns whether it changes nothing but when one was last seen."""
         at, newest, place, said = result.scheduled_at, self.newest, self.kind, kind_of(result)
         if place == NOWHERE or said != self.kinds[place]:
@@ -115,7 +120,7 @@ class Watched:
         self.uncounted += 1
         return calm
 
-    def insert(self, result: CheckResult, terms: dict[int, Terms]) -> bool:
+    def insert(self, result: CheckResult, terms: HeldTerms) -> bool:
         """Keep a result that is not newer than all others; returns False for a duplicate, which vanishes."""
         records = unpack_all(numbers_of(self.tail, self.count), self.newest)
         place = bisect_left(records, result.scheduled_at, key=itemgetter(0))
@@ -142,7 +147,9 @@ class Watched:
             numbers[2::WIDTH],
             [kind.answers for kind in self.kinds],
         )
-        found = zip(times, kinds, phases_of(numbers), strict=True)
+        found: Iterable[tuple[int, int, Phases]] = zip(times, kinds, phases_of(numbers), strict=True)
+        if self.annulled:
+            found = (each for each in found if not self._is_annulled(each[0]))
         hours = Hours(self.hours)
         hours.count(((at, phases_us) for at, kind, phases_us in found if answering[kind]), 1)
         self.hours, self.uncounted, self.counted_bytes = hours.pack(), 0, len(self.tail)
@@ -156,7 +163,7 @@ class Watched:
             self.hours = hours.pack()
         return untold
 
-    def wake(self, terms: dict[int, Terms]) -> Region:
+    def wake(self, terms: HeldTerms) -> Region:
         """The region after its newest result."""
         if self._head is None:
             self._head = self.base.clone()
@@ -177,15 +184,16 @@ class Watched:
             self._base = _unpack_base(self._packed)
         return self._base
 
-    def step(self, terms: dict[int, Terms], offs: Offs) -> bool:
+    def step(self, terms: HeldTerms, offs: Offs) -> bool:
         """Fold the newest result in order; returns whether anything but its time has changed."""
-        head, kind = self.wake(terms), self.kinds[self.kind]
+        head, kind, at = self.wake(terms), self.kinds[self.kind], self.newest
         before = _shape(head)
-        head.step(self.newest, kind.outcome, kind.version, kind.details, terms[kind.version], offs)
+        if not self._is_annulled(at):
+            head.step(at, kind.outcome, kind.version, kind.details, terms.at(kind.version, at), offs)
         self._look(head, offs)
         return before != _shape(head)
 
-    def make_head(self, terms: dict[int, Terms], offs: Offs, horizon: int) -> bool:
+    def make_head(self, terms: HeldTerms, offs: Offs, horizon: int) -> bool:
         """Fold what is kept again from the base; returns whether anything but times has changed."""
         before, head = self._head, self.base.clone()
         self._fold_tail(head, terms, offs)
@@ -196,7 +204,7 @@ class Watched:
             return True
         return (head.pieces, head.raised, head.components) != (before.pieces, before.raised, before.components)
 
-    def quieten(self, horizon: int, terms: dict[int, Terms], offs: Offs) -> bool:
+    def quieten(self, horizon: int, terms: HeldTerms, offs: Offs) -> bool:
         """Fall silent if time has told so; returns whether it has."""
         if self._head is None and self.newest + self.silence_ms >= horizon:
             return False
@@ -212,7 +220,7 @@ class Watched:
             return self.newest + self.silence_ms
         return self._head.quiet_from(offs) if self._head.last_at else FOREVER
 
-    def move_base(self, cut: int, terms: dict[int, Terms], offs: Offs, horizon: int) -> None:
+    def move_base(self, cut: int, terms: HeldTerms, offs: Offs, horizon: int) -> None:
         """Give the base the results before `cut`; none will come between them any more."""
         self.count_latency()
         numbers = numbers_of(self.tail, self.count)
@@ -261,9 +269,17 @@ class Watched:
         )
 
     @classmethod
-    def restore(cls, stored: StoredRegion, terms: dict[int, Terms], offs: Offs, horizon: int) -> "Watched":
+    def restore(
+        cls,
+        stored: StoredRegion,
+        terms: HeldTerms,
+        annulled: tuple[tuple[int, int], ...],
+        offs: Offs,
+        horizon: int,
+    ) -> "Watched":
         """From a snapshot."""
         region = cls()
+        region.annulled = annulled
         region._packed, region.tail, region.count = stored.base, bytearray(stored.tail), stored.count
         region.uncounted, region.counted_bytes = stored.uncounted, stored.counted_bytes
         region.kinds, region.hours, region.told_components = stored.kinds, stored.hours, stored.told_components
@@ -273,30 +289,52 @@ class Watched:
         region.make_head(terms, offs, horizon)
         return region
 
-    def _fold_tail(self, region: Region, terms: dict[int, Terms], offs: Offs) -> None:
+    def kept(self, monitor: str) -> list[CheckResult]:
+        """The results that are kept, in the order of their times."""
+        records = unpack_all(numbers_of(self.tail, self.count), self.newest)
+        return [kept.result(monitor, self.kinds[kept.kind]) for kept in records]
+
+    def inherit(self, other: "Watched", terms: HeldTerms) -> None:
+        """Take what stored results do not tell: the components of those that were up."""
+        self.told_components = other.told_components
+        self.base.components, self.wake(terms).components = other.base.components, other.wake(terms).components
+
+    def _counts(self, kept: Kept) -> bool:
+        return self.kinds[kept.kind].answers and not self._is_annulled(kept.at)
+
+    def _is_annulled(self, at: int) -> bool:
+        return any(start <= at < end for start, end in self.annulled)
+
+    def _fold_tail(self, region: Region, terms: HeldTerms, offs: Offs) -> None:
         numbers = numbers_of(self.tail, self.count)
         self._fold(region, times_of(numbers, self.newest), numbers[2::WIDTH], terms, offs)
 
-    def _fold(self, region: Region, times: list[int], kinds: list[int], terms: dict[int, Terms], offs: Offs) -> None:
+    def _fold(self, region: Region, times: list[int], kinds: list[int], terms: HeldTerms, offs: Offs) -> None:
         calm = NOWHERE
         for at, place in zip(times, kinds, strict=True):
+            if self.annulled and self._is_annulled(at):
+                continue
             if place == calm and at <= region.last_at + region.silence_ms:
                 region.last_at = at
             else:
                 kind = self.kinds[place]
-                region.step(at, kind.outcome, kind.version, kind.details, terms[kind.version], offs)
+                region.step(at, kind.outcome, kind.version, kind.details, terms.at(kind.version, at), offs)
                 calm = place if region.is_calm_after(at, kind.outcome, offs) else NOWHERE
 
     def _look(self, head: Region, offs: Offs) -> None:
         """Whether more of the newest kind would change anything."""
         self.calm, self.silence_ms = NOWHERE, head.silence_ms
-        if self.kind != NOWHERE and head.is_calm_after(self.newest, self.kinds[self.kind].outcome, offs):
+        if (
+            self.kind != NOWHERE
+            and not self.annulled
+            and head.is_calm_after(self.newest, self.kinds[self.kind].outcome, offs)
+        ):
             self.calm = self.kind
 
     def _recount(self, out: list[Kept], into: list[Kept]) -> None:
         hours = Hours(self.hours)
         for records, sign in ((out, -1), (into, 1)):
-            hours.count(((kept.at, kept.phases_us) for kept in records if self.kinds[kept.kind].answers), sign)
+            hours.count(((kept.at, kept.phases_us) for kept in records if self._counts(kept)), sign)
         self.hours = hours.pack()
 
     def _place(self, kind: Kind) -> int:

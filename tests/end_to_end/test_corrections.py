@@ -88,7 +88,12 @@ def test_a_replay_takes_back_an_incident_and_its_undo_brings_the_same_one_back(r
         incident["opened_at"],
         incident["resolved_at"],
     )
-    assert [entry["kind"] for entry in record.timeline(incident["id"])] == ["opened", "resolved", "annulled", "corrected"]
+    assert [entry["kind"] for entry in record.timeline(incident["id"])] == [
+        "opened",
+        "resolved",
+        "annulled",
+        "corrected",
+    ]
 
 
 def test_annulled_results_count_nowhere_and_the_audit_tells_who_and_why(record: Record) -> None:

@@ -203,13 +203,16 @@ class MemoryPasts(Pasts):
 
     def past_results(self, monitor: str, since: int, until: int, too_late: int, spans: list[Any]) -> list[Any]:
         return [
-            (row["region"], row["scheduled_at"], row["started_delay_ms"], *(row[n] for n in RESULT_FIELDS), row["detail"])
+            (
+                row["region"],
+                row["scheduled_at"],
+                row["started_delay_ms"],
+                *(row[n] for n in RESULT_FIELDS),
+                row["detail"],
+            )
             for row in self._of("check_results", monitor, "scheduled_at")
             if since <= row["scheduled_at"] < until
-            and (
-                not row["late"]
-                or (row["version"] > too_late and any(a <= row["scheduled_at"] < b for a, b in spans))
-            )
+            and (not row["late"] or (row["version"] > too_late and any(a <= row["scheduled_at"] < b for a, b in spans)))
         ]
 
 

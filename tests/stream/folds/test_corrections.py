@@ -10,18 +10,16 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.enums import CorrectionKind, EntryKind, IncidentState, Outcome, Reason
+from schemas.enums import CorrectionKind, IncidentState, Outcome
 from schemas.events import (
-    CheckBatch,
     CheckResult,
     CorrectionOrdered,
     LogEvent,
     MaintenanceRevised,
     MonitorRevised,
     PolicyChange,
-    Tick,
 )
-from stream.folds import STATUSES, Facts, History, PartitionFold, Terms
+from stream.folds import Facts, History, PartitionFold, Terms
 from stream.folds.facts import OFFSET_MASK
 from stream.folds.rewriting import Found, Past, Rewriting, standing
 from tests.stream.folds import histories
@@ -47,7 +45,9 @@ class Stream:
         """Fold the next event of the log."""
         version = EPOCH | len(self.log)
         self.log.append(event)
-        facts = self._correct(version, event) if isinstance(event, CorrectionOrdered) else self.fold.fold(version, event)
+        facts = (
+            self._correct(version, event) if isinstance(event, CorrectionOrdered) else self.fold.fold(version, event)
+        )
         self.tables.write(facts)
         return facts
 
@@ -63,7 +63,9 @@ class Stream:
         if not self.fold.is_before(order.monitor, version):
             return Facts(version)
         rewriting = Rewriting(self.fold, version, order)
-        past = Past(self._before(order, rewriting.reads_since), self._of(CorrectionOrdered, order), *self._decisions(order))
+        past = Past(
+            self._before(order, rewriting.reads_since), self._of(CorrectionOrdered, order), *self._decisions(order)
+        )
         rewriting.begin(past)
         rewriting.feed(self._stored(rewriting, version, past.orders))
         return rewriting.finish()
@@ -87,9 +89,10 @@ class Stream:
     def _stored(self, rewriting: Rewriting, version: int, orders: Sequence[CorrectionOrdered]) -> list[Found]:
         spans = [(one.since, one.until) for one in standing(orders) if one.kind is CorrectionKind.REPLAY]
         found = []
-        for identity, (row_version, (late, region, result)) in self.tables.rows.items():
-            if identity[0] != "result" or identity[1] != orders[0].monitor:
+        for identity, (row_version, row) in self.tables.rows.items():
+            if identity[:2] != ("result", orders[0].monitor):
                 continue
+            late, region, result = row
             arrived = not late or row_version > OFFSET_MASK - (version & OFFSET_MASK)
             wanted = not late or any(since <= result.scheduled_at < until for since, until in spans)
             if arrived and wanted and rewriting.reads_since <= result.scheduled_at < rewriting.reads_until:
