@@ -29,7 +29,7 @@ class Record:
 
     def create(self) -> None:
         """The monitor, and its results."""
-        monitor = {"slug": self.slug, "url": "http://127.0.0.1:9/", "interval": "10s", "regions": ["elsewhere"]}
+        monitor = {"slug": self.slug, "url": "https://example.com/", "interval": "10s", "regions": ["elsewhere"]}
         answer = self.product.client.post("/v1/monitors", json=monitor, headers=self.headers)
         assert answer.status_code == 201, answer.text
         results = [self._result(slot) for slot in range(SLOTS)]
