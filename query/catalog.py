@@ -111,6 +111,8 @@ class Catalog:
         self._settings = settings
         self._listeners: list[Callable[[Topic, str], None]] = []
         self._page_by_domain: dict[str, str] = {}
+        self._domains_of_page: dict[str, list[str]] = {}
+        """As its document names them, whether or not they became its own."""
 
     def monitor(self, monitor: str) -> Entry[Monitor] | None:
         """The monitor `workspace/slug`."""
@@ -169,8 +171,15 @@ class Catalog:
         """A domain belongs to the page that named it first, for as long as that page names it."""
         page = self.page(slug)
         named = page.document.domains if page else []
-        for domain in [d for d, owner in self._page_by_domain.items() if owner == slug and d not in named]:
+        released = {domain for domain in self._domains_of_page.get(slug, ()) if domain not in named}
+        for domain in [each for each in released if self._page_by_domain[each] == slug]:
             del self._page_by_domain[domain]
-        for entry in self.pages.entries.values():
-            for domain in entry.document.domains:
-                self._page_by_domain.setdefault(domain, entry.id)
+        self._domains_of_page[slug] = named
+        for domain in named:
+            self._page_by_domain.setdefault(domain, slug)
+        if released:
+            for other, domains in self._domains_of_page.items():
+                for domain in released.intersection(domains):
+                    self._page_by_domain.setdefault(domain, other)
+        if not named:
+            del self._domains_of_page[slug]

@@ -1,7 +1,8 @@
 """Puts a page's status document together: its configuration from the catalogue, its facts, and the time."""
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from query.catalog import Catalog, Entry
@@ -30,6 +31,7 @@ from schemas.monitors import Monitor, Page, monitor_id
 VERSION: Final = 1
 RECENT_MS: Final = 14 * DAY_MS
 LAG_ALLOWED_MS: Final = 60_000
+PAST_DAYS_KEPT: Final = 20_000
 DAYS_OF: Final = {Window.WEEK: 7, Window.MONTH: 30, Window.QUARTER: 90}
 BAD_STATUSES: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE)
 UNSEEN: Final = (Status.UNKNOWN, Status.PAUSED)
@@ -129,7 +131,7 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
         message=current.message if current and bad else "",
         known_until=moment(current.known_until) if current else None,
         components=[_component(each, status) for each in facts.components],
-        days=_days(days, _incident_days(facts, now), moment(now).date()),
+        days=_days(days, _incident_days(facts, now), now // DAY_MS),
         uptime={window: _uptime(*_window(facts, days, window, now)) for window in Window},
         latency=LatencySummary(
             facts.latency.checks,
@@ -149,13 +151,22 @@ def _uptime(spans: Spans, window_ms: int) -> Uptime:
     return Uptime(uptime_of(spans), round(coverage_of(spans, window_ms), 6), spans[STATUSES.index(Status.DOWN)])
 
 
-def _days(spans: list[Spans], incidents: dict[date, list[str]], today: date) -> list[Day]:
-    days = []
-    for age, each in zip(range(DAYS - 1, -1, -1), spans, strict=True):
-        day = today - timedelta(days=age)
-        ms = {status: span for status, span in zip(STATUSES, each, strict=True) if span}
-        days.append(Day(day, _status_of_day(ms), uptime_of(each), ms, incidents.get(day, [])))
-    return days
+def _days(spans: list[Spans], incidents: dict[int, list[str]], today: int) -> list[Day]:
+    days = [
+        _past_day(number, each, tuple(incidents.get(number, ())))
+        for number, each in zip(range(today - DAYS + 1, today), spans[:-1], strict=True)
+    ]
+    return [*days, _day(today, spans[-1], incidents.get(today, ()))]
+
+
+def _day(number: int, spans: Spans, incidents: Sequence[str]) -> Day:
+    """The day of this number since the epoch."""
+    ms = {status: span for status, span in zip(STATUSES, spans, strict=True) if span}
+    return Day(moment(number * DAY_MS).date(), _status_of_day(ms), uptime_of(spans), ms, list(incidents))
+
+
+_past_day: Final = lru_cache(maxsize=PAST_DAYS_KEPT)(_day)
+"""Days that are over hardly change, and most monitors had the same: one object for all of them."""
 
 
 def _status_of_day(ms: dict[Status, int]) -> Status:
@@ -166,13 +177,14 @@ def _status_of_day(ms: dict[Status, int]) -> Status:
     return Status.PAUSED if Status.PAUSED in ms else Status.UNKNOWN
 
 
-def _incident_days(facts: MonitorFacts, now: int) -> dict[date, list[str]]:
-    days: dict[date, list[str]] = {}
+def _incident_days(facts: MonitorFacts, now: int) -> dict[int, list[str]]:
+    """Ids by the day's number since the epoch."""
+    days: dict[int, list[str]] = {}
     first = now // DAY_MS - DAYS + 1
     for incident in facts.incidents_that_were():
         end = incident.resolved_at or now
         for number in range(max(incident.opened_at // DAY_MS, first), end // DAY_MS + 1):
-            days.setdefault(moment(number * DAY_MS).date(), []).append(incident.id)
+            days.setdefault(number, []).append(incident.id)
     return days
 
 

@@ -14,7 +14,7 @@ from query.badges import MAX_LABEL, BadgeKind
 from query.context import CurrentContext
 from query.page import render_not_found
 from query.problems import ProblemError, ProblemKind, problems
-from query.snapshots import PLAIN
+from query.snapshots import PLAIN, Reply
 from query.status_document import StatusDocument, Window
 from query.targets import DEFAULT_WINDOW, Target, file_target
 
@@ -163,6 +163,5 @@ def _answer(request: Request, target: Target) -> Response | None:
     snapshot = answers.find(target)
     if snapshot is None:
         return None
-    body = snapshot.body(PLAIN)
-    headers = snapshot.kind.headers(PLAIN, snapshot.etag(PLAIN), len(body))
-    return Response(body, headers={name.decode(): value.decode() for name, value in headers})
+    reply = Reply(snapshot, PLAIN, 200, without_body=False)
+    return Response(reply.body, headers={name.decode(): value.decode() for name, value in reply.headers()})

@@ -35,9 +35,12 @@ class Uptime:
     down_ms: Milliseconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Day:
-    """A day in UTC. `ms` has the time by status, without zeros; what is missing from 24 hours is not known."""
+    """A day in UTC. `ms` has the time by status, without zeros; what is missing from 24 hours is not known.
+
+    One object stands in many documents: how it is written is remembered by its identity.
+    """
 
     date: date
     status: Annotated[Status, Field(description="The worst of the day; unknown where there are no data.")]
