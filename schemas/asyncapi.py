@@ -17,6 +17,7 @@ EVENT_TYPES: Final[dict[str, type]] = {
     "tick": events.Tick,
     "monitor-revised": events.MonitorRevised,
     "maintenance-revised": events.MaintenanceRevised,
+    "correction-ordered": events.CorrectionOrdered,
     "status-change": events.StatusChange,
     "incident": events.Incident,
     "dead-letter": events.DeadLetter,

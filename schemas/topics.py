@@ -37,7 +37,7 @@ MONITORS: Final = Topic("monitors", "monitor id", ("monitor",), compacted=True)
 CHECK_RESULTS: Final = Topic(
     "check-results",
     "monitor id",
-    ("check-batch", "tick", "monitor-revised", "maintenance-revised"),
+    ("check-batch", "tick", "monitor-revised", "maintenance-revised", "correction-ordered"),
     retention_ms=7 * DAY_MS,
 )
 STATUS_CHANGES: Final = Topic("status-changes", "monitor id", ("status-change",), retention_ms=30 * DAY_MS)
