@@ -8,7 +8,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 from query.assets import asset_url
 from query.status_document import Day, StatusDocument
-from query.words import ENTRY_WORDS, STATUS_WORDS, duration, milliseconds, percent
+from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, STATUS_WORDS, duration, milliseconds, percent
 from schemas.enums import Status
 
 COUNTED: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE, Status.UNKNOWN)
@@ -73,6 +73,7 @@ def _environment() -> Environment:
         "asset_url": asset_url,
         "STATUS_WORDS": STATUS_WORDS,
         "ENTRY_WORDS": ENTRY_WORDS,
+        "MAINTENANCE_WORDS": MAINTENANCE_WORDS,
     }
     return environment
 
