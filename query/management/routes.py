@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from query.management import incidents, keys, maintenances, monitors, pages, system
+from query.management import corrections, incidents, keys, maintenances, monitors, pages, system
 
 router = APIRouter(prefix="/v1")
-for module in (monitors, pages, maintenances, keys, incidents, system):
+for module in (monitors, corrections, pages, maintenances, keys, incidents, system):
     router.include_router(module.router)

@@ -148,6 +148,22 @@ def show_keys(console: Console, keys: Iterable[dict[str, Any]]) -> None:
     console.print(table)
 
 
+def show_corrections(console: Console, corrections: Iterable[dict[str, Any]]) -> None:
+    """A line a correction, and below it what it changed."""
+    for one in corrections:
+        console.print(f"[bold]{one['kind']}[/] {one['id']}  {one['begin']} – {one['end']}  by {escape(one['by'])}")
+        console.print(f"    {escape(one['reason'])}", style="dim")
+        for word in ("before", "after"):
+            console.print(f"    {word}: {_record(one[word]) if one[word] else 'not done yet'}")
+
+
+def _record(state: dict[str, Any]) -> str:
+    """`2 incidents, 3 h 10 min up, 4 min down`."""
+    standing = [incident for incident in state["incidents"] if incident["state"] != "annulled"]
+    spans = [f"{duration(round(ms / 60_000))} {status}" for status, ms in state["ms"].items()]
+    return ", ".join([f"{len(standing)} incident{'' if len(standing) == 1 else 's'}", *spans])
+
+
 def percent(share: float | None) -> str:
     """`99.98 %`, never rounded up to 100; a dash where nothing is known."""
     if share is None:
