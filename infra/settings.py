@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = Field(None, description="A key with every scope, known to the query service.")
     max_monitors: int = Field(20_000, ge=1, description="Monitors that a workspace may have.")
     max_pages: int = Field(1_000, ge=1, description="Status pages that a workspace may have.")
+    max_maintenances: int = Field(5_000, ge=1, description="Maintenances that a workspace may have, past ones too.")
     max_keys: int = Field(1_000, ge=1, description="API keys that a workspace may have.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

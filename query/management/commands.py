@@ -24,7 +24,12 @@ from schemas.monitors import KeyScope
 FINE_STATUSES: Final = frozenset({"up", "maintenance", "paused"})
 
 FileOption = Annotated[Path, typer.Option("--file", "-f", help="The document, like pulse.yaml.")]
-PruneOption = Annotated[bool, typer.Option("--prune", help="Delete what is on the service and not in the file.")]
+PruneOption = Annotated[
+    bool,
+    typer.Option(
+        "--prune", help="Delete what is on the service and not in the file; never a maintenance that has begun."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 AnswerT = TypeVar("AnswerT")
@@ -65,7 +70,7 @@ def apply_command(
     prune: PruneOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the service's monitors and pages be as the file says. Asks first, in a terminal.
+    """Make the service's monitors, pages and maintenances be as the file says. Asks first, in a terminal.
 
     Exit code: 0 it is so now, 1 something was refused or not confirmed, 2 the file has errors, 3 no service.
     Example: pulse apply -f pulse.yaml --yes

@@ -117,6 +117,22 @@ def show_incidents(console: Console, incidents: Iterable[dict[str, Any]]) -> Non
     console.print(table)
 
 
+def show_maintenances(console: Console, maintenances: Iterable[dict[str, Any]]) -> None:
+    """A line a maintenance: its state, when, and of which monitors."""
+    table = Table("state", "maintenance", "title", "starts", "ends", "monitors", box=None, header_style="dim")
+    for maintenance in maintenances:
+        colour = _STATUS_COLOURS["maintenance"] if maintenance["state"] == "active" else "dim"
+        table.add_row(
+            f"[{colour}]{maintenance['state']}[/]",
+            escape(maintenance["slug"]),
+            escape(maintenance["title"]),
+            maintenance["starts_at"],
+            maintenance["ends_at"],
+            " ".join(maintenance["monitors"]),
+        )
+    console.print(table)
+
+
 def show_keys(console: Console, keys: Iterable[dict[str, Any]]) -> None:
     """A line a key."""
     table = Table("id", "name", "scopes", "created", "by", "expires", box=None, header_style="dim")
