@@ -8,6 +8,7 @@ from typing import Any, Final
 from query.answers import Answers
 from query.assets import ASSETS
 from query.catalog import Catalog
+from query.encodings import accepted
 from query.metrics import PUBLIC_ANSWERS
 from query.snapshots import Snapshot
 from query.targets import Target, file_target, target_of
@@ -62,7 +63,7 @@ class PublicFace:
         return None if target is None else self.answers.find(target)
 
     async def _send(self, snapshot: Snapshot, method: str, encodings: bytes, known: bytes, send: Send) -> None:
-        encoding = snapshot.choose(_accepted(encodings))
+        encoding = snapshot.choose(accepted(encodings))
         etag = snapshot.etag(encoding)
         unchanged = bool(known) and (etag in known or known == b"*")
         body = b"" if unchanged else snapshot.body(encoding)
@@ -85,17 +86,6 @@ class PublicFace:
 
 
 NOWHERE: Final = "/p/"
-
-
-@lru_cache(maxsize=256)
-def _accepted(header: bytes) -> tuple[bytes, ...]:
-    """The encodings of an Accept-Encoding header, without those that it refuses by `q=0`."""
-    accepted = []
-    for part in header.lower().split(b","):
-        name, _, quality = part.partition(b";")
-        if quality.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000"):
-            accepted.append(name.strip())
-    return tuple(accepted)
 
 
 @lru_cache(maxsize=1_024)

@@ -1,6 +1,7 @@
 """Lists of `/v1`: by slug, a page at a time."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Annotated, Final, TypeVar
 
 from fastapi import Query
@@ -18,11 +19,11 @@ EntryT = TypeVar("EntryT", Entry[Monitor], Entry[Page])
 
 
 def listed(entries: Iterable[EntryT], cursor: str | None, limit: int) -> tuple[list[EntryT], str | None]:
-    """The entries after the cursor in the order of their slugs, and the next cursor. Raises ProblemError."""
+    """A workspace's entries after the cursor by slug, and the next cursor. Raises ProblemError."""
     place = place_of(cursor, str)
     left = sorted(
         (entry for entry in entries if place is None or entry.document.slug > str(place[0])),
-        key=lambda entry: entry.document.slug,
+        key=attrgetter("id"),
     )
     shown = left[:limit]
     return shown, cursor_to([shown[-1].document.slug]) if len(left) > limit else None
