@@ -43,6 +43,7 @@ ENTRY_WORDS: Final = {
     EntryKind.REOPENED: "Came back",
     EntryKind.RESOLVED: "Resolved",
     EntryKind.ANNULLED: "Annulled",
+    EntryKind.CORRECTED: "Corrected",
 }
 PREDICATES: Final = {
     Status.UP: "operational",
