@@ -1,13 +1,13 @@
 """The lines of the list of monitors as bytes: each is made once, and given until what it says has changed.
 
-A change of status or of the document shows at once. Uptime moves on all the time: a line of some seconds ago is given,
-and made again behind the answer. What takes long is done in slices, so that other requests go on meanwhile.
+A change of status or of the document shows at once. Uptime moves on all the time: a line of the period before is
+given, and made again behind the answer. What takes long is done in slices, so that other requests go on meanwhile.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import orjson
 
@@ -18,66 +18,74 @@ from query.times import iso
 from schemas.monitors import Monitor
 from schemas.topics import MONITORS, Topic
 
-MADE_AGAIN_AFTER_MS: Final = 10_000
-GIVEN_FOR_MS: Final = 30_000
-MAKING: Final = 20
-"""What a line or a document takes to make, in lines that are only looked up."""
-ENOUGH: Final = 2_500
-"""Of such lines, until others have their turn: one or two milliseconds."""
-
-
-class Line(NamedTuple):
-    """A line without its closing brace, so that the document can follow."""
-
-    made_at: int
-    text: bytes
+PERIOD_S: Final = 10
+SLICE: Final = 50
+"""Lines that are made before others have their turn: a millisecond or two."""
 
 
 class Lines:
-    """The lines that were asked for, of all workspaces; those of deleted monitors are dropped."""
+    """The lines of two periods, this one's and the one's before; those that nobody asks for go with their period."""
 
-    def __init__(self, catalog: Catalog, facts: Facts) -> None:
+    def __init__(self, catalog: Catalog, facts: Facts, clock: Callable[[], float] = time.time) -> None:
         self._catalog = catalog
         self._facts = facts
-        self._made: dict[str, Line] = {}
+        self._clock = clock
+        self._period = 0
+        self._new: dict[str, bytes] = {}
+        self._old: dict[str, bytes] = {}
         self._renewing: asyncio.Task[None] | None = None
         catalog.on_change(self._on_configuration)
         facts.on_change(self._forget)
 
     async def listed(self, entries: Sequence[Entry[Monitor]], *, documents: bool) -> bytes:
         """The entries' lines, with commas between them; with the documents as they were written, if wanted."""
-        now = time.time_ns() // 1_000_000
-        texts: list[bytes] = []
-        overdue: list[Entry[Monitor]] = []
+        self._turn_period()
+        lines = [self._new.get(entry.id) for entry in entries]
+        told = [line for line in lines if line is not None]
+        if len(told) < len(entries):
+            told = await self._completed(entries, lines)
+        if documents:
+            told = await _with_documents(entries, told)
+        return b",".join(told)
+
+    async def _completed(self, entries: Sequence[Entry[Monitor]], lines: Sequence[bytes | None]) -> list[bytes]:
+        """All lines: those of the period before are given, and made again behind the answer; the others are made."""
         turn = Turn()
-        for entry in entries:
-            line = self._made.get(entry.id)
-            if line is None or line.made_at < now - GIVEN_FOR_MS:
+        told: list[bytes] = []
+        overdue: list[Entry[Monitor]] = []
+        for entry, new in zip(entries, lines, strict=True):
+            line = new or self._old.get(entry.id)
+            if line is None:
                 line = self._make(entry)
-                await turn.used(MAKING)
-            elif line.made_at < now - MADE_AGAIN_AFTER_MS:
+                await turn.used()
+            elif new is None:
                 overdue.append(entry)
-            texts.append(line.text + (_document(entry) if documents else b"}"))
-            await turn.used(MAKING if documents else 1)
+            told.append(line)
         if overdue and self._renewing is None:
             self._renewing = asyncio.create_task(self._renew(overdue))
-        return b",".join(texts)
+        return told
 
     async def _renew(self, entries: Sequence[Entry[Monitor]]) -> None:
         turn = Turn()
         try:
             for entry in entries:
                 self._make(entry)
-                await turn.used(MAKING)
+                await turn.used()
         finally:
             self._renewing = None
 
-    def _make(self, entry: Entry[Monitor]) -> Line:
+    def _turn_period(self) -> None:
+        period = int(self._clock() / PERIOD_S)
+        if period != self._period:
+            self._old = self._new if period == self._period + 1 else {}
+            self._new = {}
+            self._period = period
+
+    def _make(self, entry: Entry[Monitor]) -> bytes:
         """A line as of now, kept unless its monitor has changed since the entries were listed."""
-        now = time.time_ns() // 1_000_000
-        line = Line(now, orjson.dumps(summary_of(self._facts, entry, now))[:-1])
+        line = orjson.dumps(summary_of(self._facts, entry, int(self._clock() * 1000)))
         if self._catalog.monitor(entry.id) is entry:
-            self._made[entry.id] = line
+            self._new[entry.id] = line
         return line
 
     def _on_configuration(self, topic: Topic, changed: str) -> None:
@@ -85,21 +93,31 @@ class Lines:
             self._forget(changed)
 
     def _forget(self, monitor: str) -> None:
-        self._made.pop(monitor, None)
+        self._new.pop(monitor, None)
+        self._old.pop(monitor, None)
 
 
 class Turn:
-    """How much was done since others had their turn."""
+    """Lets others go on after each slice of the work."""
 
     def __init__(self) -> None:
         self._done = 0
 
-    async def used(self, work: int) -> None:
-        """Count some work, in lines that are looked up; let the others go on when it was enough."""
-        self._done += work
-        if self._done >= ENOUGH:
-            self._done = 0
+    async def used(self) -> None:
+        """Count a line that was made."""
+        self._done += 1
+        if self._done % SLICE == 0:
             await asyncio.sleep(0)
+
+
+async def _with_documents(entries: Sequence[Entry[Monitor]], lines: Sequence[bytes]) -> list[bytes]:
+    turn = Turn()
+    told: list[bytes] = []
+    for entry, line in zip(entries, lines, strict=True):
+        document = entry.document.model_dump_json(exclude_unset=True).encode()
+        told.append(b'%b,"version":%d,"monitor":%b}' % (line[:-1], entry.version, document))
+        await turn.used()
+    return told
 
 
 def summary_of(facts: Facts, entry: Entry[Monitor], now: int) -> dict[str, Any]:
@@ -114,8 +132,3 @@ def summary_of(facts: Facts, entry: Entry[Monitor], now: int) -> dict[str, Any]:
         "uptime_24h": state.uptime_24h,
         "coverage_24h": state.coverage_24h,
     }
-
-
-def _document(entry: Entry[Monitor]) -> bytes:
-    document = entry.document.model_dump_json(exclude_unset=True).encode()
-    return b',"version":%d,"monitor":%b}' % (entry.version, document)

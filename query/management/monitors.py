@@ -38,7 +38,7 @@ async def list_monitors(
     document: WithDocument = False,
 ) -> Response:
     """The workspace's monitors by slug, each with its status and the uptime of its last 24 hours."""
-    entries, next_cursor = listed(context.catalog.monitors.of_workspace(caller.workspace), cursor, limit)
+    entries, next_cursor = listed(context.catalog.monitors, caller.workspace, cursor, limit)
     lines: Lines = request.app.state.lines
     told = await lines.listed(entries, documents=document)
     return await json_answer(request, b'{"monitors":[%b],"next_cursor":%b}' % (told, orjson.dumps(next_cursor)))
@@ -115,7 +115,7 @@ async def delete_monitor(context: CurrentContext, caller: Writer, slug: str, if_
 
 async def _create(context: Context, caller: Caller, identity: str, monitor: Monitor) -> Entry[Monitor]:
     allowed = context.settings.max_monitors
-    if len(list(context.catalog.monitors.of_workspace(caller.workspace))) >= allowed:
+    if len(context.catalog.monitors.ids_of(caller.workspace)) >= allowed:
         raise ProblemError(ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} monitors at most")
     return await write(context, caller, MONITORS, identity, monitor)
 

@@ -3,14 +3,17 @@
 The reference is the same list through a FastAPI response_model.
 """
 
-import asyncio
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection
+from multiprocessing import get_context
 from typing import Final
 
 from tests.benchmarks._list_server import ADMIN_KEY, MONITORS
@@ -40,10 +43,10 @@ def main() -> None:
     started = time.monotonic()
     cores = sorted(os.sched_getaffinity(0))
     with serving("reference", cores[0]) as port:
-        compared, compared_others, _ = asyncio.run(measure(port, REFERENCE_SECONDS))
+        compared, compared_others, _ = measure(port, REFERENCE_SECONDS)
     with serving("service", cores[0]) as port:
-        alone = asyncio.run(only_others(port))
-        plain, others, packed = asyncio.run(measure(port, SECONDS))
+        alone = pages(port, REFERENCE_SECONDS)
+        plain, others, packed = measure(port, SECONDS)
     report(
         "list",
         percentile(plain.milliseconds, 0.99),
@@ -64,55 +67,49 @@ def main() -> None:
     )
 
 
-async def measure(port: int, seconds: float) -> tuple[Asked, Asked, Asked]:
+def measure(port: int, seconds: float) -> tuple[Asked, Asked, Asked]:
     """The list plain, what others ask for meanwhile, and the list compressed, in turn with the plain one."""
-    plain, others, packed = Asked(), Asked(), Asked()
-    until = time.monotonic() + seconds
-
-    async def lists() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    plain, packed = Asked(), Asked()
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool, connected(port) as connection:
+        others = pool.submit(pages, port, seconds)
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
-            await ask(reader, writer, LIST, "identity", plain)
-            await asyncio.sleep(LIST_PAUSE_S)
-            await ask(reader, writer, LIST, "gzip", packed)
-            await asyncio.sleep(LIST_PAUSE_S)
-        writer.close()
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(lists())
-        group.create_task(pages(port, until, others))
-    return plain, others, packed
+            for encoding, asked in (("identity", plain), ("gzip", packed)):
+                ask(connection, LIST, encoding, asked)
+                time.sleep(LIST_PAUSE_S)
+        return plain, others.result(), packed
 
 
-async def only_others(port: int) -> Asked:
-    """What others wait while nobody asks for the list."""
-    alone = Asked()
-    await pages(port, time.monotonic() + REFERENCE_SECONDS, alone)
-    return alone
+def pages(port: int, seconds: float) -> Asked:
+    """A page, every few milliseconds; in a process of its own, so that it waits for the server alone."""
+    asked = Asked()
+    with connected(port) as connection:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            ask(connection, OTHERS, "identity", asked)
+            time.sleep(OTHERS_PAUSE_S)
+    return asked
 
 
-async def pages(port: int, until: float, asked: Asked) -> None:
-    """A page, every few milliseconds."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while time.monotonic() < until:
-        await ask(reader, writer, OTHERS, "identity", asked)
-        await asyncio.sleep(OTHERS_PAUSE_S)
-    writer.close()
-
-
-async def ask(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, encoding: str, asked: Asked
-) -> None:
+def ask(connection: HTTPConnection, path: str, encoding: str, asked: Asked) -> None:
     """One request on a connection that stays open."""
-    headers = f"Host: x\r\nAuthorization: Bearer {ADMIN_KEY}\r\nAccept-Encoding: {encoding}\r\n"
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}", "Accept-Encoding": encoding}
     began = time.perf_counter()
-    writer.write(f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode())
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    assert head.startswith(b"http/1.1 200"), head
-    length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-    await reader.readexactly(length)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    asked.body_bytes = len(answer.read())
     asked.milliseconds.append((time.perf_counter() - began) * 1000)
-    asked.body_bytes = length
+    assert answer.status == HTTPStatus.OK
+
+
+@contextmanager
+def connected(port: int) -> Iterator[HTTPConnection]:
+    """A connection to a server on this machine."""
+    connection = HTTPConnection("127.0.0.1", port)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -122,24 +119,25 @@ def serving(which: str, core: int) -> Iterator[int]:
     command = [sys.executable, "-m", "tests.benchmarks._list_server", which, str(port), str(core)]
     process = subprocess.Popen(command)
     try:
-        asyncio.run(_wait_until_it_answers(port))
+        _wait_until_it_answers(port)
         yield port
     finally:
         process.terminate()
         process.wait(10)
 
 
-async def _wait_until_it_answers(port: int) -> None:
-    async with asyncio.timeout(START_LIMIT_S):
-        while True:
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.1)
-            else:
-                await ask(reader, writer, OTHERS, "identity", Asked())
-                writer.close()
-                return
+def _wait_until_it_answers(port: int) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while True:
+        try:
+            with connected(port) as connection:
+                ask(connection, OTHERS, "identity", Asked())
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 if __name__ == "__main__":
