@@ -6,7 +6,7 @@ come by (`wait_for`). Everything runs on one event loop, so a reader never sees 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -49,6 +49,7 @@ class Table(Generic[DocumentT]):
         self._next_offsets: defaultdict[int, int] = defaultdict(int)
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._by_workspace: defaultdict[str, dict[str, Entry[DocumentT]]] = defaultdict(dict)
+        self._ids: dict[str, list[str]] = {}
 
     def apply(self, record: LogRecord) -> str | None:
         """Take a record in; returns the id whose document changed. A record that was taken before changes nothing."""
@@ -68,6 +69,14 @@ class Table(Generic[DocumentT]):
         """The workspace's entries, in the order in which they were first written."""
         return self._by_workspace[workspace].values() if workspace in self._by_workspace else ()
 
+    def ids_of(self, workspace: str) -> Sequence[str]:
+        """The ids of the workspace's entries in their order, sorted when it was asked for first."""
+        if workspace not in self._by_workspace:
+            return ()
+        if workspace not in self._ids:
+            self._ids[workspace] = sorted(self._by_workspace[workspace])
+        return self._ids[workspace]
+
     async def wait_for(self, partition: int, offset: int) -> None:
         """Return once the record at `offset` was taken in."""
         if self._next_offsets[partition] <= offset:
@@ -86,7 +95,10 @@ class Table(Generic[DocumentT]):
         current = self.entries.get(record.key)
         if previous is not None and (current is None or current.workspace != previous.workspace):
             del self._by_workspace[previous.workspace][record.key]
+            self._ids.pop(previous.workspace, None)
         if current is not None:
+            if record.key not in self._by_workspace[current.workspace]:
+                self._ids.pop(current.workspace, None)
             self._by_workspace[current.workspace][record.key] = current
 
     def _wake(self, partition: int) -> None:

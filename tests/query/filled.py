@@ -34,6 +34,11 @@ class Filled:
         self._take(self.catalog.monitors, monitor_id("default", slug), record.to_log())
         return monitor_id("default", slug)
 
+    def delete_monitor(self, slug: str) -> None:
+        """Delete a monitor, as an event says it."""
+        record = Record[Monitor](workspace="default", by="ada", at=2, document=None)
+        self._take(self.catalog.monitors, monitor_id("default", slug), record.to_log())
+
     def page(self, slug: str, *monitors: str, **fields: Any) -> None:
         """Configure a page with one group."""
         document = Page(slug=slug, groups=[Group(name="All", monitors=list(monitors))], **fields)
