@@ -343,6 +343,7 @@ class KeyScope(StrEnum):
     READ = "read"
     WRITE = "write"
     PUSH = "push"
+    SQL = "analytics:sql"
     ADMIN = "admin"
 
 
