@@ -60,6 +60,9 @@ class Settings(BaseSettings):
 
     clickhouse: SecretStr | None = Field(None, description="https://user:password@host:8443/database")
     clickhouse_cluster: str | None = Field(None, description="A cluster's name, for replicated, sharded tables.")
+    clickhouse_sql: SecretStr | None = Field(
+        None, description="The same with the account that POST /v1/analytics/sql runs as; without it there is none."
+    )
     retention_days: int = Field(90, ge=1, description="Days that raw results are kept; rollups are kept for ever.")
 
     http: str = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
