@@ -20,7 +20,7 @@ from query.status_document import Day, StatusDocument
 from query.statuspage import statuspage
 from query.targets import Target
 from schemas.monitors import Page, monitor_id
-from schemas.topics import MONITORS, PAGES, Topic
+from schemas.topics import MAINTENANCES, MONITORS, PAGES, Topic
 
 MADE_AGAIN_AFTER_MS: Final = 8_000
 """Uptime figures grow all the time; a change of status does not wait for this."""
@@ -43,6 +43,7 @@ KINDS: Final = {
     "v2": Kind(b"application/json; charset=utf-8", STATUSPAGE, OPEN_TO_ALL),
     "history.atom": Kind(b"application/atom+xml; charset=utf-8", FEED, OPEN_TO_ALL),
     "history.rss": Kind(b"application/rss+xml; charset=utf-8", FEED, OPEN_TO_ALL),
+    "maintenance.ics": Kind(b"text/calendar; charset=utf-8", FEED, OPEN_TO_ALL),
     "svg": Kind(b"image/svg+xml", BADGE, [*OPEN_TO_ALL, (b"content-security-policy", SVG_POLICY)]),
     "json": Kind(b"application/json", BADGE, OPEN_TO_ALL),
 }
@@ -136,6 +137,10 @@ class Answers:
         elif topic is PAGES:
             self._link(changed)
             self._revisions[changed] += 1
+        elif topic is MAINTENANCES:
+            # Which monitors it named before is not known any more: any page of the workspace may have shown it.
+            for page in self._catalog.pages.of_workspace(changed.partition("/")[0]):
+                self._revisions[page.id] += 1
 
     def _link(self, slug: str) -> None:
         """Note which monitors a page names, whether or not they exist yet."""

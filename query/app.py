@@ -7,12 +7,14 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from infra.settings import Settings
+from query.abandoned import EndAbandoned
 from query.analytics.routes import router as analytics
 from query.answers import Answers
 from query.context import Context
 from query.examples import description, install_examples
 from query.ingestion import router as ingestion
-from query.limits import MAX_BODY_BYTES
+from query.limits import MAX_BODY_BYTES, TellLimits
+from query.management.lines import Lines
 from query.management.routes import router as management
 from query.problems import install_problem_handlers
 from query.public import PublicFace
@@ -47,6 +49,9 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
     )
     api.state.context = context
     api.state.answers = answers
+    api.state.lines = Lines(context.catalog, context.facts)
+    api.add_middleware(TellLimits)
+    api.add_middleware(EndAbandoned)
     install_problem_handlers(api)
     api.include_router(public)
     api.include_router(management)

@@ -1,4 +1,4 @@
-"""The catalogue: monitors, pages and keys as they are now, in memory, following their compacted topics.
+"""The catalogue: monitors, pages, maintenances and keys as they are now, in memory, following their compacted topics.
 
 There is no other database of configuration; a write is an event, and is readable here once its offset has
 come by (`wait_for`). Everything runs on one event loop, so a reader never sees a half-applied record.
@@ -6,7 +6,7 @@ come by (`wait_for`). Everything runs on one event loop, so a reader never sees 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -16,8 +16,8 @@ from infra.kafka import LogRecord, TableReader
 from infra.logs import get_logger
 from infra.settings import Settings
 from query.metrics import LEFT_OUT
-from schemas.monitors import Document, Key, Monitor, Page, Record
-from schemas.topics import KEYS, MONITORS, PAGES, Topic
+from schemas.monitors import Document, Key, Maintenance, Monitor, Page, Record
+from schemas.topics import KEYS, MAINTENANCES, MONITORS, PAGES, Topic
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 CopiedRecord = tuple[str, int, bytes]
@@ -29,7 +29,7 @@ _log = get_logger(__name__)
 class Entry(Generic[DocumentT]):
     """A document of the catalogue, and the record that it came in.
 
-    `id` is the record's key: `workspace/slug` of a monitor, slug of a page, id of a key.
+    `id` is the record's key: `workspace/slug` of a monitor and of a maintenance, slug of a page, id of a key.
     `version` is the record's offset in its partition; `at` is int ms since the epoch.
     """
 
@@ -46,16 +46,32 @@ class Shelf(Generic[DocumentT]):
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry[DocumentT]] = {}
-        self.by_workspace: defaultdict[str, dict[str, Entry[DocumentT]]] = defaultdict(dict)
+        self._by_workspace: defaultdict[str, dict[str, Entry[DocumentT]]] = defaultdict(dict)
+        self._ids: dict[str, list[str]] = {}
 
     def put(self, name: str, current: Entry[DocumentT] | None) -> None:
         """Put an entry in the place of the one before; None takes it away."""
         previous = self.entries.pop(name, None) if current is None else self.entries.get(name)
         if previous is not None and (current is None or current.workspace != previous.workspace):
-            del self.by_workspace[previous.workspace][name]
+            del self._by_workspace[previous.workspace][name]
+            self._ids.pop(previous.workspace, None)
         if current is not None:
+            if name not in self._by_workspace[current.workspace]:
+                self._ids.pop(current.workspace, None)
             self.entries[name] = current
-            self.by_workspace[current.workspace][name] = current
+            self._by_workspace[current.workspace][name] = current
+
+    def of_workspace(self, workspace: str) -> Iterable[Entry[DocumentT]]:
+        """The workspace's entries, in the order in which they were first written."""
+        return self._by_workspace[workspace].values() if workspace in self._by_workspace else ()
+
+    def ids_of(self, workspace: str) -> Sequence[str]:
+        """The ids of the workspace's entries in their order, sorted when it was asked for first."""
+        if workspace not in self._by_workspace:
+            return ()
+        if workspace not in self._ids:
+            self._ids[workspace] = sorted(self._by_workspace[workspace])
+        return self._ids[workspace]
 
 
 class Table(Generic[DocumentT]):
@@ -126,8 +142,11 @@ class Table(Generic[DocumentT]):
 
     def of_workspace(self, workspace: str) -> Iterable[Entry[DocumentT]]:
         """The workspace's entries, in the order in which they were first written."""
-        by_workspace = self._shown.by_workspace
-        return by_workspace[workspace].values() if workspace in by_workspace else ()
+        return self._shown.of_workspace(workspace)
+
+    def ids_of(self, workspace: str) -> Sequence[str]:
+        """The ids of the workspace's entries in their order."""
+        return self._shown.ids_of(workspace)
 
     async def wait_for(self, partition: int, offset: int) -> None:
         """Return once the record at `offset` was taken in."""
@@ -144,12 +163,16 @@ class Table(Generic[DocumentT]):
         self._waiting = [waiting for waiting in self._waiting if not waiting[2].done()]
 
 
+AnyTable = Table[Monitor] | Table[Page] | Table[Maintenance] | Table[Key]
+
+
 class Catalog:
-    """Monitors, pages and keys; `run` follows their topics until it is cancelled."""
+    """Monitors, pages, maintenances and keys; `run` follows their topics until it is cancelled."""
 
     def __init__(self, settings: Settings) -> None:
         self.monitors: Final = Table(MONITORS, Record[Monitor])
         self.pages: Final = Table(PAGES, Record[Page])
+        self.maintenances: Final = Table(MAINTENANCES, Record[Maintenance])
         self.keys: Final = Table(KEYS, Record[Key])
         self.caught_up: Final = asyncio.Event()
         """Set once everything that stood in the topics at the start is here."""
@@ -173,6 +196,10 @@ class Catalog:
         """The page that is served at `/` of this custom domain (lower case, no port)."""
         slug = self._page_by_domain.get(host)
         return None if slug is None else self.page(slug)
+
+    def maintenance(self, maintenance: str) -> Entry[Maintenance] | None:
+        """The maintenance `workspace/slug`."""
+        return self.maintenances.entries.get(maintenance)
 
     def key(self, key: str) -> Entry[Key] | None:
         """The API key of this id."""
@@ -199,13 +226,13 @@ class Catalog:
             self.caught_up.set()
 
     @property
-    def _tables(self) -> tuple["Table[Monitor]", "Table[Page]", "Table[Key]"]:
-        return self.monitors, self.pages, self.keys
+    def _tables(self) -> tuple[AnyTable, ...]:
+        return self.monitors, self.pages, self.maintenances, self.keys
 
-    def _reader(self, table: "Table[Monitor] | Table[Page] | Table[Key]") -> TableReader:
+    def _reader(self, table: AnyTable) -> TableReader:
         return TableReader(self._settings, table.topic, lambda record: self.take(table, record))
 
-    def take(self, table: "Table[Monitor] | Table[Page] | Table[Key]", record: LogRecord) -> None:
+    def take(self, table: AnyTable, record: LogRecord) -> None:
         """Take a record of a table's topic in, and tell the listeners."""
         changed = table.apply(record)
         if changed is not None and not table.is_stood_in_for:

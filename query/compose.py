@@ -1,12 +1,13 @@
 """Puts a page's status document together: its configuration from the catalogue, its facts, and the time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
 from query.catalog import Catalog, Entry
 from query.facts import Facts, MonitorFacts
+from query.maintenances import state_at
 from query.reads import ComponentState
 from query.status_document import (
     ComponentView,
@@ -15,6 +16,7 @@ from query.status_document import (
     GroupView,
     IncidentView,
     LatencySummary,
+    MaintenanceView,
     MonitorView,
     PageView,
     StatusDocument,
@@ -26,10 +28,11 @@ from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS, STATUSES, Spans, coverage
 from query.words import CAUSES, PREDICATES, duration, headline, worst
 from schemas.enums import IncidentState, Outcome, Status
 from schemas.events import Incident
-from schemas.monitors import Monitor, Page, monitor_id
+from schemas.monitors import Maintenance, Monitor, Page, monitor_id
 
 VERSION: Final = 1
 RECENT_MS: Final = 14 * DAY_MS
+ANNOUNCED_MS: Final = 30 * DAY_MS
 LAG_ALLOWED_MS: Final = 60_000
 PAST_DAYS_KEPT: Final = 20_000
 DAYS_OF: Final = {Window.WEEK: 7, Window.MONTH: 30, Window.QUARTER: 90}
@@ -62,6 +65,9 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
             for group in page.document.groups
         ],
         incidents=sorted(incidents, key=lambda view: (view.state is IncidentState.OPEN, view.opened_at), reverse=True),
+        maintenances=[
+            _maintenance(entry, views, now) for entry in _announced_maintenances(page.workspace, views, catalog, now)
+        ],
         generated_at=moment(now),
         stale_since=_moment_or_none(stale_since(page, catalog, facts, now)),
     )
@@ -224,4 +230,35 @@ def _incident(entry: Entry[Monitor], incident: Incident, now: int) -> IncidentVi
             TimelineView(each.kind, moment(each.at), each.status, each.message, each.by)
             for each in reversed(incident.entries)
         ],
+    )
+
+
+def _announced_maintenances(
+    workspace: str, shown: Mapping[str, MonitorView], catalog: Catalog, now: int
+) -> list[Entry[Maintenance]]:
+    """Those of the monitors that the page shows, by their start; a cancelled one until it would have been over."""
+    announced = [
+        entry
+        for entry in catalog.maintenances.of_workspace(workspace)
+        if entry.document.starts_at < now + ANNOUNCED_MS
+        and entry.document.ends_at > now - (0 if entry.document.cancelled else RECENT_MS)
+        and any(slug in shown for slug in entry.document.monitors)
+    ]
+    return sorted(announced, key=lambda entry: (entry.document.starts_at, entry.id))
+
+
+def _maintenance(entry: Entry[Maintenance], shown: Mapping[str, MonitorView], now: int) -> MaintenanceView:
+    maintenance = entry.document
+    concerned = [shown[slug] for slug in maintenance.monitors if slug in shown]
+    return MaintenanceView(
+        slug=maintenance.slug,
+        title=maintenance.title,
+        description=maintenance.description,
+        state=state_at(maintenance, now),
+        starts_at=moment(maintenance.starts_at),
+        ends_at=moment(maintenance.ends_at),
+        monitors=[view.slug for view in concerned],
+        monitor_names=[view.name for view in concerned],
+        version=entry.version,
+        updated_at=moment(entry.at),
     )

@@ -22,6 +22,7 @@ from query.catalog import Catalog
 from query.configuration_copy import ConfigurationCopy
 from query.connections import Connection
 from query.facts import Facts
+from query.limits import Limits
 from query.refresh import Refresh
 
 WRITES: Final[dict[str, Any]] = {"enable_idempotence": False, "request_timeout_ms": 5_000}
@@ -35,13 +36,14 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Settings, the catalogue, the facts, and two connections: `context.clickhouse.get()` raises Away without one."""
+    """Settings, the catalogue, the facts, limits, and two connections: `clickhouse.get()` raises Away without one."""
 
     settings: Settings
     catalog: Catalog
     facts: Facts
     clickhouse: Connection[AsyncClient]
     producer: Connection[AIOKafkaProducer]
+    limits: Limits
 
     @classmethod
     def of(cls, settings: Settings) -> "Context":
@@ -52,6 +54,7 @@ class Context:
             Facts(time.time_ns() // 1_000_000),
             Connection("ClickHouse", partial(open_client, settings)),
             Connection("Kafka", partial(open_producer, settings, **WRITES)),
+            Limits(settings),
         )
 
     @asynccontextmanager

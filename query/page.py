@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from query.assets import asset_url
 from query.status_document import Day, StatusDocument
-from query.words import ENTRY_WORDS, STATUS_WORDS, duration, milliseconds, percent
+from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, STATUS_WORDS, duration, milliseconds, percent
 from schemas.enums import Status
 
 TROUBLE: Final = (Status.DOWN, Status.DEGRADED)
@@ -95,6 +95,7 @@ def _environment() -> Environment:
         "asset_url": asset_url,
         "STATUS_WORDS": STATUS_WORDS,
         "ENTRY_WORDS": ENTRY_WORDS,
+        "MAINTENANCE_WORDS": MAINTENANCE_WORDS,
     }
     return environment
 

@@ -120,6 +120,10 @@ def json_pointer(location: Sequence[str | int]) -> str:
     return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
+_RETRIED: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_RETRY_AFTER: Final = {"description": "Seconds to wait.", "schema": {"type": "integer"}, "required": True}
+
+
 def problems(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may end in these problems, for the OpenAPI document."""
     by_status: dict[int | str, dict[str, Any]] = {}
@@ -130,6 +134,8 @@ def problems(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
             "description": told + kind.title,
             "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
+        if kind.status in _RETRIED:
+            by_status[status]["headers"] = {"Retry-After": _RETRY_AFTER}
     return by_status
 
 
@@ -154,6 +160,15 @@ def install_problem_handlers(app: FastAPI) -> None:
         return problem_response(request.url.path, told)
 
 
+_OF_EVERY_KEY: Final = (
+    ProblemKind.NO_KEY,
+    ProblemKind.FORBIDDEN,
+    ProblemKind.TOO_MANY_REQUESTS,
+    ProblemKind.LOG_AWAY,
+)
+"""Where a key is needed: there is none, it may not, it is sent too often, and keys are not read yet."""
+
+
 def _tell_shape(app: FastAPI) -> None:
     without_problems = app.openapi
 
@@ -162,6 +177,10 @@ def _tell_shape(app: FastAPI) -> None:
         schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         shapes = document.setdefault("components", {}).setdefault("schemas", {})
         shapes |= schema.pop("$defs") | {Problem.__name__: schema}
+        for operation in (each for path in document["paths"].values() for each in path.values()):
+            if operation.get("security"):
+                for status, told in problems(*_OF_EVERY_KEY).items():
+                    operation["responses"].setdefault(str(status), told)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -33,7 +33,10 @@ Responses = dict[int | str, dict[str, Any]]
 NO_PAGE: Final[Responses] = {404: {"content": {"text/html": {}}, "description": "There is no such page."}}
 HTML: Final[Responses] = {200: {"content": {"text/html": {}}, "description": "The page."}, **NO_PAGE}
 FEED: Final[Responses] = {
-    200: {"content": {"application/atom+xml": {}, "application/rss+xml": {}}, "description": "The feed."},
+    200: {
+        "content": {"application/atom+xml": {}, "application/rss+xml": {}, "text/calendar": {}},
+        "description": "The feed.",
+    },
     **NO_PAGE,
     **problems(ProblemKind.INVALID),
 }
@@ -89,10 +92,12 @@ async def statuspage_v2(
     "/p/{slug}/{feed}",
     responses=FEED,
     response_class=Response,
-    summary="The page's incidents as a feed",
+    summary="The page's incidents and maintenances as a feed",
 )
-async def incident_feed(request: Request, slug: PageSlug, feed: Literal["history.atom", "history.rss"]) -> Response:
-    """One entry an incident, the newest first."""
+async def page_feed(
+    request: Request, slug: PageSlug, feed: Literal["history.atom", "history.rss", "maintenance.ics"]
+) -> Response:
+    """One entry an incident or a maintenance, the newest first; the calendar has maintenances only."""
     return _answer(request, Target("feed", slug, file=feed)) or not_found_page()
 
 

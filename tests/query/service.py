@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
+from pydantic import SecretStr
 
 from infra.settings import Settings
 
@@ -34,15 +35,12 @@ def is_ready(client: httpx.Client) -> bool:
 @contextmanager
 def running_query(settings: Settings, until: Callable[[httpx.Client], bool] = is_ready) -> Iterator[httpx.Client]:
     """A client of the running service, once it is ready (or what `until` says); SIGTERM must end it well."""
-    assert settings.kafka
-    assert settings.clickhouse
-    environment = os.environ | {
-        "PULSE_KAFKA": settings.kafka,
-        "PULSE_CLICKHOUSE": settings.clickhouse.get_secret_value(),
-        "PULSE_HTTP": settings.http,
-        "PULSE_DATA": str(settings.data),
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    environment = {
+        f"PULSE_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in given.items()
     }
-    process = subprocess.Popen([sys.executable, "-m", "infra.cli", "query"], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "infra.cli", "query"], env=os.environ | environment)
     try:
         with httpx.Client(base_url=f"http://{settings.http}", timeout=20, trust_env=False) as client:
 

@@ -239,7 +239,7 @@ def test_a_key_is_told_how_much_more_it_may_push() -> None:
     async def scenario(service: Service) -> None:
         await create(service, "api")
         first = await push(service, up())
-        assert first.headers["RateLimit-Policy"] == '"results";q=600;w=60'
-        assert first.headers["RateLimit"].startswith('"results";r=')
+        assert first.headers["RateLimit-Policy"] == '"results";q=600;w=60, "results-of-address";q=2400;w=60'
+        assert first.headers["RateLimit"].startswith('"results";r=599')
 
     with_service(scenario)
