@@ -11,6 +11,7 @@ from query.abandoned import EndAbandoned
 from query.analytics.routes import router as analytics
 from query.answers import Answers
 from query.context import Context
+from query.examples import description, install_examples
 from query.ingestion import router as ingestion
 from query.limits import MAX_BODY_BYTES, TellLimits
 from query.management.lines import Lines
@@ -39,6 +40,8 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
 
     api = FastAPI(
         title="PulseAPI",
+        description=description(),
+        docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
         max_body_size=MAX_BODY_BYTES,
@@ -54,6 +57,7 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
     api.include_router(management)
     api.include_router(ingestion)
     api.include_router(analytics)
+    install_examples(api)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
