@@ -4,7 +4,7 @@ What was told is compared with what holds after an event, and the difference is 
 what it changes and nothing else.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -200,6 +200,11 @@ class MonitorFold:
         """Whether the maintenance may still bring it into maintenance."""
         return any(window.id == maintenance for window in self.windows)
 
+    def _window_borders(self) -> Iterator[int]:
+        for window in self.windows:
+            yield window.start
+            yield window.end
+
     def _begin(self, at: int) -> None:
         self.start = min(self.start, at)
         self.due_at = -1
@@ -209,9 +214,9 @@ class MonitorFold:
 
     def pass_time(self, horizon: int) -> bool:
         """A tick beyond `due_at`; returns whether the monitor must `tell`."""
-        different = any(self.due_at < window.start <= horizon for window in self.windows)
+        different = any(self.due_at < border <= horizon for border in self._window_borders())
         self.horizon = horizon
-        self.due_at = min([window.start - 1 for window in self.windows if window.start > horizon], default=FOREVER)
+        self.due_at = min([border - 1 for border in self._window_borders() if border > horizon], default=FOREVER)
         for region in self.regions.values():
             if region.quieten(horizon, self.terms, self.offs):
                 different = True
@@ -261,7 +266,7 @@ class MonitorFold:
             region.sleep()
 
     def _settle(self, cut: int, facts: Facts) -> None:
-        until = min([cut, *(window.start for window in self.windows if window.start > self.horizon)])
+        until = min([cut, *(border for border in self._window_borders() if border > self.horizon)])
         for region in self.regions.values():
             region.move_base(cut, self.terms, self.offs, self.horizon)
             until = min(until, region.base.settled_until(cut, self.offs))
@@ -383,7 +388,11 @@ class MonitorFold:
         return until
 
     def _moments(self, begin: int) -> list[Moment]:
-        windows = [(window.start, window.end, MAINTENANCE) for window in self.windows if window.start <= self.horizon]
+        windows = [
+            (window.start, window.end if window.end <= self.horizon else FOREVER, MAINTENANCE)
+            for window in self.windows
+            if window.start <= self.horizon
+        ]
         regions = [(name, region.wake(self.terms)) for name, region in sorted(self.regions.items())]
         return list(moments(regions, self.offs, windows, begin, self.terms))
 
