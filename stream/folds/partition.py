@@ -113,7 +113,7 @@ class PartitionFold:
         return monitor
 
     def put(self, version: int, monitor: MonitorFold) -> None:
-        """Let a monitor that was folded anew stand in the place of the one of its name, as of the event at `version`."""
+        """Let a monitor that was folded anew stand in the place of the old one, as of the event at `version`."""
         self._version = version
         self.monitors[monitor.name] = monitor
 
