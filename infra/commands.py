@@ -6,11 +6,14 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
+from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 from rich.table import Table
 
-from infra.clickhouse import migrate
-from infra.kafka import provision_topics
+from infra.cli import Exit, fail
+from infra.clickhouse import ClickHouseNotConfigured, migrate
+from infra.kafka import KafkaNotConfigured, PartitionsDiffer, TopicNotCreated, provision_topics
 from infra.settings import Settings, get_settings
 from schemas.asyncapi import asyncapi_document
 
@@ -28,8 +31,15 @@ def migrate_command() -> None:
     Example: PULSE_KAFKA=kafka:9092 PULSE_CLICKHOUSE=http://clickhouse:8123/pulse pulse migrate
     """
     settings = get_settings()
-    topics = asyncio.run(provision_topics(settings))
-    migrations = asyncio.run(migrate(settings))
+    try:
+        topics = asyncio.run(provision_topics(settings))
+        migrations = asyncio.run(migrate(settings))
+    except (KafkaNotConfigured, ClickHouseNotConfigured) as error:
+        fail(str(error), Exit.USAGE)
+    except (PartitionsDiffer, TopicNotCreated) as error:
+        fail(str(error))
+    except (KafkaError, ClickHouseError, OSError) as error:
+        fail(f"An engine cannot be reached or refuses: {error}", Exit.UNREACHABLE)
     Console().print(f"topics created: {', '.join(topics) or 'none'}\nmigrations run: {', '.join(migrations) or 'none'}")
 
 
