@@ -60,6 +60,9 @@ class Settings(BaseSettings):
 
     clickhouse: SecretStr | None = Field(None, description="https://user:password@host:8443/database")
     clickhouse_cluster: str | None = Field(None, description="A cluster's name, for replicated, sharded tables.")
+    clickhouse_sql: SecretStr | None = Field(
+        None, description="The same with the account that POST /v1/analytics/sql runs as; without it there is none."
+    )
     retention_days: int = Field(90, ge=1, description="Days that raw results are kept; rollups are kept for ever.")
 
     http: str = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
@@ -94,6 +97,7 @@ class Settings(BaseSettings):
     )
     max_monitors: int = Field(20_000, ge=1, description="Monitors that a workspace may have.")
     max_pages: int = Field(1_000, ge=1, description="Status pages that a workspace may have.")
+    max_maintenances: int = Field(5_000, ge=1, description="Maintenances that a workspace may have, past ones too.")
     max_keys: int = Field(1_000, ge=1, description="API keys that a workspace may have.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -1,4 +1,4 @@
-"""The catalogue: monitors, pages and keys as they are now, in memory, following their compacted topics.
+"""The catalogue: monitors, pages, maintenances and keys as they are now, in memory, following their compacted topics.
 
 There is no other database of configuration; a write is an event, and is readable here once its offset has
 come by (`wait_for`). Everything runs on one event loop, so a reader never sees a half-applied record.
@@ -16,8 +16,8 @@ from infra.kafka import LogRecord, TableReader
 from infra.logs import get_logger
 from infra.settings import Settings
 from query.metrics import LEFT_OUT
-from schemas.monitors import Document, Key, Monitor, Page, Record
-from schemas.topics import KEYS, MONITORS, PAGES, Topic
+from schemas.monitors import Document, Key, Maintenance, Monitor, Page, Record
+from schemas.topics import KEYS, MAINTENANCES, MONITORS, PAGES, Topic
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 _log = get_logger(__name__)
@@ -27,7 +27,7 @@ _log = get_logger(__name__)
 class Entry(Generic[DocumentT]):
     """A document of the catalogue, and the record that it came in.
 
-    `id` is the record's key: `workspace/slug` of a monitor, slug of a page, id of a key.
+    `id` is the record's key: `workspace/slug` of a monitor and of a maintenance, slug of a page, id of a key.
     `version` is the record's offset in its partition; `at` is int ms since the epoch.
     """
 
@@ -109,12 +109,16 @@ class Table(Generic[DocumentT]):
         self._waiting = [waiting for waiting in self._waiting if not waiting[2].done()]
 
 
+AnyTable = Table[Monitor] | Table[Page] | Table[Maintenance] | Table[Key]
+
+
 class Catalog:
-    """Monitors, pages and keys; `run` follows their topics until it is cancelled."""
+    """Monitors, pages, maintenances and keys; `run` follows their topics until it is cancelled."""
 
     def __init__(self, settings: Settings) -> None:
         self.monitors: Final = Table(MONITORS, Record[Monitor])
         self.pages: Final = Table(PAGES, Record[Page])
+        self.maintenances: Final = Table(MAINTENANCES, Record[Maintenance])
         self.keys: Final = Table(KEYS, Record[Key])
         self.caught_up: Final = asyncio.Event()
         """Set once everything that stood in the topics at the start is here."""
@@ -123,6 +127,8 @@ class Catalog:
         self._settings = settings
         self._listeners: list[Callable[[Topic, str], None]] = []
         self._page_by_domain: dict[str, str] = {}
+        self._domains_of_page: dict[str, list[str]] = {}
+        """As its document names them, whether or not they became its own."""
 
     def monitor(self, monitor: str) -> Entry[Monitor] | None:
         """The monitor `workspace/slug`."""
@@ -136,6 +142,10 @@ class Catalog:
         """The page that is served at `/` of this custom domain (lower case, no port)."""
         slug = self._page_by_domain.get(host)
         return None if slug is None else self.page(slug)
+
+    def maintenance(self, maintenance: str) -> Entry[Maintenance] | None:
+        """The maintenance `workspace/slug`."""
+        return self.maintenances.entries.get(maintenance)
 
     def key(self, key: str) -> Entry[Key] | None:
         """The API key of this id."""
@@ -161,13 +171,13 @@ class Catalog:
             self.caught_up.set()
 
     @property
-    def _tables(self) -> tuple["Table[Monitor]", "Table[Page]", "Table[Key]"]:
-        return self.monitors, self.pages, self.keys
+    def _tables(self) -> tuple[AnyTable, ...]:
+        return self.monitors, self.pages, self.maintenances, self.keys
 
-    def _reader(self, table: "Table[Monitor] | Table[Page] | Table[Key]") -> TableReader:
+    def _reader(self, table: AnyTable) -> TableReader:
         return TableReader(self._settings, table.topic, lambda record: self.take(table, record))
 
-    def take(self, table: "Table[Monitor] | Table[Page] | Table[Key]", record: LogRecord) -> None:
+    def take(self, table: AnyTable, record: LogRecord) -> None:
         """Take a record of a table's topic in, and tell the listeners."""
         changed = table.apply(record)
         if changed is None:
@@ -181,8 +191,15 @@ class Catalog:
         """A domain belongs to the page that named it first, for as long as that page names it."""
         page = self.page(slug)
         named = page.document.domains if page else []
-        for domain in [d for d, owner in self._page_by_domain.items() if owner == slug and d not in named]:
+        released = {domain for domain in self._domains_of_page.get(slug, ()) if domain not in named}
+        for domain in [each for each in released if self._page_by_domain[each] == slug]:
             del self._page_by_domain[domain]
-        for entry in self.pages.entries.values():
-            for domain in entry.document.domains:
-                self._page_by_domain.setdefault(domain, entry.id)
+        self._domains_of_page[slug] = named
+        for domain in named:
+            self._page_by_domain.setdefault(domain, slug)
+        if released:
+            for other, domains in self._domains_of_page.items():
+                for domain in released.intersection(domains):
+                    self._page_by_domain.setdefault(domain, other)
+        if not named:
+            del self._domains_of_page[slug]

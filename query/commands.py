@@ -32,13 +32,14 @@ def query_command() -> None:
     except (KafkaNotConfigured, ClickHouseNotConfigured) as error:
         fail(str(error), Exit.USAGE)
     from query.app import create_app  # here, so that the other commands start without FastAPI
+    from query.protocol import PublicProtocol
 
     uvicorn.run(
         create_app(settings),
         host=settings.http_host.strip("[]"),
         port=settings.http_port,
         loop="uvloop",
-        http="httptools",
+        http=PublicProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -14,7 +14,7 @@ from query.badges import MAX_LABEL, BadgeKind
 from query.context import CurrentContext
 from query.page import render_not_found
 from query.problems import ProblemError, ProblemKind, problems
-from query.snapshots import PLAIN
+from query.snapshots import PLAIN, Reply
 from query.status_document import StatusDocument, Window
 from query.targets import DEFAULT_WINDOW, Target, file_target
 
@@ -31,7 +31,10 @@ Responses = dict[int | str, dict[str, Any]]
 NO_PAGE: Final[Responses] = {404: {"content": {"text/html": {}}, "description": "There is no such page."}}
 HTML: Final[Responses] = {200: {"content": {"text/html": {}}, "description": "The page."}, **NO_PAGE}
 FEED: Final[Responses] = {
-    200: {"content": {"application/atom+xml": {}, "application/rss+xml": {}}, "description": "The feed."},
+    200: {
+        "content": {"application/atom+xml": {}, "application/rss+xml": {}, "text/calendar": {}},
+        "description": "The feed.",
+    },
     **NO_PAGE,
     **problems(ProblemKind.INVALID),
 }
@@ -87,10 +90,12 @@ async def statuspage_v2(
     "/p/{slug}/{feed}",
     responses=FEED,
     response_class=Response,
-    summary="The page's incidents as a feed",
+    summary="The page's incidents and maintenances as a feed",
 )
-async def incident_feed(request: Request, slug: PageSlug, feed: Literal["history.atom", "history.rss"]) -> Response:
-    """One entry an incident, the newest first."""
+async def page_feed(
+    request: Request, slug: PageSlug, feed: Literal["history.atom", "history.rss", "maintenance.ics"]
+) -> Response:
+    """One entry an incident or a maintenance, the newest first; the calendar has maintenances only."""
     return _answer(request, Target("feed", slug, file=feed)) or not_found_page()
 
 
@@ -163,6 +168,5 @@ def _answer(request: Request, target: Target) -> Response | None:
     snapshot = answers.find(target)
     if snapshot is None:
         return None
-    body = snapshot.body(PLAIN)
-    headers = snapshot.kind.headers(PLAIN, snapshot.etag(PLAIN), len(body))
-    return Response(body, headers={name.decode(): value.decode() for name, value in headers})
+    reply = Reply(snapshot, PLAIN, 200, without_body=False)
+    return Response(reply.body, headers={name.decode(): value.decode() for name, value in reply.headers()})

@@ -19,10 +19,8 @@ MAX_STREAM_S: Final = 600
 MAX_STREAM_BYTES: Final = 500_000_000
 GRACE_S: Final = 2
 RETRY_AFTER_S: Final = 5
-_TOO_SLOW: Final = frozenset({159, 160, 307, 396})
-"""ClickHouse's codes: timeout exceeded, too slow, too many bytes or rows."""
-_TOO_BIG: Final = frozenset({158, 241})
-"""ClickHouse's codes: too many rows, memory limit exceeded."""
+TOO_MUCH: Final = frozenset({158, 159, 160, 241, 307, 396})
+"""ClickHouse's codes: too many rows, timeout exceeded, too slow, memory limit exceeded, too many bytes."""
 
 FAILURES: Final = (Away, ClickHouseError, ClientError, TimeoutError, OSError)
 
@@ -71,7 +69,7 @@ def limits() -> dict[str, Any]:
 def refusal(error: Exception) -> ProblemError:
     """The problem that a failed question is."""
     code = getattr(error, "code", None)
-    if isinstance(error, TimeoutError) or code in _TOO_SLOW | _TOO_BIG:
+    if isinstance(error, TimeoutError) or code in TOO_MUCH:
         return ProblemError(
             ProblemKind.QUERY_TOO_EXPENSIVE,
             f"this takes more than {MAX_EXECUTION_S} s or too much memory; ask for a shorter window or a wider step",

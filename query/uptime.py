@@ -67,7 +67,13 @@ class Buckets:
     def newest(self, count: int, now: int, lasting: Lasting | None) -> list[Spans]:
         """The spans of the last `count` buckets, oldest first, the one that holds `now` included."""
         last = now // self.step_ms
-        return [self._at(number, lasting) for number in range(last - count + 1, last + 1)]
+        first = last - count + 1
+        spans = self._kept(last)[-count:]
+        if lasting is not None:
+            uncounted_from = max(lasting.since, self._known_until)
+            for number in range(max(first, uncounted_from // self.step_ms), last + 1):
+                spans[number - first] = self._with_lasting(spans[number - first], number, lasting)
+        return spans
 
     def whole(self, now: int, lasting: Lasting | None) -> Spans:
         """The sum of the newest `count` buckets, the one that holds `now` included; quick where the ring is filled."""
@@ -80,15 +86,20 @@ class Buckets:
         place = STATUSES.index(lasting.status)
         return (*self._sum[:place], self._sum[place] + uncounted, *self._sum[place + 1 :])
 
-    def _at(self, number: int, lasting: Lasting | None) -> Spans:
-        slot = number % self.count
-        kept = self._numbers[slot] == number
-        spans = tuple(self._spans[slot * WIDTH : (slot + 1) * WIDTH]) if kept else NO_SPANS
-        end = (number + 1) * self.step_ms
-        if lasting is None or end <= self._known_until or end <= lasting.since:
+    def _kept(self, last: int) -> list[Spans]:
+        """What is kept of the buckets up to the number `last`, as many as the ring has, oldest first."""
+        cut = (last + 1) % self.count
+        numbers = self._numbers[cut:] + self._numbers[:cut]
+        columns = iter(self._spans[cut * WIDTH :] + self._spans[: cut * WIDTH])
+        spans: list[Spans] = list(zip(*[columns] * WIDTH, strict=True))
+        wanted = array("q", range(last - self.count + 1, last + 1))
+        if numbers == wanted:
             return spans
+        return [each if kept == number else NO_SPANS for each, kept, number in zip(spans, numbers, wanted, strict=True)]
+
+    def _with_lasting(self, spans: Spans, number: int, lasting: Lasting) -> Spans:
         begin = max(number * self.step_ms, lasting.since, self._known_until)
-        uncounted = min(end, lasting.until) - begin
+        uncounted = min((number + 1) * self.step_ms, lasting.until) - begin
         if uncounted <= 0:
             return spans
         place = STATUSES.index(lasting.status)

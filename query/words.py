@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from query.maintenances import MaintenanceState
 from schemas.enums import EntryKind, Reason, Status
 
 CAUSES: Final = {
@@ -44,6 +45,12 @@ ENTRY_WORDS: Final = {
     EntryKind.RESOLVED: "Resolved",
     EntryKind.ANNULLED: "Annulled",
     EntryKind.CORRECTED: "Corrected",
+}
+MAINTENANCE_WORDS: Final = {
+    MaintenanceState.UPCOMING: "Planned",
+    MaintenanceState.ACTIVE: "In progress",
+    MaintenanceState.PAST: "Completed",
+    MaintenanceState.CANCELLED: "Cancelled",
 }
 PREDICATES: Final = {
     Status.UP: "operational",

@@ -1,8 +1,8 @@
 """What `/v1/analytics` answers: each answer says which data it is from, and how far that goes."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from query.cursors import NextCursor
 from query.times import Iso, iso
@@ -195,6 +195,39 @@ class ResultsAnswer(Answer):
     monitor: Slug
     results: list[ResultView]
     next_cursor: Annotated[str | None, Field(description=NextCursor)]
+
+
+class SqlQuestion(BaseModel):
+    """A SELECT over the views `pulse_*`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=20_000,
+            examples=["SELECT monitor, sum(down_ms) FROM pulse_uptime_daily WHERE day > today() - 30 GROUP BY monitor"],
+        ),
+    ]
+
+
+class SqlColumn(BaseModel):
+    """A column of an answer, with its type as ClickHouse names it."""
+
+    name: str
+    type: str
+
+
+class SqlAnswer(BaseModel):
+    """What a SELECT found."""
+
+    source: Annotated[str, Field(examples=["pulse_*"])]
+    as_of: Iso
+    columns: list[SqlColumn]
+    rows: Annotated[list[list[Any]], Field(description="Values in the order of the columns.")]
+    rows_read: int
+    elapsed_ms: float
 
 
 def newest(as_of: list[int]) -> str | None:

@@ -116,6 +116,22 @@ def show_incidents(console: Console, incidents: Iterable[dict[str, Any]]) -> Non
     console.print(table)
 
 
+def show_maintenances(console: Console, maintenances: Iterable[dict[str, Any]]) -> None:
+    """A line a maintenance: its state, when, and of which monitors."""
+    table = Table("state", "maintenance", "title", "starts", "ends", "monitors", box=None, header_style="dim")
+    for maintenance in maintenances:
+        colour = _STATUS_COLOURS["maintenance"] if maintenance["state"] == "active" else "dim"
+        table.add_row(
+            f"[{colour}]{maintenance['state']}[/]",
+            escape(maintenance["slug"]),
+            escape(maintenance["title"]),
+            maintenance["starts_at"],
+            maintenance["ends_at"],
+            " ".join(maintenance["monitors"]),
+        )
+    console.print(table)
+
+
 def show_keys(console: Console, keys: Iterable[dict[str, Any]]) -> None:
     """A line a key."""
     table = Table("id", "name", "scopes", "created", "by", "expires", box=None, header_style="dim")
@@ -129,6 +145,22 @@ def show_keys(console: Console, keys: Iterable[dict[str, Any]]) -> None:
             key["expires_at"] or "never",
         )
     console.print(table)
+
+
+def show_corrections(console: Console, corrections: Iterable[dict[str, Any]]) -> None:
+    """A line a correction, and below it what it changed."""
+    for one in corrections:
+        console.print(f"[bold]{one['kind']}[/] {one['id']}  {one['begin']} – {one['end']}  by {escape(one['by'])}")
+        console.print(f"    {escape(one['reason'])}", style="dim")
+        for word in ("before", "after"):
+            console.print(f"    {word}: {_record(one[word]) if one[word] else 'not done yet'}")
+
+
+def _record(state: dict[str, Any]) -> str:
+    """`2 incidents, 3 h 10 min up, 4 min down`."""
+    standing = [incident for incident in state["incidents"] if incident["state"] != "annulled"]
+    spans = [f"{duration(round(ms / 60_000))} {status}" for status, ms in state["ms"].items()]
+    return ", ".join([f"{len(standing)} incident{'' if len(standing) == 1 else 's'}", *spans])
 
 
 def percent(share: float | None) -> str:

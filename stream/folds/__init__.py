@@ -37,21 +37,29 @@ Uptime. Milliseconds of each status in hours and days (UTC) from the monitor's b
 when the history changes, and otherwise at the first tick of a minute, once in five intervals or two minutes, whichever
 is longer. Latency: answers (up or degraded) that were not taken under overload, by the hour of their schedule and by
 region, told at the same ticks.
+
+Corrections. A replay puts its policy over that of every version for what is scheduled in its span; an annulment takes
+the results of its span (of a region, or of all) out of the fold, as if they had never been, except that the monitor
+has begun with them. An undo takes either back. With a correction the monitor is folded anew from the day in which its
+span begins, with the late results of replays' spans. Incidents keep their identity where they overlap; one that is
+gone is annulled, with who did it and why.
 """
 
 from stream.folds.facts import (
     HISTOGRAM_BINS,
     STATUSES,
     ComponentStatus,
+    Correction,
     CurrentStatus,
     Facts,
+    History,
     LatencyHour,
     UptimeBucket,
 )
-from stream.folds.partition import PartitionFold, StateRow
+from stream.folds.partition import FoldedEvent, PartitionFold, StateRow
 from stream.folds.terms import Terms, TermsOf
 
-RULES = 1
+RULES = 2
 """Grows when the same log is to give other facts or states."""
 
 __all__ = [
@@ -59,8 +67,11 @@ __all__ = [
     "RULES",
     "STATUSES",
     "ComponentStatus",
+    "Correction",
     "CurrentStatus",
     "Facts",
+    "FoldedEvent",
+    "History",
     "LatencyHour",
     "PartitionFold",
     "StateRow",

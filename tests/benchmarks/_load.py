@@ -4,23 +4,25 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Iterator
+from itertools import cycle, islice
 from typing import cast
 
 import orjson
 import uvloop
 
 CONNECTIONS = 32
+GOOD = (b"HTTP/1.1 200", b"HTTP/1.1 304")
 
 
 class Client(asyncio.Protocol):
-    """One connection. The answers to one request are all of the same length, which the first one tells."""
+    """One connection, which ends when there are no more requests."""
 
-    def __init__(self, request: bytes, latencies_s: list[float]) -> None:
-        self._request = request
+    def __init__(self, requests: Iterator[bytes], latencies_s: list[float]) -> None:
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._requests = requests
         self._latencies_s = latencies_s
-        self._received = 0
-        self._length = 0
-        self._head = b""
+        self._received = b""
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -28,46 +30,55 @@ class Client(asyncio.Protocol):
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        self._received += len(data)
-        if not self._length:
-            self._head += data
-            self._length = _length_of(self._head)
-        if self._length and self._received >= self._length:
+        self._received += data
+        end = self._received.find(b"\r\n\r\n")
+        if end >= 0 and len(self._received) >= end + 4 + _length(self._received[:end]):
             self._latencies_s.append(time.perf_counter() - self._sent_at)
-            self._received = 0
+            self._received = b""
             self._send()
 
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(error or RuntimeError("the server closed a connection"))
+
+    def end(self) -> None:
+        """Close it; raises what went wrong with it."""
+        if self.done.done():
+            self.done.result()
+        self.done.cancel()
+        self._transport.abort()
+
     def _send(self) -> None:
+        request = next(self._requests, None)
+        if request is None:
+            self.done.set_result(None)
+            return
         self._sent_at = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(request)
 
 
-def _length_of(head: bytes) -> int:
-    """The whole length of an answer; 0 while its head is not complete. Raises on an error status."""
-    end = head.find(b"\r\n\r\n")
-    if end < 0:
-        return 0
-    lines = head[:end].lower().split(b"\r\n")
-    if lines[0].split()[1] not in (b"200", b"304"):
+def _length(head: bytes) -> int:
+    """The length of an answer's body. Raises on an error status."""
+    if not head.startswith(GOOD):
         raise RuntimeError(head.decode())
-    body = [int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:")]
-    return end + 4 + (body[0] if body else 0)
+    place = head.find(b"content-length: ")
+    return 0 if place < 0 else int(head[place + 16 :].partition(b"\r")[0])
 
 
-async def load(port: int, request: bytes, seconds: float) -> dict[str, float]:
-    """Ask for so long; requests a second and milliseconds."""
+async def load(port: int, requests: list[bytes], seconds: float) -> dict[str, float]:
+    """Ask for so long, or for each once where `seconds` is 0; requests a second and milliseconds."""
     latencies_s: list[float] = []
     loop = asyncio.get_running_loop()
-    connections = [
-        await loop.create_connection(lambda: Client(request, latencies_s), "127.0.0.1", port)
-        for _ in range(CONNECTIONS)
-    ]
-    latencies_s.clear()
+    clients = [Client(_share(requests, number, seconds), latencies_s) for number in range(CONNECTIONS)]
     started = time.perf_counter()
-    await asyncio.sleep(seconds)
+    for client in clients:
+        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)  # type: ignore[misc]
+    await asyncio.wait(
+        [client.done for client in clients], timeout=seconds or None, return_when=asyncio.FIRST_EXCEPTION
+    )
     took, answered = time.perf_counter() - started, sorted(latencies_s)
-    for transport, _ in connections:
-        transport.abort()
+    for client in clients:
+        client.end()
     return {
         "answered": len(answered),
         "requests_per_second": len(answered) / took,
@@ -76,11 +87,21 @@ async def load(port: int, request: bytes, seconds: float) -> dict[str, float]:
     }
 
 
+def _share(requests: list[bytes], number: int, seconds: float) -> Iterator[bytes]:
+    """What a connection asks: all again and again from a place of its own, or its part of them once."""
+    if not seconds:
+        return islice(requests, number, None, CONNECTIONS)
+    begin = number * len(requests) // CONNECTIONS
+    return cycle(requests[begin:] + requests[:begin])
+
+
 def main() -> None:
-    """`PORT CORE SECONDS`, and the request on stdin; prints a JSON object."""
+    """`PORT CORE SECONDS`, and on stdin a JSON object of targets and further header lines; prints a JSON object."""
     port, core, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     os.sched_setaffinity(0, {core})
-    print(orjson.dumps(uvloop.run(load(port, sys.stdin.buffer.read(), seconds))).decode())
+    asked = orjson.loads(sys.stdin.buffer.read())
+    requests = [f"GET {each} HTTP/1.1\r\nHost: x\r\n{asked['headers']}\r\n".encode() for each in asked["targets"]]
+    print(orjson.dumps(uvloop.run(load(port, requests, seconds))).decode())
 
 
 if __name__ == "__main__":

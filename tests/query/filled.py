@@ -13,7 +13,8 @@ from query.public import PublicFace
 from query.reads import Bucket, Current
 from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS
 from schemas.enums import Reason, Status
-from schemas.monitors import Group, Monitor, Page, Record, monitor_id
+from schemas.moments import format_moment
+from schemas.monitors import Group, Maintenance, Monitor, Page, Record, maintenance_id, monitor_id
 
 
 class Filled:
@@ -48,6 +49,19 @@ class Filled:
         """Delete a page, as an event says it."""
         record = Record[Page](workspace="default", by="ada", at=2, document=None)
         self._take(self.catalog.pages, slug, record.to_log())
+
+    def maintenance(self, slug: str, starts_at: int, ends_at: int, *monitors: str, at: int = 1, **fields: Any) -> None:
+        """Announce a maintenance, or change it; moments are int ms."""
+        written = {"slug": slug, "title": slug.title(), "monitors": monitors, **fields}
+        times = {"starts_at": format_moment(starts_at), "ends_at": format_moment(ends_at)}
+        document = Maintenance.model_validate(written | times)
+        record = Record[Maintenance](workspace="default", by="ada", at=at, document=document)
+        self._take(self.catalog.maintenances, maintenance_id("default", slug), record.to_log())
+
+    def delete_maintenance(self, slug: str) -> None:
+        """Delete a maintenance, as an event says it."""
+        record = Record[Maintenance](workspace="default", by="ada", at=2, document=None)
+        self._take(self.catalog.maintenances, maintenance_id("default", slug), record.to_log())
 
     def status(self, monitor: str, status: Status, now: int, reason: Reason = Reason.OK, version: int = 1) -> None:
         """What a monitor is since an hour before `now`, known until `now`."""

@@ -49,7 +49,8 @@ class FakeLog:
         log = self.records[topic, partition]
         record = LogRecord(partition, len(log), 0, key.decode(), value)
         log.append(record)
-        for table in (self._catalog.monitors, self._catalog.pages, self._catalog.keys):
+        catalog = self._catalog
+        for table in (catalog.monitors, catalog.pages, catalog.maintenances, catalog.keys):
             if table.topic.name == topic:
                 self._catalog.take(table, record)
         return asyncio.ensure_future(self._acknowledge(record.offset))

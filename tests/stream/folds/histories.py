@@ -170,9 +170,9 @@ def _decisions(draw: st.DrawFn, name: str, length_ms: int) -> list[tuple[int, Lo
         event = MonitorRevised(name, number, at, state)
         told_at = at + draw(st.sampled_from((0, 0, 3_000, 400_000)))
         events += [(told_at, event)] * draw(st.sampled_from((1, 1, 2)))
-    for at in draw(st.lists(moments, max_size=3)):
+    for version, at in enumerate(draw(st.lists(moments, max_size=3).map(sorted))):
         start = at + draw(st.sampled_from((-300_000, 0, 60_000)))
         until = start + draw(st.sampled_from((0, 90_000, 600_000)))
         window = draw(st.sampled_from(("w1", "w2")))
-        events.append((at, MaintenanceRevised(window, name, at, start, until)))
+        events.append((at, MaintenanceRevised(window, name, at, start, until, version)))
     return events

@@ -153,4 +153,4 @@ def _counted(facts: Facts) -> Counter[str]:
 
 
 def _states(fold: PartitionFold, events: list[LogEvent]) -> dict[str, bytes]:
-    return {name: monitor.encode(EPOCH | len(events)) for name, monitor in fold._monitors.items()}
+    return {name: monitor.encode(EPOCH | len(events)) for name, monitor in fold.monitors.items()}
