@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.functional_validators import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -129,7 +129,15 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://{self.http}").rstrip("/")
 
 
+class InvalidSettings(ValueError):
+    """A PULSE_* variable has a value that it cannot have; the message says which, and why."""
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once. Raises InvalidSettings."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        told = (f"PULSE_{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
+        raise InvalidSettings("\n".join(told)) from None

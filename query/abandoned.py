@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import MutableMapping
 from typing import Any, Final
 
-from query.limits import Asgi, Receive, Scope, Send
+from query.asgi import Asgi, Receive, Scope, Send
 
 READS: Final = "/v1/"
 

@@ -16,7 +16,7 @@ from query.ingestion import router as ingestion
 from query.limits import MAX_BODY_BYTES, TellLimits
 from query.management.lines import Lines
 from query.management.routes import router as management
-from query.problems import install_problem_handlers
+from query.problems import TellTooLarge, install_problem_handlers
 from query.public import PublicFace
 from query.routes import public
 
@@ -29,7 +29,7 @@ def create_app(settings: Settings) -> PublicFace:
 def app_of(context: Context) -> PublicFace:
     """The service over a context, which its lifespan runs."""
     answers = Answers(context.settings, context.catalog, context.facts)
-    return PublicFace(_create_api(context, answers), context.catalog, answers)
+    return PublicFace(TellTooLarge(_create_api(context, answers)), context.catalog, answers)
 
 
 def _create_api(context: Context, answers: Answers) -> FastAPI:

@@ -46,31 +46,27 @@ class Shelf(Generic[DocumentT]):
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry[DocumentT]] = {}
-        self._by_workspace: defaultdict[str, dict[str, Entry[DocumentT]]] = defaultdict(dict)
+        self.by_workspace: defaultdict[str, dict[str, Entry[DocumentT]]] = defaultdict(dict)
         self._ids: dict[str, list[str]] = {}
 
     def put(self, name: str, current: Entry[DocumentT] | None) -> None:
         """Put an entry in the place of the one before; None takes it away."""
         previous = self.entries.pop(name, None) if current is None else self.entries.get(name)
         if previous is not None and (current is None or current.workspace != previous.workspace):
-            del self._by_workspace[previous.workspace][name]
+            del self.by_workspace[previous.workspace][name]
             self._ids.pop(previous.workspace, None)
         if current is not None:
-            if name not in self._by_workspace[current.workspace]:
+            if name not in self.by_workspace[current.workspace]:
                 self._ids.pop(current.workspace, None)
             self.entries[name] = current
-            self._by_workspace[current.workspace][name] = current
-
-    def of_workspace(self, workspace: str) -> Iterable[Entry[DocumentT]]:
-        """The workspace's entries, in the order in which they were first written."""
-        return self._by_workspace[workspace].values() if workspace in self._by_workspace else ()
+            self.by_workspace[current.workspace][name] = current
 
     def ids_of(self, workspace: str) -> Sequence[str]:
-        """The ids of the workspace's entries in their order, sorted when it was asked for first."""
-        if workspace not in self._by_workspace:
+        """The ids of a workspace in their order, sorted when it was asked for first."""
+        if workspace not in self.by_workspace:
             return ()
         if workspace not in self._ids:
-            self._ids[workspace] = sorted(self._by_workspace[workspace])
+            self._ids[workspace] = sorted(self.by_workspace[workspace])
         return self._ids[workspace]
 
 
@@ -142,7 +138,8 @@ class Table(Generic[DocumentT]):
 
     def of_workspace(self, workspace: str) -> Iterable[Entry[DocumentT]]:
         """The workspace's entries, in the order in which they were first written."""
-        return self._shown.of_workspace(workspace)
+        by_workspace = self._shown.by_workspace
+        return by_workspace[workspace].values() if workspace in by_workspace else ()
 
     def ids_of(self, workspace: str) -> Sequence[str]:
         """The ids of the workspace's entries in their order."""

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Protocol, TypeVar, cast
 from fastapi import Depends, Request
 
 from infra.settings import Settings
+from query.asgi import Asgi, Receive, Scope, Send
 from query.problems import ProblemError, ProblemKind
 
 MAX_BODY_BYTES: Final = 1 << 20
@@ -24,10 +25,6 @@ KEYS_AT_AN_ADDRESS: Final = 4
 """How many keys may use their whole quota from one address: an office, or a cluster, has one for all."""
 MAX_HOPS: Final = 32
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 _TOLD: Final = "pulse.limits"
 """The scope's place for what the answer says of limits."""
 

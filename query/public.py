@@ -1,21 +1,16 @@
 """The public face: answers prepared bytes before FastAPI is reached, and hands everything else on to it."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from query.answers import Answers
+from query.asgi import Asgi, Receive, Scope, Send
 from query.assets import ASSETS
 from query.catalog import Catalog
 from query.encodings import accepted
 from query.metrics import PUBLIC_ANSWERS
 from query.snapshots import Reply, Snapshot
 from query.targets import Target, file_target, target_of
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 READING: Final = ("GET", "HEAD")
 PUBLIC: Final = ("/p/", "/status/", "/badges/", "/static/")

@@ -15,6 +15,7 @@ from query.catalog import Catalog, Entry
 from query.facts import Facts
 from query.management.states import state_of
 from query.times import iso
+from query.turns import Turn
 from schemas.monitors import Monitor
 from schemas.topics import MONITORS, Topic
 
@@ -50,7 +51,7 @@ class Lines:
 
     async def _completed(self, entries: Sequence[Entry[Monitor]], lines: Sequence[bytes | None]) -> list[bytes]:
         """All lines: those of the period before are given, and made again behind the answer; the others are made."""
-        turn = Turn()
+        turn = Turn(SLICE)
         told: list[bytes] = []
         overdue: list[Entry[Monitor]] = []
         for entry, new in zip(entries, lines, strict=True):
@@ -66,7 +67,7 @@ class Lines:
         return told
 
     async def _renew(self, entries: Sequence[Entry[Monitor]]) -> None:
-        turn = Turn()
+        turn = Turn(SLICE)
         try:
             for entry in entries:
                 self._make(entry)
@@ -97,21 +98,8 @@ class Lines:
         self._old.pop(monitor, None)
 
 
-class Turn:
-    """Lets others go on after each slice of the work."""
-
-    def __init__(self) -> None:
-        self._done = 0
-
-    async def used(self) -> None:
-        """Count a line that was made."""
-        self._done += 1
-        if self._done % SLICE == 0:
-            await asyncio.sleep(0)
-
-
 async def _with_documents(entries: Sequence[Entry[Monitor]], lines: Sequence[bytes]) -> list[bytes]:
-    turn = Turn()
+    turn = Turn(SLICE)
     told: list[bytes] = []
     for entry, line in zip(entries, lines, strict=True):
         document = entry.document.model_dump_json(exclude_unset=True).encode()

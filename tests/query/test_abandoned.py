@@ -10,7 +10,7 @@ from infra.clickhouse import open_client
 from infra.settings import Settings
 from query import store
 from query.abandoned import EndAbandoned
-from query.limits import Receive, Scope, Send
+from query.asgi import Receive, Scope, Send
 from tests.query.management.live import listening_service
 from tests.query.management.service import ADMIN_KEY
 
