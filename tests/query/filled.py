@@ -37,7 +37,7 @@ class Filled:
     def delete_monitor(self, slug: str) -> None:
         """Delete a monitor, as an event says it."""
         record = Record[Monitor](workspace="default", by="ada", at=2, document=None)
-        self._take(self.catalog.monitors, monitor_id("default", slug), record.to_log())
+        self.put(self.catalog.monitors, monitor_id("default", slug), record.to_log())
 
     def page(self, slug: str, *monitors: str, **fields: Any) -> None:
         """Configure a page with one group."""
@@ -56,12 +56,12 @@ class Filled:
         times = {"starts_at": format_moment(starts_at), "ends_at": format_moment(ends_at)}
         document = Maintenance.model_validate(written | times)
         record = Record[Maintenance](workspace="default", by="ada", at=at, document=document)
-        self._take(self.catalog.maintenances, maintenance_id("default", slug), record.to_log())
+        self.put(self.catalog.maintenances, maintenance_id("default", slug), record.to_log())
 
     def delete_maintenance(self, slug: str) -> None:
         """Delete a maintenance, as an event says it."""
         record = Record[Maintenance](workspace="default", by="ada", at=2, document=None)
-        self._take(self.catalog.maintenances, maintenance_id("default", slug), record.to_log())
+        self.put(self.catalog.maintenances, maintenance_id("default", slug), record.to_log())
 
     def status(self, monitor: str, status: Status, now: int, reason: Reason = Reason.OK, version: int = 1) -> None:
         """What a monitor is since an hour before `now`, known until `now`."""
