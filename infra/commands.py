@@ -7,12 +7,14 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
+from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 from rich.table import Table
 
 from infra.cli import Exit, fail
 from infra.clickhouse import ClickHouseNotConfigured, OneNodeOnly, migrate, sql_account
-from infra.kafka import provision_topics
+from infra.kafka import KafkaNotConfigured, PartitionsDiffer, TopicNotCreated, provision_topics
 from infra.settings import Settings, get_settings
 from schemas.asyncapi import asyncapi_document
 
@@ -34,15 +36,18 @@ def migrate_command(
     Example: PULSE_KAFKA=kafka:9092 PULSE_CLICKHOUSE=http://clickhouse:8123/pulse pulse migrate
     """
     settings = get_settings()
-    if account:
-        try:
-            statements = sql_account(settings, secrets.token_urlsafe(24))
-        except (OneNodeOnly, ClickHouseNotConfigured) as error:
-            fail(str(error), Exit.USAGE)
-        typer.echo(";\n\n".join(statements) + ";")
-        return
-    topics = asyncio.run(provision_topics(settings))
-    migrations = asyncio.run(migrate(settings))
+    try:
+        if account:
+            typer.echo(";\n\n".join(sql_account(settings, secrets.token_urlsafe(24))) + ";")
+            return
+        topics = asyncio.run(provision_topics(settings))
+        migrations = asyncio.run(migrate(settings))
+    except (KafkaNotConfigured, ClickHouseNotConfigured, OneNodeOnly) as error:
+        fail(str(error), Exit.USAGE)
+    except (PartitionsDiffer, TopicNotCreated) as error:
+        fail(str(error))
+    except (KafkaError, ClickHouseError, OSError) as error:
+        fail(f"An engine cannot be reached or refuses: {error}", Exit.UNREACHABLE)
     Console().print(f"topics created: {', '.join(topics) or 'none'}\nmigrations run: {', '.join(migrations) or 'none'}")
 
 

@@ -1,6 +1,5 @@
 """One check: the exchange, its judgement, and an outcome whatever happens."""
 
-import asyncio
 from ipaddress import ip_network
 from typing import Final
 
@@ -21,10 +20,10 @@ OWN_NETWORKS: Final = tuple(
 _log = get_logger(__name__)
 
 
-async def check(monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter | None = None) -> CheckResult:
+async def check(monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter) -> CheckResult:
     """The result of one check; an error of our own becomes `unknown`, and is logged."""
     started_at = int(wall_clock_ms())
-    started_s = asyncio.get_running_loop().time()
+    started_s = lag.begin()
     try:
         prepared = monitor.prepare()
         fetched = await prepared.exchange()
@@ -33,13 +32,15 @@ async def check(monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter | Non
             monitor.rules,
             scheduled_at=scheduled_at,
             started_at=started_at,
-            overloaded=lag is not None and lag.lagged_since(started_s),
+            overloaded=lag.lagged_since(started_s),
             redact=prepared.redact,
         )
     except Exception as error:
         _log.exception("check failed", monitor=monitor.monitor)
         message = f"the probe failed at this check: {type(error).__name__}"
         return untold(monitor, scheduled_at, Reason.PROBE_ERROR, message, started_at)
+    finally:
+        lag.end()
 
 
 async def check_once(monitor: Monitor) -> CheckResult:
@@ -49,7 +50,7 @@ async def check_once(monitor: Monitor) -> CheckResult:
         compiled = Compiler(fetcher, Secrets(None)).compile(
             monitor_id(DEFAULT_WORKSPACE, monitor.slug), monitor, version=0, partition=0
         )
-        return await check(compiled, int(wall_clock_ms()))
+        return await check(compiled, int(wall_clock_ms()), LagMeter())
     finally:
         await fetcher.close()
 

@@ -8,23 +8,31 @@ TOLERATED_S: Final = 0.02
 
 
 class LagMeter:
-    """A heartbeat of the event loop; `lagged_since(t)` says whether it came late after `t` (loop time, seconds)."""
+    """A heartbeat of the event loop while checks are in flight: each `begin`s and `end`s.
+
+    `lagged_since(t)` says whether the heart beat late after `t` (loop time, seconds).
+    """
 
     def __init__(self) -> None:
+        self._in_flight = 0
         self._worst_s = 0.0
         self._late_at = float("-inf")
         self._expected_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
-        """Begin to beat on the running loop."""
+    def begin(self) -> float:
+        """A check begins; returns the loop's time."""
         loop = asyncio.get_running_loop()
-        self._expected_at = loop.time() + PERIOD_S
-        self._timer = loop.call_at(self._expected_at, self._beat)
+        now = loop.time()
+        self._in_flight += 1
+        if self._in_flight == 1:
+            self._expect(loop, now + PERIOD_S)
+        return now
 
-    def stop(self) -> None:
-        """Beat no more."""
-        if self._timer is not None:
+    def end(self) -> None:
+        """A check has ended."""
+        self._in_flight -= 1
+        if not self._in_flight and self._timer is not None:
             self._timer.cancel()
 
     def lagged_since(self, loop_time_s: float) -> bool:
@@ -44,5 +52,8 @@ class LagMeter:
         self._worst_s = max(self._worst_s, late_s)
         if late_s > TOLERATED_S:
             self._late_at = now
-        self._expected_at = now + PERIOD_S
-        self._timer = loop.call_at(self._expected_at, self._beat)
+        self._expect(loop, now + PERIOD_S)
+
+    def _expect(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+        self._expected_at = at
+        self._timer = loop.call_at(at, self._beat)

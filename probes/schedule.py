@@ -7,6 +7,7 @@ that has not started when the next is due is told as missed: there is no silent 
 
 import asyncio
 import heapq
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable
@@ -15,7 +16,7 @@ from hashlib import blake2b
 from itertools import count
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-LONGEST_SLEEP_S: Final = 1.0
+LONGEST_SLEEP_MS: Final = 1_000
 REPORTED_GAP_MS: Final = 600_000
 """Slots missed longer ago (a laptop slept) are only counted: the log would mark their results as late."""
 
@@ -193,15 +194,18 @@ class Schedule(Generic[JobT]):
         heapq.heappush(self._heap, (entry.due_at, next(self._sequence), entry))
 
     def _arm(self) -> None:
-        """Wake when the next slot is due, and at the latest in a second: the wall clock may be set."""
+        """Wake when the next slot is due, and at the latest in a second: the wall clock may be set.
+
+        uvloop's timers count whole milliseconds: rounded down, the loop would spin until the slot is due.
+        """
         if self._timer is not None:
             self._timer.cancel()
         if not self._open:
             return
-        sleep_s = LONGEST_SLEEP_S
+        sleep_ms = LONGEST_SLEEP_MS
         if self._heap:
-            sleep_s = min(sleep_s, max(0.0, (self._heap[0][0] - self._clock()) / 1_000))
-        self._timer = asyncio.get_running_loop().call_later(sleep_s, self._wake)
+            sleep_ms = min(sleep_ms, math.ceil(max(0.0, self._heap[0][0] - self._clock())))
+        self._timer = asyncio.get_running_loop().call_later(sleep_ms / 1_000, self._wake)
 
     def _wake(self) -> None:
         now = self._clock()

@@ -60,7 +60,6 @@ class ProbeService:
             REGISTRY.unregister(metrics)
 
     async def _probe(self, stop: asyncio.Event) -> None:
-        self.lag.start()
         self.schedule.start()
         delivering = asyncio.create_task(self.emitter.run())
         following = asyncio.create_task(self._follow())
@@ -73,7 +72,6 @@ class ProbeService:
         ended, _ = await asyncio.wait((following, delivering), timeout=LEAVE_GROUP_S)
         await self.emitter.close(LAST_DELIVERY_S)
         await self.fetcher.close()
-        self.lag.stop()
         for task in ended:
             if not task.cancelled():
                 task.result()

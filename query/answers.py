@@ -2,7 +2,8 @@
 
 import time
 from collections import defaultdict
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import orjson
 
@@ -15,13 +16,16 @@ from query.facts import Facts
 from query.feeds import feed
 from query.page import render_page
 from query.snapshots import Kind, Snapshot, Snapshots
+from query.status_document import Day, StatusDocument
 from query.statuspage import statuspage
 from query.targets import Target
 from schemas.monitors import Page, monitor_id
-from schemas.topics import MONITORS, PAGES, Topic
+from schemas.topics import MAINTENANCES, MONITORS, PAGES, Topic
 
-MADE_AGAIN_AFTER_MS: Final = 10_000
+MADE_AGAIN_AFTER_MS: Final = 8_000
 """Uptime figures grow all the time; a change of status does not wait for this."""
+SPREAD_MS: Final = 4_000
+"""Each answer waits for a time of its own, up to so much longer: what was asked for at once is not made at once."""
 
 OPEN_TO_ALL: Final = [(b"access-control-allow-origin", b"*")]
 PAGE_POLICY: Final = (
@@ -39,9 +43,11 @@ KINDS: Final = {
     "v2": Kind(b"application/json; charset=utf-8", STATUSPAGE, OPEN_TO_ALL),
     "history.atom": Kind(b"application/atom+xml; charset=utf-8", FEED, OPEN_TO_ALL),
     "history.rss": Kind(b"application/rss+xml; charset=utf-8", FEED, OPEN_TO_ALL),
+    "maintenance.ics": Kind(b"text/calendar; charset=utf-8", FEED, OPEN_TO_ALL),
     "svg": Kind(b"image/svg+xml", BADGE, [*OPEN_TO_ALL, (b"content-security-policy", SVG_POLICY)]),
     "json": Kind(b"application/json", BADGE, OPEN_TO_ALL),
 }
+DAYS_KEPT: Final = 20_000
 JSON_OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 _log = get_logger(__name__)
 
@@ -58,6 +64,7 @@ class Answers:
         self._base_url = settings.base_url
         self._revisions: defaultdict[str, int] = defaultdict(int)
         self._pages_of_monitor: defaultdict[str, set[str]] = defaultdict(set)
+        self._monitors_of_page: dict[str, set[str]] = {}
         catalog.on_change(self._on_configuration)
         facts.on_change(self._on_monitor)
 
@@ -68,14 +75,15 @@ class Answers:
             return None
         now = time.time_ns() // 1_000_000
         kept = self.snapshots.get(target)
-        if kept is not None and self._is_current(kept, target.slug, now):
+        if kept is not None and self._is_current(kept, target, now):
             return kept
         return self._make(target, page, kept, now)
 
-    def _is_current(self, kept: Snapshot, slug: str, now: int) -> bool:
-        if kept.revision != self._revisions.get(slug, 0) or kept.stale_since != self._facts.stale_since(now):
+    def _is_current(self, kept: Snapshot, target: Target, now: int) -> bool:
+        if kept.revision != self._revisions.get(target.slug, 0) or kept.stale_since != self._facts.stale_since(now):
             return False
-        return now - kept.made_at < MADE_AGAIN_AFTER_MS or self._facts.read_at < kept.made_at
+        after_ms = MADE_AGAIN_AFTER_MS + hash(target) % SPREAD_MS
+        return now - kept.made_at < after_ms or self._facts.read_at < kept.made_at
 
     def _make(self, target: Target, page: Entry[Page], kept: Snapshot | None, now: int) -> Snapshot | None:
         try:
@@ -89,9 +97,8 @@ class Answers:
         if content is None:
             return None
         revision, stale_since = self._revisions.get(target.slug, 0), self._facts.stale_since(now)
-        snapshot = Snapshot(
-            KINDS[target.file if target.view == "feed" else target.view], content, now, revision, stale_since
-        )
+        kind = KINDS[target.file if target.view == "feed" else target.view]
+        snapshot = Snapshot(kind, content, now, revision, stale_since, before=kept)
         self.snapshots.keep(target, snapshot)
         return snapshot
 
@@ -103,7 +110,7 @@ class Answers:
             return render_page(document)
         if target.view == "feed":
             return feed(document, target.file)
-        return _json(statuspage(document, target.file) if target.view == "v2" else document)
+        return _json(statuspage(document, target.file)) if target.view == "v2" else document_json(document)
 
     def _badge(self, target: Target, page: Entry[Page], now: int) -> bytes | None:
         if target.monitor:
@@ -130,15 +137,43 @@ class Answers:
         elif topic is PAGES:
             self._link(changed)
             self._revisions[changed] += 1
+        elif topic is MAINTENANCES:
+            # Which monitors it named before is not known any more: any page of the workspace may have shown it.
+            for page in self._catalog.pages.of_workspace(changed.partition("/")[0]):
+                self._revisions[page.id] += 1
 
     def _link(self, slug: str) -> None:
         """Note which monitors a page names, whether or not they exist yet."""
-        for slugs in self._pages_of_monitor.values():
-            slugs.discard(slug)
+        for monitor in self._monitors_of_page.pop(slug, ()):
+            self._pages_of_monitor[monitor].discard(slug)
         page = self._catalog.page(slug)
         if page is not None:
-            for monitor in (monitor for group in page.document.groups for monitor in group.monitors):
-                self._pages_of_monitor[monitor_id(page.workspace, monitor)].add(slug)
+            named = {monitor_id(page.workspace, each) for group in page.document.groups for each in group.monitors}
+            self._monitors_of_page[slug] = named
+            for monitor in named:
+                self._pages_of_monitor[monitor].add(slug)
+
+
+def document_json(document: StatusDocument) -> bytes:
+    """The status document as JSON; its days, which are most of it, were written before."""
+    groups = [
+        {"name": group.name, "monitors": [_fields(view) | {"days": _days_json(view.days)} for view in group.monitors]}
+        for group in document.groups
+    ]
+    return _json(_fields(document) | {"groups": groups})
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def _days_json(days: list[Day]) -> orjson.Fragment:
+    return orjson.Fragment(b"[" + b",".join(map(_day_json, days)) + b"]")
+
+
+@lru_cache(maxsize=DAYS_KEPT)
+def _day_json(day: Day) -> bytes:
+    return _json(day)
 
 
 def _json(value: object) -> bytes:

@@ -32,16 +32,18 @@ def query_command() -> None:
     except (KafkaNotConfigured, ClickHouseNotConfigured) as error:
         fail(str(error), Exit.USAGE)
     from query.app import create_app  # here, so that the other commands start without FastAPI
+    from query.protocol import PublicProtocol
 
     uvicorn.run(
         create_app(settings),
         host=settings.http_host.strip("[]"),
         port=settings.http_port,
         loop="uvloop",
-        http="httptools",
+        http=PublicProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # PULSE_PROXIES says whom to believe, where it matters
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_LIMIT_S,
         backlog=BACKLOG,

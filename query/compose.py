@@ -1,11 +1,13 @@
 """Puts a page's status document together: its configuration from the catalogue, its facts, and the time."""
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from query.catalog import Catalog, Entry
 from query.facts import Facts, MonitorFacts
+from query.maintenances import state_at
 from query.reads import ComponentState
 from query.status_document import (
     ComponentView,
@@ -14,6 +16,7 @@ from query.status_document import (
     GroupView,
     IncidentView,
     LatencySummary,
+    MaintenanceView,
     MonitorView,
     PageView,
     StatusDocument,
@@ -25,11 +28,13 @@ from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS, STATUSES, Spans, coverage
 from query.words import CAUSES, PREDICATES, duration, headline, worst
 from schemas.enums import IncidentState, Outcome, Status
 from schemas.events import Incident
-from schemas.monitors import Monitor, Page, monitor_id
+from schemas.monitors import Maintenance, Monitor, Page, monitor_id
 
 VERSION: Final = 1
 RECENT_MS: Final = 14 * DAY_MS
+ANNOUNCED_MS: Final = 30 * DAY_MS
 LAG_ALLOWED_MS: Final = 60_000
+PAST_DAYS_KEPT: Final = 20_000
 DAYS_OF: Final = {Window.WEEK: 7, Window.MONTH: 30, Window.QUARTER: 90}
 BAD_STATUSES: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE)
 UNSEEN: Final = (Status.UNKNOWN, Status.PAUSED)
@@ -60,6 +65,9 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
             for group in page.document.groups
         ],
         incidents=sorted(incidents, key=lambda view: (view.state is IncidentState.OPEN, view.opened_at), reverse=True),
+        maintenances=[
+            _maintenance(entry, views, now) for entry in _announced_maintenances(page.workspace, views, catalog, now)
+        ],
         generated_at=moment(now),
         stale_since=_moment_or_none(stale_since(page, catalog, facts, now)),
     )
@@ -129,7 +137,7 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
         message=current.message if current and bad else "",
         known_until=moment(current.known_until) if current else None,
         components=[_component(each, status) for each in facts.components],
-        days=_days(days, _incident_days(facts, now), moment(now).date()),
+        days=_days(days, _incident_days(facts, now), now // DAY_MS),
         uptime={window: _uptime(*_window(facts, days, window, now)) for window in Window},
         latency=LatencySummary(
             facts.latency.checks,
@@ -149,13 +157,22 @@ def _uptime(spans: Spans, window_ms: int) -> Uptime:
     return Uptime(uptime_of(spans), round(coverage_of(spans, window_ms), 6), spans[STATUSES.index(Status.DOWN)])
 
 
-def _days(spans: list[Spans], incidents: dict[date, list[str]], today: date) -> list[Day]:
-    days = []
-    for age, each in zip(range(DAYS - 1, -1, -1), spans, strict=True):
-        day = today - timedelta(days=age)
-        ms = {status: span for status, span in zip(STATUSES, each, strict=True) if span}
-        days.append(Day(day, _status_of_day(ms), uptime_of(each), ms, incidents.get(day, [])))
-    return days
+def _days(spans: list[Spans], incidents: dict[int, list[str]], today: int) -> list[Day]:
+    days = [
+        _past_day(number, each, tuple(incidents.get(number, ())))
+        for number, each in zip(range(today - DAYS + 1, today), spans[:-1], strict=True)
+    ]
+    return [*days, _day(today, spans[-1], incidents.get(today, ()))]
+
+
+def _day(number: int, spans: Spans, incidents: Sequence[str]) -> Day:
+    """The day of this number since the epoch."""
+    ms = {status: span for status, span in zip(STATUSES, spans, strict=True) if span}
+    return Day(moment(number * DAY_MS).date(), _status_of_day(ms), uptime_of(spans), ms, list(incidents))
+
+
+_past_day: Final = lru_cache(maxsize=PAST_DAYS_KEPT)(_day)
+"""Days that are over hardly change, and most monitors had the same: one object for all of them."""
 
 
 def _status_of_day(ms: dict[Status, int]) -> Status:
@@ -166,13 +183,14 @@ def _status_of_day(ms: dict[Status, int]) -> Status:
     return Status.PAUSED if Status.PAUSED in ms else Status.UNKNOWN
 
 
-def _incident_days(facts: MonitorFacts, now: int) -> dict[date, list[str]]:
-    days: dict[date, list[str]] = {}
+def _incident_days(facts: MonitorFacts, now: int) -> dict[int, list[str]]:
+    """Ids by the day's number since the epoch."""
+    days: dict[int, list[str]] = {}
     first = now // DAY_MS - DAYS + 1
     for incident in facts.incidents_that_were():
         end = incident.resolved_at or now
         for number in range(max(incident.opened_at // DAY_MS, first), end // DAY_MS + 1):
-            days.setdefault(moment(number * DAY_MS).date(), []).append(incident.id)
+            days.setdefault(number, []).append(incident.id)
     return days
 
 
@@ -212,4 +230,35 @@ def _incident(entry: Entry[Monitor], incident: Incident, now: int) -> IncidentVi
             TimelineView(each.kind, moment(each.at), each.status, each.message, each.by)
             for each in reversed(incident.entries)
         ],
+    )
+
+
+def _announced_maintenances(
+    workspace: str, shown: Mapping[str, MonitorView], catalog: Catalog, now: int
+) -> list[Entry[Maintenance]]:
+    """Those of the monitors that the page shows, by their start; a cancelled one until it would have been over."""
+    announced = [
+        entry
+        for entry in catalog.maintenances.of_workspace(workspace)
+        if entry.document.starts_at < now + ANNOUNCED_MS
+        and entry.document.ends_at > now - (0 if entry.document.cancelled else RECENT_MS)
+        and any(slug in shown for slug in entry.document.monitors)
+    ]
+    return sorted(announced, key=lambda entry: (entry.document.starts_at, entry.id))
+
+
+def _maintenance(entry: Entry[Maintenance], shown: Mapping[str, MonitorView], now: int) -> MaintenanceView:
+    maintenance = entry.document
+    concerned = [shown[slug] for slug in maintenance.monitors if slug in shown]
+    return MaintenanceView(
+        slug=maintenance.slug,
+        title=maintenance.title,
+        description=maintenance.description,
+        state=state_at(maintenance, now),
+        starts_at=moment(maintenance.starts_at),
+        ends_at=moment(maintenance.ends_at),
+        monitors=[view.slug for view in concerned],
+        monitor_names=[view.name for view in concerned],
+        version=entry.version,
+        updated_at=moment(entry.at),
     )

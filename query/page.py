@@ -1,16 +1,21 @@
 """The status page as HTML: a template over the status document, which needs no JavaScript."""
 
+from collections import Counter
 from datetime import datetime
+from functools import lru_cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
 
 from query.assets import asset_url
 from query.status_document import Day, StatusDocument
-from query.words import ENTRY_WORDS, STATUS_WORDS, duration, milliseconds, percent
+from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, STATUS_WORDS, duration, milliseconds, percent
 from schemas.enums import Status
 
+TROUBLE: Final = (Status.DOWN, Status.DEGRADED)
+BARS_KEPT: Final = 20_000
 COUNTED: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE, Status.UNKNOWN)
 
 
@@ -39,10 +44,25 @@ def say_day(day: Day) -> str:
     return " · ".join(parts)
 
 
+def bars(days: list[Day]) -> Markup:
+    """A bar for each day."""
+    return Markup("".join(map(_bar, days)))  # noqa: S704 - each comes out of a template that escapes
+
+
+@lru_cache(maxsize=BARS_KEPT)
+def _bar(day: Day) -> str:
+    return str(_day.bar(day))
+
+
+def with_trouble(days: list[Day]) -> list[Day]:
+    """The days that were down or degraded, the newest first."""
+    return [day for day in reversed(days) if day.status in TROUBLE]
+
+
 def say_days(days: list[Day]) -> str:
     """90 bars in one sentence, for those who do not see them."""
-    counts = {status: sum(1 for day in days if day.status is status) for status in Status}
-    told = [f"{count} {'day' if count == 1 else 'days'} {status.value}" for status, count in counts.items() if count]
+    counts = Counter(day.status for day in days)
+    told = [f"{counts[each]} {'day' if counts[each] == 1 else 'days'} {each.value}" for each in Status if counts[each]]
     return f"Last {len(days)} days: {', '.join(told)}"
 
 
@@ -61,6 +81,7 @@ def _environment() -> Environment:
         loader=DictLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
+        "bars": bars,
         "moment": say_moment,
         "duration": duration,
         "percent": percent,
@@ -68,15 +89,18 @@ def _environment() -> Environment:
         "say_counts": say_counts,
         "say_day": say_day,
         "say_days": say_days,
+        "with_trouble": with_trouble,
     }
     environment.globals |= {
         "asset_url": asset_url,
         "STATUS_WORDS": STATUS_WORDS,
         "ENTRY_WORDS": ENTRY_WORDS,
+        "MAINTENANCE_WORDS": MAINTENANCE_WORDS,
     }
     return environment
 
 
 _templates: Final = _environment()
 _page: Final = _templates.get_template("page.html")
+_day: Final[Any] = _templates.get_template("day.html").module
 _not_found: Final = _templates.get_template("not_found.html")

@@ -1,21 +1,16 @@
 """The public face: answers prepared bytes before FastAPI is reached, and hands everything else on to it."""
 
-import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from query.answers import Answers
+from query.asgi import Asgi, Receive, Scope, Send
 from query.assets import ASSETS
 from query.catalog import Catalog
+from query.encodings import accepted
 from query.metrics import PUBLIC_ANSWERS
-from query.snapshots import Snapshot
+from query.snapshots import Reply, Snapshot
 from query.targets import Target, file_target, target_of
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 READING: Final = ("GET", "HEAD")
 PUBLIC: Final = ("/p/", "/status/", "/badges/", "/static/")
@@ -32,25 +27,29 @@ class PublicFace:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request, as ASGI has it."""
-        if scope["type"] != "http" or scope["method"] not in READING:
+        reply = None
+        if scope["type"] == "http":
+            reply = self.reply(scope["method"], scope["path"], scope["query_string"], dict(scope["headers"]))
+        if reply is None:
             await self._behind(self._fenced(scope), receive, send)
             return
-        host = encodings = known = b""
-        for name, value in scope["headers"]:
-            if name == b"accept-encoding":
-                encodings = value
-            elif name == b"if-none-match":
-                known = value
-            elif name == b"host":
-                host = value
-        snapshot = self._find(scope, host)
-        if snapshot is None:
-            await self._behind(self._fenced(scope), receive, send)
-            return
-        await self._send(snapshot, scope["method"], encodings, known, send)
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers()})
+        await send({"type": "http.response.body", "body": reply.body})
 
-    def _find(self, scope: Scope, host: bytes) -> Snapshot | None:
-        path: str = scope["path"]
+    def reply(self, method: str, path: str, query: bytes, headers: dict[bytes, bytes]) -> Reply | None:
+        """The prepared reply to a request; None when the app behind has to answer."""
+        if method not in READING:
+            return None
+        snapshot = self._find(path, query, headers.get(b"host", b""))
+        if snapshot is None:
+            return None
+        encoding = snapshot.choose(accepted(headers.get(b"accept-encoding", b"")))
+        known = headers.get(b"if-none-match")
+        status = 304 if known and (snapshot.etag(encoding) in known or known == b"*") else 200
+        PUBLIC_ANSWERS[status].inc()
+        return Reply(snapshot, encoding, status, method == "HEAD")
+
+    def _find(self, path: str, query: bytes, host: bytes) -> Snapshot | None:
         page = self._catalog.page_of_domain(_host_name(host))
         if page is not None and not path.startswith(PUBLIC):
             below = Target("page", page.id) if path == "/" else file_target(page.id, path[1:])
@@ -58,21 +57,8 @@ class PublicFace:
         asset = ASSETS.get(path)
         if asset is not None:
             return asset
-        target = target_of(path, scope["query_string"])
+        target = target_of(path, query)
         return None if target is None else self.answers.find(target)
-
-    async def _send(self, snapshot: Snapshot, method: str, encodings: bytes, known: bytes, send: Send) -> None:
-        encoding = snapshot.choose(_accepted(encodings))
-        etag = snapshot.etag(encoding)
-        unchanged = bool(known) and (etag in known or known == b"*")
-        body = b"" if unchanged else snapshot.body(encoding)
-        kind = snapshot.kind
-        headers = kind.headers_304(encoding, etag) if unchanged else kind.headers(encoding, etag, len(body))
-        if snapshot.stale_since is not None:
-            headers.append((b"age", b"%d" % (time.time() - snapshot.stale_since / 1000)))
-        PUBLIC_ANSWERS[unchanged].inc()
-        await send({"type": "http.response.start", "status": 304 if unchanged else 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
     def _fenced(self, scope: Scope) -> Scope:
         """On a custom domain nothing but the public face exists: hide what was asked for from the app behind."""
@@ -85,17 +71,6 @@ class PublicFace:
 
 
 NOWHERE: Final = "/p/"
-
-
-@lru_cache(maxsize=256)
-def _accepted(header: bytes) -> tuple[bytes, ...]:
-    """The encodings of an Accept-Encoding header, without those that it refuses by `q=0`."""
-    accepted = []
-    for part in header.lower().split(b","):
-        name, _, quality = part.partition(b";")
-        if quality.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000"):
-            accepted.append(name.strip())
-    return tuple(accepted)
 
 
 @lru_cache(maxsize=1_024)

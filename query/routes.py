@@ -7,14 +7,16 @@ valid, and give the same answers when something else calls them.
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from query.answers import Answers
+from query.assets import asset_url
 from query.badges import MAX_LABEL, BadgeKind
 from query.context import CurrentContext
 from query.page import render_not_found
 from query.problems import ProblemError, ProblemKind, problems
-from query.snapshots import PLAIN
+from query.snapshots import PLAIN, Reply
 from query.status_document import StatusDocument, Window
 from query.targets import DEFAULT_WINDOW, Target, file_target
 
@@ -31,7 +33,10 @@ Responses = dict[int | str, dict[str, Any]]
 NO_PAGE: Final[Responses] = {404: {"content": {"text/html": {}}, "description": "There is no such page."}}
 HTML: Final[Responses] = {200: {"content": {"text/html": {}}, "description": "The page."}, **NO_PAGE}
 FEED: Final[Responses] = {
-    200: {"content": {"application/atom+xml": {}, "application/rss+xml": {}}, "description": "The feed."},
+    200: {
+        "content": {"application/atom+xml": {}, "application/rss+xml": {}, "text/calendar": {}},
+        "description": "The feed.",
+    },
     **NO_PAGE,
     **problems(ProblemKind.INVALID),
 }
@@ -87,10 +92,12 @@ async def statuspage_v2(
     "/p/{slug}/{feed}",
     responses=FEED,
     response_class=Response,
-    summary="The page's incidents as a feed",
+    summary="The page's incidents and maintenances as a feed",
 )
-async def incident_feed(request: Request, slug: PageSlug, feed: Literal["history.atom", "history.rss"]) -> Response:
-    """One entry an incident, the newest first."""
+async def page_feed(
+    request: Request, slug: PageSlug, feed: Literal["history.atom", "history.rss", "maintenance.ics"]
+) -> Response:
+    """One entry an incident or a maintenance, the newest first; the calendar has maintenances only."""
     return _answer(request, Target("feed", slug, file=feed)) or not_found_page()
 
 
@@ -119,6 +126,18 @@ async def monitor_badge(
 ) -> Response:
     """Its status, its uptime, or the 95th percentile of its latency over 24 hours."""
     return _badge(request, Target(extension, slug, monitor, badge, window, label))
+
+
+@public.get("/docs", include_in_schema=False)
+async def docs() -> HTMLResponse:
+    """Swagger UI, from this service alone."""
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="PulseAPI",
+        swagger_js_url=asset_url("swagger-ui-bundle.js"),
+        swagger_css_url=asset_url("swagger-ui.css"),
+        swagger_favicon_url="data:,",
+    )
 
 
 @public.get("/", include_in_schema=False)
@@ -163,6 +182,5 @@ def _answer(request: Request, target: Target) -> Response | None:
     snapshot = answers.find(target)
     if snapshot is None:
         return None
-    body = snapshot.body(PLAIN)
-    headers = snapshot.kind.headers(PLAIN, snapshot.etag(PLAIN), len(body))
-    return Response(body, headers={name.decode(): value.decode() for name, value in headers})
+    reply = Reply(snapshot, PLAIN, 200, without_body=False)
+    return Response(reply.body, headers={name.decode(): value.decode() for name, value in reply.headers()})

@@ -1,8 +1,9 @@
 """Prepared answers in memory: bytes, ETag and encodings, kept within a bound of bytes, the least used out first."""
 
 import hashlib
+import time
 from collections import OrderedDict
-from typing import Final
+from typing import Final, NamedTuple
 
 import cramjam
 
@@ -11,6 +12,8 @@ OVERHEAD_BYTES: Final = 700
 MIN_COMPRESSED_BYTES: Final = 1_000
 BROTLI_QUALITY: Final = 5
 GZIP_LEVEL: Final = 6
+GZIP_AT_BEST: Final = 64
+"""How many times smaller gzip makes what Brotli makes smaller still, roughly: it repeats 258 bytes at most at once."""
 
 PLAIN: Final = b""
 GZIP: Final = b"gzip"
@@ -22,38 +25,48 @@ SECURITY: Final[Headers] = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
 ]
+STATUS_LINES: Final = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
 
 
 class Kind:
     """What all answers of a kind have in common: media type, caching and further headers."""
 
-    __slots__ = ("_media_type", "_shared")
+    __slots__ = ("_headers", "_lines")
 
     def __init__(self, media_type: bytes, cache_control: bytes, more: Headers | None = None) -> None:
-        self._media_type = (b"content-type", media_type)
         common = [(b"cache-control", cache_control), (b"vary", b"accept-encoding"), *(more or []), *SECURITY]
-        self._shared = {
-            encoding: [*common, (b"content-encoding", encoding)] if encoding else common
-            for encoding in (PLAIN, GZIP, BROTLI)
-        }
+        self._headers: dict[tuple[int, bytes], Headers] = {}
+        for encoding in (PLAIN, GZIP, BROTLI):
+            encoded = [*common, (b"content-encoding", encoding)] if encoding else common
+            self._headers[200, encoding] = [(b"content-type", media_type), *encoded]
+            self._headers[304, encoding] = encoded
+        self._lines = {each: lines(headers) for each, headers in self._headers.items()}
 
-    def headers(self, encoding: bytes, etag: bytes, length: int) -> Headers:
-        """The headers of a whole answer."""
-        size = (b"content-length", b"%d" % length)
-        return [self._media_type, size, (b"etag", etag), *self._shared[encoding]]
+    def headers(self, status: int, encoding: bytes) -> Headers:
+        """The headers that all its answers of this status and encoding have."""
+        return self._headers[status, encoding]
 
-    def headers_304(self, encoding: bytes, etag: bytes) -> Headers:
-        """The headers of an answer that the client has already."""
-        return [(b"etag", etag), *self._shared[encoding]]
+    def lines(self, status: int, encoding: bytes) -> bytes:
+        """The same as HTTP/1.1 writes them."""
+        return self._lines[status, encoding]
 
 
 class Snapshot:
-    """An answer as it was at `made_at` (int ms), in each encoding that somebody asked for."""
+    """An answer as it was at `made_at` (int ms). What is long is kept compressed, and unpacked if asked.
 
-    __slots__ = ("_bodies", "_etag", "kind", "made_at", "revision", "stale_since")
+    Where it says what the one `before` said, their bodies are the same and are not compressed again.
+    """
+
+    __slots__ = ("_content", "_etag", "_zipped", "kind", "made_at", "revision", "size_bytes", "stale_since")
 
     def __init__(
-        self, kind: Kind, content: bytes, made_at: int = 0, revision: int = 0, stale_since: int | None = None
+        self,
+        kind: Kind,
+        content: bytes,
+        made_at: int = 0,
+        revision: int = 0,
+        stale_since: int | None = None,
+        before: "Snapshot | None" = None,
     ) -> None:
         self.kind = kind
         self.made_at = made_at
@@ -62,37 +75,78 @@ class Snapshot:
         self.stale_since = stale_since
         """When its data were read, int ms, if nothing newer could be read then."""
         self._etag = b'"' + hashlib.sha256(content).hexdigest()[:20].encode()
-        self._bodies: tuple[bytes, bytes | None, bytes | None] = (content, None, None)
+        self._content = content
+        self._zipped: bytes | None = None
+        """In gzip, once somebody has asked for that; None for ever where it is short."""
+        self.size_bytes = OVERHEAD_BYTES + len(content)
+        """What it may come to take in memory, about."""
+        if before is not None and before._etag == self._etag:
+            self._content, self._zipped, self.size_bytes = before._content, before._zipped, before.size_bytes
+        elif len(content) >= MIN_COMPRESSED_BYTES:
+            self._content = bytes(cramjam.brotli.compress(content, level=BROTLI_QUALITY))
+            self._zipped = b""
+            self.size_bytes = OVERHEAD_BYTES + 3 * len(self._content) + len(content) // GZIP_AT_BEST
 
     def choose(self, accepted: tuple[bytes, ...]) -> bytes:
         """The best encoding that the client accepts: BROTLI, GZIP or PLAIN."""
-        if not accepted or len(self._bodies[0]) < MIN_COMPRESSED_BYTES:
+        if not accepted or self._zipped is None:
             return PLAIN
         return BROTLI if BROTLI in accepted else GZIP if GZIP in accepted else PLAIN
 
     def body(self, encoding: bytes) -> bytes:
-        """The answer in this encoding, which is made once."""
-        content, zipped, brotli = self._bodies
+        """The answer in this encoding, which `choose` has named."""
+        if encoding == BROTLI or self._zipped is None:
+            return self._content
+        if encoding == GZIP and self._zipped:
+            return self._zipped
+        content = bytes(cramjam.brotli.decompress(self._content))
         if encoding == PLAIN:
             return content
-        if encoding == BROTLI:
-            if brotli is None:
-                brotli = bytes(cramjam.brotli.compress(content, level=BROTLI_QUALITY))
-                self._bodies = (content, zipped, brotli)
-            return brotli
-        if zipped is None:
-            zipped = bytes(cramjam.gzip.compress(content, level=GZIP_LEVEL))
-            self._bodies = (content, zipped, brotli)
-        return zipped
+        self._zipped = bytes(cramjam.gzip.compress(content, level=GZIP_LEVEL))
+        return self._zipped
 
     def etag(self, encoding: bytes) -> bytes:
         """Its content's identity in this encoding."""
         return self._etag + encoding[:1] + b'"'
 
+
+class Reply(NamedTuple):
+    """A snapshot as it goes to a client: whole, or 304 where the client has it already."""
+
+    snapshot: Snapshot
+    encoding: bytes
+    status: int
+    without_body: bool
+    """As HEAD asks."""
+
     @property
-    def size_bytes(self) -> int:
-        """What it may come to take in memory, about: itself, and a third of that again compressed twice."""
-        return len(self._bodies[0]) * 4 // 3 + OVERHEAD_BYTES
+    def body(self) -> bytes:
+        """What follows the headers."""
+        return b"" if self.without_body or self.status == 304 else self.snapshot.body(self.encoding)
+
+    def headers(self) -> Headers:
+        """All headers."""
+        return [*self._own(), *self.snapshot.kind.headers(self.status, self.encoding)]
+
+    def http(self, more: Headers) -> bytes:
+        """The whole answer as HTTP/1.1 writes it, with more headers."""
+        shared = self.snapshot.kind.lines(self.status, self.encoding)
+        own = lines([*self._own(), *more])
+        return b"".join((STATUS_LINES[self.status], own, shared, b"\r\n", self.body))
+
+    def _own(self) -> Headers:
+        snapshot, encoding = self.snapshot, self.encoding
+        own = [(b"etag", snapshot.etag(encoding))]
+        if self.status == 200:
+            own.append((b"content-length", b"%d" % len(snapshot.body(encoding))))
+        if snapshot.stale_since is not None:
+            own.append((b"age", b"%d" % (time.time() - snapshot.stale_since / 1000)))
+        return own
+
+
+def lines(headers: Headers) -> bytes:
+    """Headers as HTTP/1.1 writes them."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 class Snapshots:

@@ -3,13 +3,14 @@
 Plain dataclasses: orjson writes them as they are, FastAPI describes them in OpenAPI.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
+from query.maintenances import MaintenanceState
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
 
 
@@ -35,9 +36,12 @@ class Uptime:
     down_ms: Milliseconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Day:
-    """A day in UTC. `ms` has the time by status, without zeros; what is missing from 24 hours is not known."""
+    """A day in UTC. `ms` has the time by status, without zeros; what is missing from 24 hours is not known.
+
+    One object stands in many documents: how it is written is remembered by its identity.
+    """
 
     date: date
     status: Annotated[Status, Field(description="The worst of the day; unknown where there are no data.")]
@@ -148,13 +152,32 @@ class PageView:
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceView:
-    """Work that was announced."""
+    """Work that was announced; the monitors are those that this page shows."""
 
-    id: str
+    slug: str
     title: str
+    description: str
+    state: MaintenanceState
     starts_at: datetime
     ends_at: datetime
-    monitors: list[str]
+    monitors: Annotated[list[str], Field(description="Slugs.")]
+    monitor_names: list[str]
+    version: Annotated[int, Field(description="Grows with every change.")]
+    updated_at: datetime
+
+    @property
+    def steps(self) -> list[tuple[MaintenanceState, datetime]]:
+        """What it became and when, the newest first. Only of its last change it is known when that was."""
+        planned = (MaintenanceState.UPCOMING, min(self.updated_at, self.starts_at))
+        began, ended = (MaintenanceState.ACTIVE, self.starts_at), (MaintenanceState.PAST, self.ends_at)
+        match self.state:
+            case MaintenanceState.CANCELLED:
+                return [(MaintenanceState.CANCELLED, self.updated_at)]
+            case MaintenanceState.UPCOMING:
+                return [planned]
+            case MaintenanceState.ACTIVE:
+                return [began, planned]
+        return [ended, began, planned]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +190,11 @@ class StatusDocument:
     headline: Annotated[str, Field(description="The status in words.")]
     groups: list[GroupView]
     incidents: Annotated[list[IncidentView], Field(description="Open ones, then those of 14 days, newest first.")]
+    maintenances: Annotated[
+        list[MaintenanceView],
+        Field(description="Those of 14 days, those that run, and those of the next 30 days, by their start."),
+    ]
     generated_at: datetime
     stale_since: Annotated[
         datetime | None, Field(description="Since when nothing newer could be learnt; null while all is well.")
     ]
-    maintenances: list[MaintenanceView] = field(default_factory=list)

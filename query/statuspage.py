@@ -10,12 +10,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
-from query.status_document import GroupView, IncidentView, MonitorView, StatusDocument
+from query.maintenances import MaintenanceState
+from query.status_document import GroupView, IncidentView, MaintenanceView, MonitorView, StatusDocument
 from query.times import iso
-from query.words import ENTRY_WORDS, worst
+from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, worst
 from schemas.enums import EntryKind, IncidentState, Severity, Status
 
 ID_LENGTH: Final = 12
+MAX_LISTED: Final = 50
 COMPONENT_STATUS: Final = {
     Status.UP: "operational",
     Status.DEGRADED: "degraded_performance",
@@ -29,6 +31,12 @@ DESCRIPTIONS: Final = {
     Status.PAUSED: "Paused: not being watched at present.",
 }
 IMPACT: Final = {Severity.DOWN: "major", Severity.DEGRADED: "minor"}
+MAINTENANCE_STATUS: Final = {
+    MaintenanceState.UPCOMING: "scheduled",
+    MaintenanceState.ACTIVE: "in_progress",
+    MaintenanceState.PAST: "completed",
+}
+"""That shape has no word for a cancelled one: it is left out."""
 UPDATE_STATUS: Final = {EntryKind.UPDATE: "identified", EntryKind.RESOLVED: "resolved"}
 
 Answer = dict[str, Any]
@@ -51,7 +59,8 @@ def _page(document: StatusDocument) -> Answer:
 
 
 def _summary(document: StatusDocument) -> Answer:
-    return _components(document) | _unresolved(document) | _no_maintenances(document) | _status(document)
+    going_on = _maintenances(document, MaintenanceState.UPCOMING, MaintenanceState.ACTIVE)
+    return _components(document) | _unresolved(document) | going_on | _status(document)
 
 
 def _status(document: StatusDocument) -> Answer:
@@ -118,7 +127,7 @@ def _component_fields(document: StatusDocument, id_: str, name: str, status: Sta
 
 def _incidents(document: StatusDocument) -> Answer:
     newest = sorted(document.incidents, key=lambda incident: incident.opened_at, reverse=True)
-    return {"incidents": [_incident(document, incident) for incident in newest]}
+    return {"incidents": [_incident(document, incident) for incident in newest[:MAX_LISTED]]}
 
 
 def _unresolved(document: StatusDocument) -> Answer:
@@ -126,15 +135,26 @@ def _unresolved(document: StatusDocument) -> Answer:
     return {"incidents": [_incident(document, incident) for incident in open_ones]}
 
 
-def _no_maintenances(_: StatusDocument) -> Answer:
-    return {"scheduled_maintenances": []}
+def _all_maintenances(document: StatusDocument) -> Answer:
+    return _maintenances(document, *MAINTENANCE_STATUS)
+
+
+def _upcoming(document: StatusDocument) -> Answer:
+    return _maintenances(document, MaintenanceState.UPCOMING)
+
+
+def _active(document: StatusDocument) -> Answer:
+    return _maintenances(document, MaintenanceState.ACTIVE)
+
+
+def _maintenances(document: StatusDocument, *states: MaintenanceState) -> Answer:
+    wanted = [each for each in reversed(document.maintenances) if each.state in states]
+    return {"scheduled_maintenances": [_maintenance(document, each) for each in wanted[:MAX_LISTED]]}
 
 
 def _incident(document: StatusDocument, incident: IncidentView) -> Answer:
     id_ = _id("incident", document.page.slug, incident.monitor, incident.id)
     updates = _updates(incident, id_)
-    monitors = (monitor for group in document.groups for monitor in group.monitors)
-    affected = next(monitor for monitor in monitors if monitor.slug == incident.monitor)
     return {
         "id": id_,
         "name": incident.title,
@@ -148,8 +168,42 @@ def _incident(document: StatusDocument, incident: IncidentView) -> Answer:
         "shortlink": f"{document.page.url}#incident-{incident.id}",
         "page_id": _id("page", document.page.slug),
         "incident_updates": updates,
-        "components": [_component(document, affected, 1, None)],
+        "components": _affected(document, [incident.monitor]),
     }
+
+
+def _maintenance(document: StatusDocument, maintenance: MaintenanceView) -> Answer:
+    id_ = _id("maintenance", document.page.slug, maintenance.slug)
+    updates = _numbered_updates(id_, [_step(maintenance, state, at) for state, at in maintenance.steps])
+    return {
+        "id": id_,
+        "name": maintenance.title,
+        "status": MAINTENANCE_STATUS[maintenance.state],
+        "impact": "maintenance",
+        "created_at": updates[-1]["created_at"],
+        "updated_at": _iso(max(maintenance.updated_at, maintenance.steps[0][1])),
+        "monitoring_at": None,
+        "resolved_at": _iso(maintenance.ends_at) if maintenance.state is MaintenanceState.PAST else None,
+        "started_at": _iso(maintenance.starts_at),
+        "shortlink": f"{document.page.url}#maintenance-{maintenance.slug}",
+        "page_id": _id("page", document.page.slug),
+        "incident_updates": updates,
+        "components": _affected(document, maintenance.monitors),
+        "scheduled_for": _iso(maintenance.starts_at),
+        "scheduled_until": _iso(maintenance.ends_at),
+    }
+
+
+def _step(maintenance: MaintenanceView, state: MaintenanceState, at: datetime) -> tuple[str, datetime, str]:
+    announced = state is MaintenanceState.UPCOMING and maintenance.description
+    return MAINTENANCE_STATUS[state], at, announced or MAINTENANCE_WORDS[state]
+
+
+def _affected(document: StatusDocument, slugs: list[str]) -> list[Answer]:
+    """The components of these monitors, in the order of the page."""
+    shown = {monitor.slug: monitor for group in document.groups for monitor in group.monitors}
+    affected = [monitor for slug, monitor in shown.items() if slug in slugs]
+    return [_component(document, monitor, position, None) for position, monitor in enumerate(affected, 1)]
 
 
 def _updates(incident: IncidentView, incident_id: str) -> list[Answer]:
@@ -158,6 +212,11 @@ def _updates(incident: IncidentView, incident_id: str) -> list[Answer]:
         (UPDATE_STATUS.get(entry.kind, "investigating"), entry.at, entry.message or ENTRY_WORDS[entry.kind])
         for entry in incident.timeline
     ] or [("resolved" if incident.resolved_at else "investigating", incident.opened_at, incident.title)]
+    return _numbered_updates(incident_id, told)
+
+
+def _numbered_updates(incident_id: str, told: list[tuple[str, datetime, str]]) -> list[Answer]:
+    """Updates of (status, at, body), newest first, with ids that later ones do not change."""
     return [
         {
             "id": _id(incident_id, str(position)),
@@ -182,9 +241,9 @@ FILES: Final[dict[str, Callable[[StatusDocument], Answer]]] = {
     "components": _components,
     "incidents": _incidents,
     "incidents/unresolved": _unresolved,
-    "scheduled-maintenances": _no_maintenances,
-    "scheduled-maintenances/upcoming": _no_maintenances,
-    "scheduled-maintenances/active": _no_maintenances,
+    "scheduled-maintenances": _all_maintenances,
+    "scheduled-maintenances/upcoming": _upcoming,
+    "scheduled-maintenances/active": _active,
 }
 
 

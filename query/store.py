@@ -49,7 +49,12 @@ async def raw(context: Context, package: str, name: str, parameters: Row, output
 
 def limits() -> dict[str, Any]:
     """What ClickHouse is told with each question."""
-    return {"max_execution_time": MAX_EXECUTION_S, "timeout_overflow_mode": "throw"}
+    return {
+        "max_execution_time": MAX_EXECUTION_S,
+        "timeout_overflow_mode": "throw",
+        "readonly": 2,
+        "cancel_http_readonly_queries_on_client_close": 1,
+    }
 
 
 def refusal(error: Exception) -> ProblemError:

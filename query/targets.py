@@ -1,5 +1,6 @@
 """What a public address asks for: parsed once, bounded, and a key to its prepared answer."""
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -42,8 +43,14 @@ def target_of(path: str, query: bytes) -> Target | None:
     if len(parts) not in (4, 5) or parts[1] != "badges" or parts[-1] not in BADGE_FILES:
         return None
     badge, view = BADGE_FILES[parts[-1]]
-    target = Target(view, parts[2], parts[3] if len(parts) == 5 else "", badge)
-    return _narrowed(target, _fields(query)) if query else target
+    monitor = parts[3] if len(parts) == 5 else ""
+    if not query:
+        return Target(view, parts[2], monitor, badge)
+    wish = _wish(query)
+    if wish is None:
+        return None
+    window, label = wish
+    return Target(view, parts[2], monitor, badge, window if badge is BadgeKind.UPTIME else DEFAULT_WINDOW, label)
 
 
 def file_target(slug: str, path: str) -> Target | None:
@@ -55,13 +62,12 @@ def file_target(slug: str, path: str) -> Target | None:
     return Target("v2", slug, file=file) if not folder and file in FILES and file != name else None
 
 
-def _narrowed(target: Target, fields: dict[str, str]) -> Target | None:
-    window = fields.get("window", DEFAULT_WINDOW.value)
-    if window not in WINDOWS or len(fields.get("label", "")) > MAX_LABEL:
-        return None
-    if target.badge is BadgeKind.UPTIME:
-        target = target._replace(window=Window(window))
-    return target._replace(label=fields.get("label", ""))
+@lru_cache(maxsize=1_024)
+def _wish(query: bytes) -> tuple[Window, str] | None:
+    """The window and the label that a badge's query asks for; None when they are not valid."""
+    fields = _fields(query)
+    window, label = fields.get("window", DEFAULT_WINDOW.value), fields.get("label", "")
+    return (Window(window), label) if window in WINDOWS and len(label) <= MAX_LABEL else None
 
 
 def _fields(query: bytes) -> dict[str, str]:

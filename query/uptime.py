@@ -1,5 +1,6 @@
 """Uptime by time: absolute buckets of milliseconds by status, and what follows from them."""
 
+import sys
 from array import array
 from dataclasses import dataclass
 from operator import add, sub
@@ -32,13 +33,15 @@ class Lasting:
 class Buckets:
     """The newest `count` buckets of one monitor, in a ring: a new bucket takes the place of the oldest."""
 
-    __slots__ = ("_known_until", "_numbers", "_spans", "_sum", "count", "step_ms")
+    __slots__ = ("_known_until", "_newest", "_numbers", "_oldest", "_spans", "_sum", "count", "step_ms")
 
     def __init__(self, step_ms: int, count: int) -> None:
         self.step_ms = step_ms
         self.count = count
         self._numbers = array("q", [-1]) * count
         self._spans = array("I", NO_SPANS) * count
+        self._newest = -1
+        self._oldest = sys.maxsize
         self._known_until = 0
         self._sum: Spans = NO_SPANS
         """Of all that is in the ring."""
@@ -47,24 +50,35 @@ class Buckets:
         """Keep the bucket that begins at `bucket` (int ms), counted up to `known_until`."""
         number = bucket // self.step_ms
         slot = number % self.count
-        if number < self._numbers[slot]:
+        overwritten = self._numbers[slot]
+        if number < overwritten:
             return
         before = self._spans[slot * WIDTH : (slot + 1) * WIDTH]
         self._sum = tuple(map(sub, map(add, self._sum, spans_ms), before))
         self._numbers[slot] = number
         self._spans[slot * WIDTH : (slot + 1) * WIDTH] = array("I", spans_ms)
         self._known_until = max(self._known_until, known_until)
+        self._newest = max(self._newest, number)
+        if overwritten == self._oldest != number:
+            self._oldest = min(each for each in self._numbers if each >= 0)
+        else:
+            self._oldest = min(self._oldest, number)
 
     def newest(self, count: int, now: int, lasting: Lasting | None) -> list[Spans]:
         """The spans of the last `count` buckets, oldest first, the one that holds `now` included."""
         last = now // self.step_ms
-        return [self._at(number, lasting) for number in range(last - count + 1, last + 1)]
+        first = last - count + 1
+        spans = self._kept(last)[-count:]
+        if lasting is not None:
+            uncounted_from = max(lasting.since, self._known_until)
+            for number in range(max(first, uncounted_from // self.step_ms), last + 1):
+                spans[number - first] = self._with_lasting(spans[number - first], number, lasting)
+        return spans
 
     def whole(self, now: int, lasting: Lasting | None) -> Spans:
         """The sum of the newest `count` buckets, the one that holds `now` included; quick where the ring is filled."""
         last = now // self.step_ms
-        oldest = last - self.count
-        if lasting is None or max(self._numbers) not in (last - 1, last) or self._holds_up_to(oldest):
+        if lasting is None or self._newest not in (last - 1, last) or self._oldest <= last - self.count:
             return total(self.newest(self.count, now, lasting))
         uncounted = min(lasting.until, (last + 1) * self.step_ms) - max(lasting.since, self._known_until)
         if uncounted <= 0:
@@ -72,18 +86,20 @@ class Buckets:
         place = STATUSES.index(lasting.status)
         return (*self._sum[:place], self._sum[place] + uncounted, *self._sum[place + 1 :])
 
-    def _holds_up_to(self, number: int) -> bool:
-        return any(0 <= each <= number for each in self._numbers)
-
-    def _at(self, number: int, lasting: Lasting | None) -> Spans:
-        slot = number % self.count
-        kept = self._numbers[slot] == number
-        spans = tuple(self._spans[slot * WIDTH : (slot + 1) * WIDTH]) if kept else NO_SPANS
-        end = (number + 1) * self.step_ms
-        if lasting is None or end <= self._known_until or end <= lasting.since:
+    def _kept(self, last: int) -> list[Spans]:
+        """What is kept of the buckets up to the number `last`, as many as the ring has, oldest first."""
+        cut = (last + 1) % self.count
+        numbers = self._numbers[cut:] + self._numbers[:cut]
+        columns = iter(self._spans[cut * WIDTH :] + self._spans[: cut * WIDTH])
+        spans: list[Spans] = list(zip(*[columns] * WIDTH, strict=True))
+        wanted = array("q", range(last - self.count + 1, last + 1))
+        if numbers == wanted:
             return spans
+        return [each if kept == number else NO_SPANS for each, kept, number in zip(spans, numbers, wanted, strict=True)]
+
+    def _with_lasting(self, spans: Spans, number: int, lasting: Lasting) -> Spans:
         begin = max(number * self.step_ms, lasting.since, self._known_until)
-        uncounted = min(end, lasting.until) - begin
+        uncounted = min((number + 1) * self.step_ms, lasting.until) - begin
         if uncounted <= 0:
             return spans
         place = STATUSES.index(lasting.status)

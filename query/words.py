@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from query.maintenances import MaintenanceState
 from schemas.enums import EntryKind, Reason, Status
 
 CAUSES: Final = {
@@ -43,6 +44,13 @@ ENTRY_WORDS: Final = {
     EntryKind.REOPENED: "Came back",
     EntryKind.RESOLVED: "Resolved",
     EntryKind.ANNULLED: "Annulled",
+    EntryKind.CORRECTED: "Corrected",
+}
+MAINTENANCE_WORDS: Final = {
+    MaintenanceState.UPCOMING: "Planned",
+    MaintenanceState.ACTIVE: "In progress",
+    MaintenanceState.PAST: "Completed",
+    MaintenanceState.CANCELLED: "Cancelled",
 }
 PREDICATES: Final = {
     Status.UP: "operational",

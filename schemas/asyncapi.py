@@ -9,7 +9,7 @@ import msgspec
 from pydantic import BaseModel
 
 from schemas import events
-from schemas.monitors import Key, Monitor, Page, Record
+from schemas.monitors import Key, Maintenance, Monitor, Page, Record
 from schemas.topics import TOPICS, Topic
 
 EVENT_TYPES: Final[dict[str, type]] = {
@@ -17,6 +17,7 @@ EVENT_TYPES: Final[dict[str, type]] = {
     "tick": events.Tick,
     "monitor-revised": events.MonitorRevised,
     "maintenance-revised": events.MaintenanceRevised,
+    "correction-ordered": events.CorrectionOrdered,
     "status-change": events.StatusChange,
     "incident": events.Incident,
     "dead-letter": events.DeadLetter,
@@ -24,6 +25,7 @@ EVENT_TYPES: Final[dict[str, type]] = {
 DOCUMENT_TYPES: Final[dict[str, type[BaseModel]]] = {
     "monitor": Record[Monitor],
     "page": Record[Page],
+    "maintenance": Record[Maintenance],
     "key": Record[Key],
 }
 SCHEMAS: Final = "#/components/schemas/"

@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.monitors import SLUG_PATTERN, Document, Monitor, Page
+from schemas.monitors import SLUG_PATTERN, Document, Maintenance, Monitor, Page
 
 MAX_DOCUMENT_BYTES: Final = 5 << 20
 MAX_DOCUMENT_NODES: Final = 500_000
@@ -35,10 +35,11 @@ Location = tuple[str | int, ...]
 
 
 class PulseDocument(Document):
-    """What a `pulse.yaml` says: the monitors and the pages of a workspace."""
+    """What a `pulse.yaml` says: the monitors, the pages and the maintenances of a workspace."""
 
     monitors: Annotated[list[Monitor], Field(default=[], max_length=20_000)]
     pages: Annotated[list[Page], Field(default=[], max_length=1_000)]
+    maintenances: Annotated[list[Maintenance], Field(default=[], max_length=1_000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +148,11 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _repeated_slugs(document: PulseDocument) -> Iterator[tuple[Location, str]]:
-    for kind, slugs in (("monitors", [m.slug for m in document.monitors]), ("pages", [p.slug for p in document.pages])):
+    for kind in PulseDocument.model_fields:
         first: dict[str, int] = {}
-        for index, slug in enumerate(slugs):
-            if first.setdefault(slug, index) != index:
-                yield (kind, index, "slug"), f"{slug} is already the slug of {kind}[{first[slug]}]"
+        for index, written in enumerate(getattr(document, kind)):
+            if first.setdefault(written.slug, index) != index:
+                yield (kind, index, "slug"), f"{written.slug} is already the slug of {kind}[{first[written.slug]}]"
 
 
 class _Loader(yaml.SafeLoader):

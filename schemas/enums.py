@@ -74,3 +74,12 @@ class EntryKind(StrEnum):
     REOPENED = "reopened"
     RESOLVED = "resolved"
     ANNULLED = "annulled"
+    CORRECTED = "corrected"
+
+
+class CorrectionKind(StrEnum):
+    """What a person changes of the record afterwards. An undo takes one of the other two back."""
+
+    REPLAY = "replay"
+    ANNUL = "annul"
+    UNDO = "undo"

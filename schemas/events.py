@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
+from schemas.enums import CorrectionKind, EntryKind, IncidentState, Outcome, Reason, Severity, Status
 
 TimeMs = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]
 """Milliseconds since the epoch, up to the year 2100: what ClickHouse keeps."""
@@ -74,7 +74,7 @@ class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CheckBatch(msgspec.Struct, frozen=True, tag_field="type", tag="check-batch"):
-    """Results of one partition, collected by one probe for at most 100 ms."""
+    """Results of one partition, collected by one probe for at most 250 ms."""
 
     probe: str
     region: str
@@ -103,7 +103,8 @@ class MonitorRevised(msgspec.Struct, frozen=True, tag_field="type", tag="monitor
 class MaintenanceRevised(msgspec.Struct, frozen=True, tag_field="type", tag="maintenance-revised", omit_defaults=True):
     """A maintenance of a monitor, told to the partition's log by its owner; the last one of an id holds.
 
-    It lasts from `starts_at` to `ends_at`; one that ends where it starts is cancelled.
+    It lasts from `starts_at` to `ends_at`; one that ends where it starts is cancelled. `version` is the offset of its
+    record in `maintenances`.
     """
 
     id: str
@@ -111,9 +112,42 @@ class MaintenanceRevised(msgspec.Struct, frozen=True, tag_field="type", tag="mai
     at: TimeMs
     starts_at: TimeMs
     ends_at: TimeMs
+    version: Version = 0
 
 
-LogEvent = CheckBatch | Tick | MonitorRevised | MaintenanceRevised
+class PolicyChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a replay puts in place of a monitor's policy; None keeps what the version says."""
+
+    confirmations: Annotated[int, Meta(ge=1, le=20)] | None = None
+    recoveries: Annotated[int, Meta(ge=1, le=20)] | None = None
+    quorum: Annotated[int, Meta(ge=0, le=50)] | None = None
+    reopen_gap_ms: Annotated[int, Meta(ge=0, le=86_400_000)] | None = None
+    flap_start: Annotated[int, Meta(ge=0, le=100)] | None = None
+    flap_stop: Annotated[int, Meta(ge=1, le=100)] | None = None
+
+
+class CorrectionOrdered(msgspec.Struct, frozen=True, tag_field="type", tag="correction-ordered", omit_defaults=True):
+    """A person's decision about a monitor's results of `since` to `until`, carried out by the partition's owner.
+
+    `replay` folds them anew, late ones included, under the policy as `policy` changes it; `annul` folds the monitor
+    without them (those of `region`, or of all); `undo` takes back the correction that `undoes` names, and its span
+    is that one's. An id that was carried out already changes nothing.
+    """
+
+    id: Annotated[str, Meta(min_length=1, max_length=40)]
+    monitor: MonitorId
+    kind: CorrectionKind
+    at: TimeMs
+    since: TimeMs
+    until: TimeMs
+    by: str
+    reason: str
+    policy: PolicyChange = PolicyChange()
+    region: str = ""
+    undoes: str = ""
+
+
+LogEvent = CheckBatch | Tick | MonitorRevised | MaintenanceRevised | CorrectionOrdered
 """What travels on `check-results`."""
 
 
@@ -176,7 +210,7 @@ class DeadLetter(msgspec.Struct, frozen=True, tag_field="type", tag="dead-letter
     at: int
 
 
-Event = CheckBatch | Tick | MonitorRevised | MaintenanceRevised | StatusChange | Incident | DeadLetter
+Event = LogEvent | StatusChange | Incident | DeadLetter
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are no event."""

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from schemas.durations import DurationMs
 from schemas.enums import Severity
 from schemas.expressions import compile_jsonpath, compile_regex
+from schemas.moments import Moment
 from schemas.urls import BAD_PORTS, CHECKED, HTTP, parse_url
 
 MIN_INTERVAL_MS: Final = 1_000
@@ -21,6 +22,7 @@ MAX_INTERVAL_MS: Final = 86_400_000
 MAX_TIMEOUT_MS: Final = 60_000
 MAX_ASSERTIONS: Final = 50
 MAX_VALUE_BYTES: Final = 10_000
+MAX_MAINTENANCE_MS: Final = 31 * 86_400_000
 DEFAULT_WORKSPACE: Final = "default"
 
 SLUG_PATTERN: Final = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
@@ -337,6 +339,32 @@ class Page(Document):
     groups: Annotated[list[Group], Field(max_length=100)] = []
 
 
+class Maintenance(Document):
+    """Work on monitors that was planned: from `starts_at` to `ends_at` they are in maintenance, whatever checks see.
+
+    Its slug is unique in the workspace. One that was cancelled before it began is kept, so that people can be told.
+    """
+
+    slug: Slug
+    title: Annotated[Text, Field(min_length=1, max_length=200, examples=["Database upgrade"])]
+    description: Annotated[Text, Field(max_length=5_000)] = ""
+    monitors: Annotated[list[Slug], Field(min_length=1, max_length=500)]
+    starts_at: Moment
+    ends_at: Moment
+    cancelled: bool = False
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> Self:
+        if not self.starts_at < self.ends_at <= self.starts_at + MAX_MAINTENANCE_MS:
+            raise ValueError("a maintenance ends after it starts, and within 31 days")
+        return self
+
+    @property
+    def holds_until(self) -> int:
+        """Where it ends for its monitors: where it starts if it was cancelled."""
+        return self.starts_at if self.cancelled else self.ends_at
+
+
 class KeyScope(StrEnum):
     """What a key may do; `admin` includes the rest."""
 
@@ -386,4 +414,9 @@ class Record(BaseModel, Generic[DocumentT]):
 
 def monitor_id(workspace: str, slug: str) -> str:
     """The monitor's name everywhere: `workspace/slug`."""
+    return f"{workspace}/{slug}"
+
+
+def maintenance_id(workspace: str, slug: str) -> str:
+    """The key of the maintenance's records: `workspace/slug`."""
     return f"{workspace}/{slug}"

@@ -37,13 +37,14 @@ MONITORS: Final = Topic("monitors", "monitor id", ("monitor",), compacted=True)
 CHECK_RESULTS: Final = Topic(
     "check-results",
     "monitor id",
-    ("check-batch", "tick", "monitor-revised", "maintenance-revised"),
+    ("check-batch", "tick", "monitor-revised", "maintenance-revised", "correction-ordered"),
     retention_ms=7 * DAY_MS,
 )
 STATUS_CHANGES: Final = Topic("status-changes", "monitor id", ("status-change",), retention_ms=30 * DAY_MS)
 INCIDENTS: Final = Topic("incidents", "monitor id", ("incident",), retention_ms=30 * DAY_MS)
 PAGES: Final = Topic("pages", "page slug", ("page",), partitions=1, compacted=True)
+MAINTENANCES: Final = Topic("maintenances", "maintenance id", ("maintenance",), partitions=1, compacted=True)
 KEYS: Final = Topic("keys", "key id", ("key",), partitions=1, compacted=True)
 DEAD_LETTERS: Final = Topic("dead-letters", "topic", ("dead-letter",), partitions=1, retention_ms=30 * DAY_MS)
 
-TOPICS: Final = (MONITORS, CHECK_RESULTS, STATUS_CHANGES, INCIDENTS, PAGES, KEYS, DEAD_LETTERS)
+TOPICS: Final = (MONITORS, CHECK_RESULTS, STATUS_CHANGES, INCIDENTS, PAGES, MAINTENANCES, KEYS, DEAD_LETTERS)

@@ -27,9 +27,11 @@ from schemas.topics import CHECK_RESULTS
 from stream.dead_letters import LogRecord
 from stream.epochs import LogMismatch, identify_log, settle_epoch
 from stream.folds import RULES
+from stream.maintenances import Maintenances
 from stream.offsets import open_consumer
 from stream.outbox import Outbox
 from stream.partition import Delivery
+from stream.pasts import Pasts
 from stream.patience import until_it_works
 from stream.revisions import Forwarder
 from stream.sink import Sink
@@ -130,12 +132,16 @@ async def _open_worker(settings: Settings, app: faust.App, stream: Any) -> Async
         sink = await Sink.open(settings, client)
         snapshots = Snapshots(settings, client, sink)
         terms = MonitorTerms(settings, client)
-        worker = Worker(FaustLog(settings, app, stream, snapshots, bounds), snapshots, sink, outbox, terms)
+        maintenances = Maintenances(settings, terms.changed)
+        log = FaustLog(settings, app, stream, snapshots, bounds)
+        worker = Worker(log, snapshots, sink, outbox, terms, Pasts(settings, client, sink))
         ticker = Ticker(outbox, worker, lambda: _assigned(app))
-        forwarder = Forwarder(worker, terms, sink, outbox)
+        forwarder = Forwarder(worker, terms, maintenances, sink, outbox, settings.partitions)
         _forget_on_rebalance(app, worker, ticker)
         writing = _guarded(worker.write_forever())
-        tasks = [_guarded(work) for work in (terms.run(), ticker.run(), forwarder.run(), _watch(app))]
+        tasks = [
+            _guarded(work) for work in (terms.run(), maintenances.run(), ticker.run(), forwarder.run(), _watch(app))
+        ]
         try:
             yield worker
         finally:

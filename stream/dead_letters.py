@@ -8,6 +8,7 @@ import msgspec
 from schemas.events import UNREADABLE, CheckBatch, CheckResult, DeadLetter, LogEvent, decode_log, encode
 from schemas.topics import CHECK_RESULTS, DEAD_LETTERS
 from stream import metrics
+from stream.folds import FoldedEvent
 from stream.outbox import Message
 
 
@@ -58,8 +59,8 @@ def _read_results(record: LogRecord, batch: _LooseBatch) -> tuple[LogEvent, list
 
 
 def without_unknown_monitors(
-    record: LogRecord, event: LogEvent, unknown: set[str]
-) -> tuple[LogEvent, list[DeadLetter]]:
+    record: LogRecord, event: FoldedEvent, unknown: set[str]
+) -> tuple[FoldedEvent, list[DeadLetter]]:
     """The batch without results of monitors that exist nowhere, and their dead letters."""
     if not unknown or not isinstance(event, CheckBatch):
         return event, []

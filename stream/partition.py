@@ -32,7 +32,8 @@ class Cut:
 class Partition:
     """Grows by `advance`; `cut` takes what a snapshot needs."""
 
-    def __init__(self, number: int, epoch: Epoch, position: Position | None, fold: PartitionFold) -> None:
+    def __init__(self, number: int, epoch: Epoch, position: Position | None, end: int, fold: PartitionFold) -> None:
+        """`end`: the offset that came next in the log when this was loaded."""
         self.number = number
         self.epoch = epoch
         self.fold = fold
@@ -44,10 +45,18 @@ class Partition:
         """The newest version of a monitor that stands in the folded part of the log."""
         self.told = self.revised
         """The same, with what this worker has sent to the log since."""
+        self.told_maintenance = fold.clock.maintained
+        """The newest version of a maintenance that the partition's log was told of."""
+        self._end = end
         self.rewinding = False
         self.unsaved_bytes = 0
         self.saved_at = monotonic()
         self._deliveries: list[Delivery] = []
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that stood in the log when this was loaded is folded."""
+        return self.folded >= self._end - 1
 
     def version(self, offset: int) -> int:
         """The version of what the event at `offset` makes."""

@@ -10,11 +10,11 @@ from typing import Final, Protocol, TypeVar
 
 from schemas.events import Incident, StatusChange
 from stream import facts_out, metrics, rows
-from stream.folds import ComponentStatus, CurrentStatus, Facts, LatencyHour, UptimeBucket
+from stream.folds import ComponentStatus, Correction, CurrentStatus, Facts, LatencyHour, UptimeBucket
 from stream.outbox import Message
 from stream.sink import Insert
 
-RESULTS_WITHIN_S: Final = 2.0
+RESULTS_WITHIN_S: Final = 5.0
 RESULTS_AT_ONCE: Final = 20_000
 TOTALS_WITHIN_S: Final = 5.0
 MAX_RESULTS: Final = 60_000
@@ -31,11 +31,12 @@ K = TypeVar("K")
 
 @dataclass(slots=True)
 class Batch:
-    """What one round makes durable: `urgent`, then `messages`, then `others`."""
+    """What one round makes durable: `urgent`, then `messages`, then `others`, then what says that it is done."""
 
     urgent: list[Insert] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     others: list[Insert] = field(default_factory=list)
+    last: list[Insert] = field(default_factory=list)
     sent_at: list[int] = field(default_factory=list)
 
     def observe_visible(self) -> None:
@@ -52,11 +53,12 @@ class _Decisions:
         self.changes: dict[tuple[str, int], StatusChange] = {}
         self.incidents: dict[tuple[str, str], Incident] = {}
         self.current: dict[str, CurrentStatus] = {}
+        self.corrections: list[Correction] = []
         self.messages: list[Message] = []
         self.sent_at: list[int] = []
 
     def __bool__(self) -> bool:
-        return bool(self.changes or self.incidents or self.messages)
+        return bool(self.changes or self.incidents or self.corrections or self.messages)
 
 
 class _Totals:
@@ -101,6 +103,7 @@ class Pending:
         now = monotonic()
         if facts.results or facts.late:
             self._add_results(facts, now)
+        self._decisions.corrections += facts.corrections
         if facts.changes or facts.incidents:
             self._add_decisions(facts, sent_at)
         else:
@@ -126,11 +129,12 @@ class Pending:
             decisions.changes.values(), decisions.incidents.values()
         )
         batch.sent_at = decisions.sent_at
+        batch.last = [rows.of_correction(c.order, c.version, c.before, c.after) for c in decisions.corrections]
         if everything or now >= self._results_due_at or len(self._results) >= RESULTS_AT_ONCE:
             results, self._results = self._results, rows.Results()
             self._results_due_at = float("inf")
             batch.others.append(results.insert())
-        if everything or now >= self._totals_due_at:
+        if everything or batch.last or now >= self._totals_due_at:
             batch.others += self._take_totals()
         return batch
 

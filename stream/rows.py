@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from schemas.enums import Outcome
-from schemas.events import CheckResult, Component, Evidence, Failure, Incident, StatusChange
-from stream.folds import ComponentStatus, CurrentStatus, LatencyHour, UptimeBucket
+from schemas.events import CheckResult, Component, CorrectionOrdered, Evidence, Failure, Incident, StatusChange
+from stream.folds import ComponentStatus, CurrentStatus, History, LatencyHour, UptimeBucket
 from stream.sink import Insert
 
 MAX_DELAY_MS: Final = (1 << 32) - 1
@@ -36,7 +36,9 @@ _RESULT_NAMES: Final = (
 _json: Final = msgspec.json.Encoder()
 
 
-class _Detail(msgspec.Struct, omit_defaults=True):
+class Detail(msgspec.Struct, omit_defaults=True):
+    """What the raw table keeps as JSON of a result that was not up."""
+
     failures: tuple[Failure, ...] = ()
     components: tuple[Component, ...] = ()
     evidence: Evidence | None = None
@@ -88,7 +90,7 @@ class Results:
 def _detail(result: CheckResult) -> str:
     if not (result.failures or result.components or result.evidence):
         return ""
-    return _json.encode(_Detail(result.failures, result.components, result.evidence)).decode()
+    return _json.encode(Detail(result.failures, result.components, result.evidence)).decode()
 
 
 def of_changes(changes: Iterable[StatusChange]) -> Insert:
@@ -176,6 +178,14 @@ def of_latency(hours: Iterable[LatencyHour]) -> Insert:
     )
     rows = ((h.monitor, h.region, h.bucket // 1000, h.version, h.checks, *h.phases_us, h.histogram) for h in hours)
     return Insert.of_rows("latency_hourly", names, rows)
+
+
+def of_correction(order: CorrectionOrdered, version: int, before: History, after: History | None = None) -> Insert:
+    """The row of `corrections` before anything of it is written; with `after`, when all of it is."""
+    plain = ("monitor", "id", "kind", "at", "since", "until", "region", "undoes", "by", "reason")
+    names = (*plain, "stage", "version", "policy", "before", "after")
+    told = [_json.encode(one).decode() if one is not None else "" for one in (order.policy, before, after)]
+    return Insert.of_rows("corrections", names, [(*_values(order, plain), int(after is not None), version, *told)])
 
 
 def _values(fact: object, names: tuple[str, ...]) -> tuple[object, ...]:

@@ -13,13 +13,15 @@ from time import monotonic, perf_counter
 from typing import Final, Protocol
 
 from infra.logs import get_logger
-from schemas.events import CheckBatch, LogEvent, MonitorRevised
+from schemas.events import CheckBatch, CorrectionOrdered, DeadLetter, MaintenanceRevised, MonitorRevised
 from stream import dead_letters, metrics
-from stream.dead_letters import read_event, without_unknown_monitors
+from stream.dead_letters import LogRecord, read_event, without_unknown_monitors
 from stream.epochs import MissingEvents, ShorterLog
-from stream.folds import PartitionFold
+from stream.folds import FoldedEvent, PartitionFold
+from stream.folds.rewriting import Rewriting
 from stream.outbox import Outbox
 from stream.partition import Cut, Delivery, Partition
+from stream.pasts import Pasts
 from stream.patience import until_it_works
 from stream.pending import Pending
 from stream.sink import Sink
@@ -29,7 +31,7 @@ from stream.terms import MonitorTerms
 SNAPSHOT_EVERY_S: Final = 10.0
 SNAPSHOT_EVERY_BYTES: Final = 64 << 20
 STATES_A_CUT: Final = 20_000
-WRITE_POLL_S: Final = 0.25
+WRITE_POLL_S: Final = 1.0
 _log = get_logger(__name__)
 
 
@@ -52,17 +54,21 @@ class Log(Protocol):
 class Worker:
     """The partitions that one process owns now."""
 
-    def __init__(self, log: Log, snapshots: Snapshots, sink: Sink, outbox: Outbox, terms: MonitorTerms) -> None:
+    def __init__(
+        self, log: Log, snapshots: Snapshots, sink: Sink, outbox: Outbox, terms: MonitorTerms, pasts: Pasts
+    ) -> None:
         self._log = log
         self._snapshots = snapshots
         self._sink = sink
         self._outbox = outbox
         self._terms = terms
+        self._pasts = pasts
         self._pending = Pending()
         self._partitions: dict[int, Partition] = {}
         self._epoch: Epoch | None = None
         self._closing = False
         self._due = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._written = asyncio.Condition()
 
     @property
@@ -107,13 +113,18 @@ class Worker:
         await self.write(everything=True)
 
     async def write(self, everything: bool = False) -> None:
-        """Make durable what is due, or all there is."""
+        """Make durable what is due, or all there is; one round after the other."""
+        async with self._writing:
+            await self._write(everything)
+
+    async def _write(self, everything: bool) -> None:
         cuts = self._cuts(everything)
         batch = self._pending.take(everything=bool(cuts))
         await self._sink.write(*batch.urgent)
         batch.observe_visible()
         await self._outbox.send(batch.messages)
         await self._sink.write(*batch.others)
+        await self._sink.write(*batch.last)
         if cuts:
             await self._save(cuts)
         async with self._written:
@@ -154,22 +165,57 @@ class Worker:
             return
         started = perf_counter()
         event, letters = read_event(record)
-        if event is not None:
-            missing = partition.fold.missing_terms(event)
-            if missing:
-                lost = await self._terms.find(missing)
-                if not self._owns(partition):
-                    return
-                unknown = {monitor for monitor, _ in lost if not self._terms.knows(monitor)}
-                event, more = without_unknown_monitors(record, event, unknown)
-                letters += more
-                metrics.LOST_VERSIONS.inc(sum(monitor not in unknown for monitor, _ in lost))
-            facts = partition.fold.fold(partition.version(record.offset), event)
-            self._pending.add(facts, event.sent_at if isinstance(event, CheckBatch) else None)
-            _note(partition, event)
+        if isinstance(event, CorrectionOrdered):
+            more = await self._correct(partition, record.offset, event)
+        else:
+            more = await self._take_in(partition, record, event)
+        if more is None:
+            return
+        letters += more
         self._pending.add_messages(dead_letters.messages_of(letters))
         partition.advance(delivery)
         metrics.FOLD_SECONDS.inc(perf_counter() - started)
+
+    async def _take_in(
+        self, partition: Partition, record: LogRecord, event: FoldedEvent | None
+    ) -> list[DeadLetter] | None:
+        """Fold an event; returns what it could not use, None where the partition was taken away meanwhile."""
+        letters: list[DeadLetter] = []
+        if event is None:
+            return letters
+        if missing := partition.fold.missing_terms(event):
+            lost = await self._terms.find(missing)
+            if not self._owns(partition):
+                return None
+            unknown = {monitor for monitor, _ in lost if not self._terms.knows(monitor)}
+            event, letters = without_unknown_monitors(record, event, unknown)
+            metrics.LOST_VERSIONS.inc(sum(monitor not in unknown for monitor, _ in lost))
+        facts = partition.fold.fold(partition.version(record.offset), event)
+        self._pending.add(facts, event.sent_at if isinstance(event, CheckBatch) else None)
+        _note(partition, event)
+        return letters
+
+    async def _correct(self, partition: Partition, offset: int, order: CorrectionOrdered) -> list[DeadLetter] | None:
+        """Fold a monitor anew; returns None where the partition was taken away meanwhile.
+
+        All that was folded before is made durable first: what a correction reads has to be there.
+        """
+        version = partition.version(offset)
+        if not partition.fold.is_before(order.monitor, version):
+            return []
+        await self.write(everything=True)
+        rewriting = Rewriting(partition.fold, version, order)
+        past = await self._pasts.read(partition, rewriting, version, order)
+        if past is not None:
+            rewriting.begin(past)
+            async for found in self._pasts.results(rewriting, version, order, past.orders):
+                await self._terms.find({(order.monitor, result.monitor_version) for _, result in found})
+                rewriting.feed(found)
+        if not self._owns(partition):
+            return None
+        if past is not None:
+            self._pending.add(rewriting.finish(), None)
+        return []
 
     async def _rewind(self, partition: Partition) -> None:
         """What comes next is not what was delivered: have the log go back to it, and drop the rest meanwhile."""
@@ -207,7 +253,7 @@ class Worker:
                 monitors += len(block)
         metrics.MONITORS.labels(number).set(monitors)
         _log.info("snapshot loaded", partition=number, monitors=monitors, seconds=round(perf_counter() - started, 3))
-        return Partition(number, epoch, position, fold)
+        return Partition(number, epoch, position, end, fold)
 
 
 @contextmanager
@@ -221,10 +267,12 @@ def _without_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def _note(partition: Partition, event: LogEvent) -> None:
+def _note(partition: Partition, event: FoldedEvent) -> None:
     metrics.EVENTS.inc()
     if isinstance(event, CheckBatch):
         metrics.RESULTS.inc(len(event.results))
     elif isinstance(event, MonitorRevised):
         partition.revised = max(partition.revised, event.version)
         partition.told = max(partition.told, event.version)
+    elif isinstance(event, MaintenanceRevised):
+        partition.told_maintenance = max(partition.told_maintenance, event.version)

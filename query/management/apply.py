@@ -1,25 +1,31 @@
 """`pulse plan` and `pulse apply`: a `pulse.yaml`, compared with a service, and made true there."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from query.management.client import Service, ServiceError
-from query.management.plan import Action, Change, Kind, Plan, Present, difference
+from query.management.plan import Action, AnyDocument, Change, Kind, Plan, Present, difference
 from schemas.documents import PulseDocument, error_in
-from schemas.monitors import Monitor, Page
+from schemas.monitors import Maintenance, Monitor, Page
 
 WRITES_AT_ONCE: Final = 16
 
-_MODELS: Final[dict[Kind, type[Monitor] | type[Page]]] = {Kind.MONITOR: Monitor, Kind.PAGE: Page}
-_FIELDS: Final = {Kind.MONITOR: "monitor", Kind.PAGE: "page"}
+_MODELS: Final[dict[Kind, type[AnyDocument]]] = {
+    Kind.MONITOR: Monitor,
+    Kind.PAGE: Page,
+    Kind.MAINTENANCE: Maintenance,
+}
+_FIELDS: Final = {Kind.MONITOR: "monitor", Kind.PAGE: "page", Kind.MAINTENANCE: "maintenance"}
 
 
 async def make_plan(service: Service, document: PulseDocument, *, prune: bool) -> Plan:
     """What would have to change. Raises ServiceError."""
-    monitors, pages = await asyncio.gather(_present(service, Kind.MONITOR), _present(service, Kind.PAGE))
-    return difference(document, monitors, pages, prune=prune)
+    there = await asyncio.gather(*(_present(service, kind) for kind in Kind))
+    now = time.time_ns() // 1_000_000
+    return difference(document, dict(zip(Kind, there, strict=True)), prune=prune, now=now)
 
 
 async def carry_out(service: Service, plan: Plan, path: Path, on_done: Callable[[Change], None]) -> list[ServiceError]:

@@ -24,7 +24,12 @@ from schemas.monitors import KeyScope
 FINE_STATUSES: Final = frozenset({"up", "maintenance", "paused"})
 
 FileOption = Annotated[Path, typer.Option("--file", "-f", help="The document, like pulse.yaml.")]
-PruneOption = Annotated[bool, typer.Option("--prune", help="Delete what is on the service and not in the file.")]
+PruneOption = Annotated[
+    bool,
+    typer.Option(
+        "--prune", help="Delete what is on the service and not in the file; never a maintenance that has begun."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 AnswerT = TypeVar("AnswerT")
@@ -36,7 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command("plan")(plan_command)
     app.command("status")(status_command)
     app.command("incidents")(incidents_command)
-    keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+    keys = typer.Typer(help="Make, list and revoke API keys. Example: pulse keys list", no_args_is_help=True)
     keys.command("create")(create_key_command)
     keys.command("list")(list_keys_command)
     keys.command("revoke")(revoke_key_command)
@@ -51,7 +56,7 @@ def plan_command(
     Example: pulse plan -f pulse.yaml
     """
     document = _load(file)
-    plan = _ask(lambda service: make_plan(service, document, prune=prune))
+    plan = ask(lambda service: make_plan(service, document, prune=prune))
     if as_json:
         show.print_json(show.plan_json(plan))
     else:
@@ -65,7 +70,7 @@ def apply_command(
     prune: PruneOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the service's monitors and pages be as the file says. Asks first, in a terminal.
+    """Make the service's monitors, pages and maintenances be as the file says. Asks first, in a terminal.
 
     Exit code: 0 it is so now, 1 something was refused or not confirmed, 2 the file has errors, 3 no service.
     Example: pulse apply -f pulse.yaml --yes
@@ -81,7 +86,7 @@ def apply_command(
             return plan, plan.is_empty, []
         return plan, True, await carry_out(service, plan, file, lambda change: None)
 
-    plan, confirmed, errors = _ask(run)
+    plan, confirmed, errors = ask(run)
     for error in errors:
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
     if as_json:
@@ -97,7 +102,7 @@ def status_command(as_json: JsonOption = False) -> None:
     Exit code: 0 all are up (or paused, or in maintenance), 1 something is not, 3 no service.
     Example: pulse status --json
     """
-    monitors, system = _ask(_status)
+    monitors, system = ask(_status)
     if as_json:
         show.print_json({"monitors": monitors, "system": system})
     else:
@@ -122,7 +127,7 @@ def incidents_command(
         parameters["monitor"] = monitor
     if only_open:
         parameters["state"] = "open"
-    answer = _ask(lambda service: service.get("/v1/incidents", **parameters))
+    answer = ask(lambda service: service.get("/v1/incidents", **parameters))
     if as_json:
         show.print_json(answer)
     else:
@@ -140,7 +145,7 @@ def create_key_command(
     Example: pulse keys create --name deploys --scope write --expires 90d
     """
     body: dict[str, Any] = {"name": name, "scopes": scopes, "expires_at": _expiry(expires)}
-    made = _ask(lambda service: service.send("POST", "/v1/keys", json=body)).json()
+    made = ask(lambda service: service.send("POST", "/v1/keys", json=body)).json()
     if as_json:
         show.print_json(made)
         return
@@ -150,7 +155,7 @@ def create_key_command(
 
 def list_keys_command(as_json: JsonOption = False) -> None:
     """Show the workspace's keys, without their secrets. Example: pulse keys list"""
-    answer = _ask(lambda service: service.get("/v1/keys"))
+    answer = ask(lambda service: service.get("/v1/keys"))
     if as_json:
         show.print_json(answer)
     else:
@@ -159,7 +164,7 @@ def list_keys_command(as_json: JsonOption = False) -> None:
 
 def revoke_key_command(key: Annotated[str, typer.Argument(help="The key's id, from `pulse keys list`.")]) -> None:
     """Revoke a key: it opens nothing any more. Example: pulse keys revoke 6fJq0aBc1xYz"""
-    _ask(lambda service: service.send("DELETE", f"/v1/keys/{key}"))
+    ask(lambda service: service.send("DELETE", f"/v1/keys/{key}"))
     typer.echo(f"{key} is revoked.", err=True)
 
 
@@ -190,7 +195,7 @@ def _load(file: Path) -> PulseDocument:
         fail(f"{file} cannot be read: {error.strerror}. Name the document with -f.", Exit.USAGE)
 
 
-def _ask(question: Callable[[Service], Awaitable[AnswerT]]) -> AnswerT:
+def ask(question: Callable[[Service], Awaitable[AnswerT]]) -> AnswerT:
     """Ask the service of the settings; ends the command with words and a code when it has no good answer."""
 
     async def run() -> AnswerT:

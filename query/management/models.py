@@ -1,13 +1,14 @@
-"""What `/v1` answers about monitors, pages and keys."""
+"""What `/v1` answers about monitors, pages, maintenances, keys and incidents."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from query.cursors import NextCursor
+from query.maintenances import MaintenanceState
 from query.times import Iso
 from schemas.enums import EntryKind, IncidentState, Reason, Severity, Status
-from schemas.monitors import KeyScope, Monitor, Page, Slug
+from schemas.monitors import KeyScope, Maintenance, Monitor, Page, Slug
 
 Version = Annotated[int, Field(description="Grows with every change; send it as `If-Match` to change only this one.")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -83,6 +84,41 @@ class PageDetail(BaseModel):
     updated_at: Iso
     updated_by: UpdatedBy
     page: Page
+
+
+class MaintenanceSummary(BaseModel):
+    """A line of the list of maintenances; `maintenance` is there with `?document=true`."""
+
+    slug: Slug
+    title: str
+    state: MaintenanceState
+    monitors: list[Slug]
+    starts_at: Iso
+    ends_at: Iso
+    version: Version
+    maintenance: Maintenance | None = None
+
+
+class MaintenanceList(BaseModel):
+    """A page of the workspace's maintenances, the last to start first."""
+
+    maintenances: list[MaintenanceSummary]
+    next_cursor: Annotated[str | None, Field(description=NextCursor)]
+
+
+class MaintenanceDetail(BaseModel):
+    """A maintenance as it was written (`maintenance`), and what has become of it."""
+
+    slug: Slug
+    title: str
+    state: MaintenanceState
+    monitors: list[Slug]
+    starts_at: Iso
+    ends_at: Iso
+    version: Version
+    updated_at: Iso
+    updated_by: UpdatedBy
+    maintenance: Maintenance
 
 
 class KeyDetail(BaseModel):

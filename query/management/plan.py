@@ -1,14 +1,18 @@
-"""The difference between a `pulse.yaml` and what a service has: what `pulse plan` shows and `pulse apply` does."""
+"""The difference between a `pulse.yaml` and what a service has: what `pulse plan` shows and `pulse apply` does.
+
+A maintenance that is over, in the file or on the service, is left as it is: what has been is nobody's to change.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+from query.maintenances import MaintenanceState, state_at
 from schemas.documents import PulseDocument
-from schemas.monitors import Monitor, Page
+from schemas.monitors import Maintenance, Monitor, Page
 
-DocumentT = TypeVar("DocumentT", Monitor, Page)
+AnyDocument = Monitor | Page | Maintenance
 
 
 class Action(StrEnum):
@@ -25,13 +29,14 @@ class Kind(StrEnum):
 
     MONITOR = "monitors"
     PAGE = "pages"
+    MAINTENANCE = "maintenances"
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
     """A document that the service has, and its version there."""
 
-    document: Monitor | Page
+    document: AnyDocument
     version: int
 
 
@@ -51,7 +56,7 @@ class Change:
     action: Action
     kind: Kind
     slug: str
-    document: Monitor | Page | None = None
+    document: AnyDocument | None = None
     index: int = 0
     version: int | None = None
     fields: tuple[FieldChange, ...] = ()
@@ -64,10 +69,14 @@ ORDER: Final = (
     (Action.CREATE, Kind.PAGE),
     (Action.CHANGE, Kind.PAGE),
     (Action.KEEP, Kind.PAGE),
+    (Action.CREATE, Kind.MAINTENANCE),
+    (Action.CHANGE, Kind.MAINTENANCE),
+    (Action.KEEP, Kind.MAINTENANCE),
+    (Action.DELETE, Kind.MAINTENANCE),
     (Action.DELETE, Kind.PAGE),
     (Action.DELETE, Kind.MONITOR),
 )
-"""A page needs its monitors, and a monitor is deleted when no page shows it any more."""
+"""Pages and maintenances need their monitors, and a monitor is deleted when no page shows it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +103,25 @@ class Plan:
         return sum(change.action is action for change in self.changes)
 
 
-def difference(
-    document: PulseDocument, monitors: Mapping[str, Present], pages: Mapping[str, Present], *, prune: bool
-) -> Plan:
-    """The plan that makes the service be as the document says; what is only there is deleted with `prune`."""
-    changes = [
-        *_wanted(Kind.MONITOR, document.monitors, monitors),
-        *_wanted(Kind.PAGE, document.pages, pages),
-    ]
-    strangers = [
-        *_only_there(Kind.MONITOR, document.monitors, monitors),
-        *_only_there(Kind.PAGE, document.pages, pages),
-    ]
+def difference(document: PulseDocument, there: Mapping[Kind, Mapping[str, Present]], *, prune: bool, now: int) -> Plan:
+    """The plan that makes the service be as the document says at `now`; what is only there is deleted with `prune`."""
+    changes: list[Change] = []
+    strangers: list[Change] = []
+    for kind in Kind:
+        documents: Sequence[AnyDocument] = getattr(document, kind)
+        changes += _wanted(kind, documents, there[kind], now)
+        strangers += _only_there(kind, documents, there[kind], now)
     changes.extend(strangers if prune else ())
     changes.sort(key=lambda change: ORDER.index((change.action, change.kind)))
     return Plan(tuple(changes), len(strangers))
 
 
-def _wanted(kind: Kind, documents: Sequence[DocumentT], there: Mapping[str, Present]) -> Iterator[Change]:
+def _wanted(kind: Kind, documents: Sequence[AnyDocument], there: Mapping[str, Present], now: int) -> Iterator[Change]:
     for index, document in enumerate(documents):
         present = there.get(document.slug)
-        if present is None:
+        if _is_over(document, now) or (present is not None and _is_over(present.document, now)):
+            yield Change(Action.KEEP, kind, document.slug, document, index)
+        elif present is None:
             yield Change(Action.CREATE, kind, document.slug, document, index)
         elif present.document == document:
             yield Change(Action.KEEP, kind, document.slug, document, index, present.version)
@@ -123,14 +130,25 @@ def _wanted(kind: Kind, documents: Sequence[DocumentT], there: Mapping[str, Pres
             yield Change(Action.CHANGE, kind, document.slug, document, index, present.version, fields)
 
 
-def _only_there(kind: Kind, documents: Sequence[DocumentT], there: Mapping[str, Present]) -> Iterator[Change]:
+def _only_there(
+    kind: Kind, documents: Sequence[AnyDocument], there: Mapping[str, Present], now: int
+) -> Iterator[Change]:
     wanted = {document.slug for document in documents}
     for slug, present in sorted(there.items()):
-        if slug not in wanted:
+        if slug not in wanted and not _is_history(present.document, now):
             yield Change(Action.DELETE, kind, slug, version=present.version)
 
 
-def _changed_fields(before: Monitor | Page, after: Monitor | Page) -> Iterator[FieldChange]:
+def _is_over(document: AnyDocument, now: int) -> bool:
+    return isinstance(document, Maintenance) and state_at(document, now) is MaintenanceState.PAST
+
+
+def _is_history(document: AnyDocument, now: int) -> bool:
+    """Whether pruning must leave it: a maintenance that was announced otherwise than as one to come."""
+    return isinstance(document, Maintenance) and state_at(document, now) is not MaintenanceState.UPCOMING
+
+
+def _changed_fields(before: AnyDocument, after: AnyDocument) -> Iterator[FieldChange]:
     written_before = before.model_dump(mode="json", exclude_unset=True)
     written_after = after.model_dump(mode="json", exclude_unset=True)
     for name, field in type(after).model_fields.items():

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,7 +21,7 @@ _STATUS_COLOURS: Final = {
     "down": "red",
     "unknown": "magenta",
     "maintenance": "blue",
-    "paused": "dim",
+    "paused": "bright_black",
 }
 _ACTIONS: Final = {
     Action.CREATE: ("+", "green", "to create"),
@@ -73,17 +74,15 @@ def show_plan(console: Console, plan: Plan) -> None:
 
 def show_monitors(console: Console, monitors: Iterable[dict[str, Any]]) -> None:
     """A line a monitor: status, since when, uptime of 24 hours."""
-    table = Table("status", "monitor", "title", "since", "24 h", box=None, header_style="dim")
-    for monitor in monitors:
-        colour = _STATUS_COLOURS.get(monitor["status"], "white")
-        table.add_row(
-            f"[{colour}]{monitor['status']}[/]",
-            escape(monitor["slug"]),
-            escape(monitor["title"]),
-            ago(monitor["since"]),
-            percent(monitor["uptime_24h"]),
-        )
-    console.print(table)
+    lines = [("status", "monitor", "title", "since", "24 h")] + [
+        (each["status"], each["slug"], each["title"], ago(each["since"]), percent(each["uptime_24h"]))
+        for each in monitors
+    ]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:  # no Table: rich takes seconds for thousands of them
+        status, *others = (set_cell_size(text, width) for text, width in zip(line, widths, strict=True))
+        coloured = typer.style(status, fg=_STATUS_COLOURS.get(line[0]))
+        typer.echo("  ".join([coloured, *others]).rstrip(), color=False if console.no_color else None)
 
 
 def show_system(console: Console, system: dict[str, Any] | None) -> None:
@@ -117,6 +116,22 @@ def show_incidents(console: Console, incidents: Iterable[dict[str, Any]]) -> Non
     console.print(table)
 
 
+def show_maintenances(console: Console, maintenances: Iterable[dict[str, Any]]) -> None:
+    """A line a maintenance: its state, when, and of which monitors."""
+    table = Table("state", "maintenance", "title", "starts", "ends", "monitors", box=None, header_style="dim")
+    for maintenance in maintenances:
+        colour = _STATUS_COLOURS["maintenance"] if maintenance["state"] == "active" else "dim"
+        table.add_row(
+            f"[{colour}]{maintenance['state']}[/]",
+            escape(maintenance["slug"]),
+            escape(maintenance["title"]),
+            maintenance["starts_at"],
+            maintenance["ends_at"],
+            " ".join(maintenance["monitors"]),
+        )
+    console.print(table)
+
+
 def show_keys(console: Console, keys: Iterable[dict[str, Any]]) -> None:
     """A line a key."""
     table = Table("id", "name", "scopes", "created", "by", "expires", box=None, header_style="dim")
@@ -130,6 +145,22 @@ def show_keys(console: Console, keys: Iterable[dict[str, Any]]) -> None:
             key["expires_at"] or "never",
         )
     console.print(table)
+
+
+def show_corrections(console: Console, corrections: Iterable[dict[str, Any]]) -> None:
+    """A line a correction, and below it what it changed."""
+    for one in corrections:
+        console.print(f"[bold]{one['kind']}[/] {one['id']}  {one['begin']} – {one['end']}  by {escape(one['by'])}")
+        console.print(f"    {escape(one['reason'])}", style="dim")
+        for word in ("before", "after"):
+            console.print(f"    {word}: {_record(one[word]) if one[word] else 'not done yet'}")
+
+
+def _record(state: dict[str, Any]) -> str:
+    """`2 incidents, 3 h 10 min up, 4 min down`."""
+    standing = [incident for incident in state["incidents"] if incident["state"] != "annulled"]
+    spans = [f"{duration(round(ms / 60_000))} {status}" for status, ms in state["ms"].items()]
+    return ", ".join([f"{len(standing)} incident{'' if len(standing) == 1 else 's'}", *spans])
 
 
 def percent(share: float | None) -> str:

@@ -24,10 +24,11 @@ from that moment on, and begins anew: decided by a later telling result, or by t
 is from the moment on at which the monitor was paused or deleted; results scheduled while it was are not folded.
 
 The monitor. It begins with its first result or revision. While deleted it has no status, while paused it is paused,
-in a maintenance (that has begun by the horizon) it is in maintenance. Else the live regions decide, those that are
-not unknown: down if k of them are down, else degraded if k are down or degraded, else up; unknown if none lives. k is
-the quorum, at most all of them; by default more than half. Quorum and reopening gap are those of the highest version
-that any result up to then named. A change is decided when the last of the regions behind it was.
+in a maintenance (that has begun by the horizon, and until the horizon has reached its end) it is in maintenance. Else
+the live regions decide, those that are not unknown: down if k of them are down, else degraded if k are down or
+degraded, else up; unknown if none lives. k is the quorum, at most all of them; by default more than half. Quorum and
+reopening gap are those of the highest version that any result up to then named. A change is decided when the last of
+the regions behind it was.
 
 Incidents. One opens where the monitor becomes degraded or down, and ends where it becomes up, paused or deleted;
 maintenance and silence do not end it. Within the gap after it ended by becoming up a relapse reopens it. It tells the
@@ -37,21 +38,29 @@ Uptime. Milliseconds of each status in hours and days (UTC) from the monitor's b
 when the history changes, and otherwise at the first tick of a minute, once in five intervals or two minutes, whichever
 is longer. Latency: answers (up or degraded) that were not taken under overload, by the hour of their schedule and by
 region, told at the same ticks.
+
+Corrections. A replay puts its policy over that of every version for what is scheduled in its span; an annulment takes
+the results of its span (of a region, or of all) out of the fold, as if they had never been, except that the monitor
+has begun with them. An undo takes either back. With a correction the monitor is folded anew from the day in which its
+span begins, with the late results of replays' spans. Incidents keep their identity where they overlap; one that is
+gone is annulled, with who did it and why.
 """
 
 from stream.folds.facts import (
     HISTOGRAM_BINS,
     STATUSES,
     ComponentStatus,
+    Correction,
     CurrentStatus,
     Facts,
+    History,
     LatencyHour,
     UptimeBucket,
 )
-from stream.folds.partition import PartitionFold, StateRow
+from stream.folds.partition import FoldedEvent, PartitionFold, StateRow
 from stream.folds.terms import Terms, TermsOf
 
-RULES = 1
+RULES = 2
 """Grows when the same log is to give other facts or states."""
 
 __all__ = [
@@ -59,8 +68,11 @@ __all__ = [
     "RULES",
     "STATUSES",
     "ComponentStatus",
+    "Correction",
     "CurrentStatus",
     "Facts",
+    "FoldedEvent",
+    "History",
     "LatencyHour",
     "PartitionFold",
     "StateRow",

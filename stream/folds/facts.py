@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from schemas.enums import Outcome, Reason, Status
-from schemas.events import CheckResult, Incident, StatusChange
+from schemas.events import CheckResult, CorrectionOrdered, Incident, StatusChange
 
 HISTOGRAM_BINS: Final = 128
 OFFSET_MASK: Final = (1 << 48) - 1
@@ -73,12 +73,32 @@ class ComponentStatus(msgspec.Struct, frozen=True):
     gone: bool
 
 
+class History(msgspec.Struct, frozen=True):
+    """What a correction finds or leaves from the day (UTC) of its beginning on: the tables' standing rows."""
+
+    incidents: tuple[Incident, ...] = ()
+    """Those that lasted into it; found ones also if an earlier correction had annulled them."""
+    changes: tuple[StatusChange, ...] = ()
+    spans_ms: tuple[int, int, int, int, int, int] = (0, 0, 0, 0, 0, 0)
+    """In the order of STATUSES, over the hours that the correction touches."""
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """A correction that was carried out, and what it changed. Identity: monitor, id."""
+
+    order: CorrectionOrdered
+    version: int
+    before: History
+    after: History
+
+
 class Facts:
     """What one event of the log made true: at most one fact for each identity."""
 
     __slots__ = (
         "changes",
         "components",
+        "corrections",
         "current",
         "incidents",
         "late",
@@ -103,8 +123,9 @@ class Facts:
         self.uptime: list[UptimeBucket] = []
         self.latency: list[LatencyHour] = []
         self.components: list[ComponentStatus] = []
+        self.corrections: list[Correction] = []
 
     @property
     def late_version(self) -> int:
-        """Without the epoch, below all others: a copy that comes too late never replaces the result that was folded."""
-        return self.version & OFFSET_MASK
+        """Below all others: a copy that comes too late never replaces a result, neither folded nor late."""
+        return OFFSET_MASK - (self.version & OFFSET_MASK)

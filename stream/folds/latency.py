@@ -1,12 +1,13 @@
 """The latency of an hour in a region: counts in bins of an eighth of an octave, and the phases' sums."""
 
-from array import array
 from bisect import bisect_right
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from stream.folds.facts import HISTOGRAM_BINS
+from stream.folds.tail import Phases
 
 HOUR_MS: Final = 3_600_000
 UNIT_US: Final = 1_000
@@ -28,50 +29,35 @@ EDGES: Final = tuple(_edge(index) for index in range(1, HISTOGRAM_BINS))
 """Where bins begin, from the second one on: a result's bin is floor(log2(total_us / 1000) * 8), 0 to the last."""
 
 
-class StoredHour(msgspec.Struct, array_like=True):
-    """An hour as a snapshot keeps it; `bins` is bin, count, bin, count ..."""
-
-    bucket: int
-    checks: int
-    phases_us: tuple[int, int, int, int, int, int]
-    bins: list[int]
-    untold: bool
-
-
-class Hour:
+class Hour(msgspec.Struct, array_like=True):
     """Absolute totals of an hour that may still get results."""
 
-    __slots__ = (
-        "bins",
-        "bucket",
-        "checks",
-        "connect_us",
-        "dns_us",
-        "tls_us",
-        "total_us",
-        "transfer_us",
-        "ttfb_us",
-        "untold",
-    )
+    bucket: int
+    checks: int = 0
+    dns_us: int = 0
+    connect_us: int = 0
+    tls_us: int = 0
+    ttfb_us: int = 0
+    transfer_us: int = 0
+    total_us: int = 0
+    bins: dict[int, int] = msgspec.field(default_factory=dict)
+    untold: bool = False
 
-    def __init__(self, bucket: int) -> None:
-        self.bucket = bucket
-        self.checks = 0
-        self.dns_us = self.connect_us = self.tls_us = self.ttfb_us = self.transfer_us = self.total_us = 0
-        self.bins = array("I", bytes(4 * HISTOGRAM_BINS))
-        self.untold = False
-
-    def count(self, phases_us: tuple[int, ...], sign: int) -> None:
-        """Count a result in (+1) or out (-1): its dns, connect, tls, ttfb, transfer, total."""
-        dns_us, connect_us, tls_us, ttfb_us, transfer_us, total_us = phases_us
-        self.checks += sign
-        self.dns_us += sign * dns_us
-        self.connect_us += sign * connect_us
-        self.tls_us += sign * tls_us
-        self.ttfb_us += sign * ttfb_us
-        self.transfer_us += sign * transfer_us
-        self.total_us += sign * total_us
-        self.bins[bisect_right(EDGES, total_us)] += sign
+    def count(self, phases_us: list[Phases], sign: int) -> None:
+        """Count results in (+1) or out (-1)."""
+        totals_us = [sum(phases) for phases in phases_us]
+        dns_us, connect_us, tls_us, ttfb_us, transfer_us, _ = zip(*phases_us, strict=True)
+        self.checks += sign * len(totals_us)
+        self.dns_us += sign * sum(dns_us)
+        self.connect_us += sign * sum(connect_us)
+        self.tls_us += sign * sum(tls_us)
+        self.ttfb_us += sign * sum(ttfb_us)
+        self.transfer_us += sign * sum(transfer_us)
+        self.total_us += sign * sum(totals_us)
+        bins = self.bins
+        for total_us in totals_us:
+            place = bisect_right(EDGES, total_us)
+            bins[place] = bins.get(place, 0) + sign
         self.untold = True
 
     @property
@@ -79,24 +65,53 @@ class Hour:
         """Sums of dns, connect, tls, ttfb, transfer, total."""
         return (self.dns_us, self.connect_us, self.tls_us, self.ttfb_us, self.transfer_us, self.total_us)
 
-    def store(self) -> StoredHour:
-        """For a snapshot."""
-        bins = [number for place, count in enumerate(self.bins) if count for number in (place, count)]
-        return StoredHour(self.bucket, self.checks, self.phases_us, bins, self.untold)
+    @property
+    def histogram(self) -> tuple[int, ...]:
+        """Counts of all bins."""
+        counts = [0] * HISTOGRAM_BINS
+        for place, count in self.bins.items():
+            counts[place] = count
+        return tuple(counts)
 
-    @classmethod
-    def restore(cls, stored: StoredHour) -> "Hour":
-        """From a snapshot."""
-        hour = cls(stored.bucket)
-        hour.checks, hour.untold = stored.checks, stored.untold
-        (
-            hour.dns_us,
-            hour.connect_us,
-            hour.tls_us,
-            hour.ttfb_us,
-            hour.transfer_us,
-            hour.total_us,
-        ) = stored.phases_us
-        for place, count in zip(stored.bins[::2], stored.bins[1::2], strict=True):
-            hour.bins[place] = count
-        return hour
+
+class Hours:
+    """A region's hours, unpacked for a moment: they are touched once in minutes, and kept as a snapshot keeps them."""
+
+    __slots__ = ("_hours",)
+
+    def __init__(self, packed: bytes) -> None:
+        self._hours = {hour.bucket: hour for hour in _unpack(packed)}
+
+    def pack(self) -> bytes:
+        """In the order of time."""
+        return _pack([self._hours[bucket] for bucket in sorted(self._hours)])
+
+    def count(self, answers: Iterable[tuple[int, Phases]], sign: int) -> None:
+        """Count results, by their times, in (+1) or out (-1)."""
+        found: dict[int, list[Phases]] = {}
+        for at, phases_us in answers:
+            found.setdefault(at - at % HOUR_MS, []).append(phases_us)
+        for bucket, several_us in found.items():
+            hour = self._hours.get(bucket)
+            if hour is None:
+                hour = self._hours[bucket] = Hour(bucket)
+            hour.count(several_us, sign)
+
+    def tell(self) -> list[Hour]:
+        """Those that have changed since they were told."""
+        untold = [hour for hour in self._hours.values() if hour.untold]
+        for hour in untold:
+            hour.untold = False
+        return untold
+
+    def forget(self, until: int) -> bool:
+        """Drop the told ones that ended before `until`; returns whether there were any."""
+        ended = [bucket for bucket, hour in self._hours.items() if bucket + HOUR_MS <= until and not hour.untold]
+        for bucket in ended:
+            del self._hours[bucket]
+        return bool(ended)
+
+
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder(list[Hour]).decode
+NO_HOURS: Final = _pack([])

@@ -4,23 +4,26 @@ What was told is compared with what holds after an event, and the difference is 
 what it changes and nothing else.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from sys import intern
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
-from schemas.events import CheckResult, MaintenanceRevised, MonitorRevised
+from schemas.enums import CorrectionKind
+from schemas.events import CheckResult, CorrectionOrdered, Incident, MaintenanceRevised, MonitorRevised
 from stream.folds.facts import ComponentStatus, CurrentStatus, Facts, LatencyHour, UptimeBucket
 from stream.folds.latency import Hour
-from stream.folds.region import FOREVER, Span
-from stream.folds.story import NEVER, STATUSES_OF, Change, Story, Trouble, change_of, incident_id, incident_of
-from stream.folds.terms import DEFAULT_TERMS, Terms
+from stream.folds.region import FOREVER, Offs
+from stream.folds.story import NEVER, STATUSES_OF, Change, Notes, Story, Trouble, change_of, incident_id, incident_of
+from stream.folds.terms import DEFAULT_TERMS, HeldTerms, Terms
 from stream.folds.timeline import GONE, MAINTENANCE, PAUSED, Moment, moments
 from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
 WINDOW_MS: Final = 600_000
-SLACK_MS: Final = 300_000
+SLACK_MS: Final = 120_000
 """So much longer than the window results are kept, so that not every result has to move the base."""
 TELLING_INTERVALS: Final = 5
 TELLING_MS: Final = 120_000
@@ -50,9 +53,12 @@ class StoredMonitor(msgspec.Struct, array_like=True):
     start: int
     uptime: Uptime
     story: Story
-    offs: list[Span]
+    offs: Offs
     revised_at: int
-    windows: list[Window]
+    windows: tuple[Window, ...]
+    maintained: int
+    corrections: tuple[CorrectionOrdered, ...]
+    notes: tuple[tuple[int, Notes], ...]
     terms: list[tuple[int, Terms]]
     regions: list[StoredRegion]
 
@@ -74,10 +80,14 @@ class MonitorFold:
     """The state of a monitor."""
 
     __slots__ = (
+        "_told",
         "changed",
+        "corrections",
         "due_at",
         "horizon",
+        "maintained",
         "name",
+        "notes",
         "offs",
         "regions",
         "revised_at",
@@ -85,7 +95,6 @@ class MonitorFold:
         "story",
         "tell_at",
         "terms",
-        "told",
         "told_at",
         "uptime",
         "version",
@@ -101,12 +110,19 @@ class MonitorFold:
         self.start = FOREVER
         self.uptime = Uptime()
         self.story = Story()
-        self.offs: list[Span] = []
+        self.offs: Offs = ()
         self.revised_at = 0
-        self.windows: list[Window] = []
-        self.terms: dict[int, Terms] = {}
+        self.windows: tuple[Window, ...] = ()
+        self.maintained = -1
+        """The newest version of a maintenance that it was told of."""
+        self.corrections: tuple[CorrectionOrdered, ...] = ()
+        """Replays and annulments of what is not settled yet."""
+        self.notes: tuple[tuple[int, Notes], ...] = ()
+        """What people wrote into the timelines of incidents that are not settled yet, by number."""
+        self.terms = HeldTerms()
         self.regions: dict[str, Watched] = {}
-        self.told = Told([], {}, {}, self.story)
+        self._told: Told | None = Told([], {}, {}, self.story)
+        """None where nothing has happened since the settled time."""
         self.told_at = 0
         """When `tell_time` last told."""
         self.tell_at = 0
@@ -116,19 +132,31 @@ class MonitorFold:
         self.changed = False
         """Since the last snapshot."""
 
+    @property
+    def told(self) -> Told:
+        """What holds, as it was last told."""
+        return self._told or Told([(self.uptime.until, self.story.status)], {}, {}, self.story)
+
+    @told.setter
+    def told(self, told: Told) -> None:
+        self._told = told
+        if told == Told([(self.uptime.until, self.story.status)], {}, {}, self.story):
+            self._told = None
+
     def take(self, region_name: str, result: CheckResult, facts: Facts, earliest: int, find_terms: FindTerms) -> int:
         """Fold a result that is inside the window; returns what the monitor must do then: TELL, SETTLE, both, 0."""
         region = self.regions.get(region_name)
         if region is None:
-            region = self.regions[region_name] = Watched()
+            region = self.regions[intern(region_name)] = Watched()
+            region.annulled = self._annulled_in(region_name)
         self.changed = True
         overdue = SETTLE if region.oldest < earliest - SLACK_MS else 0
         in_order = result.scheduled_at > region.newest
         if in_order:
             facts.results.append(result)
-            if region.append(result):
+            if region.append(result, self.terms):
                 return overdue
-        elif not region.insert(result):
+        elif not region.insert(result, self.terms):
             return overdue
         else:
             self._replace(result, facts)
@@ -142,14 +170,13 @@ class MonitorFold:
 
     def _refold(self, region: Watched, result: CheckResult, in_order: bool, find_terms: FindTerms) -> bool:
         at, version = result.scheduled_at, result.monitor_version
-        if version not in self.terms:
-            self.terms[version] = find_terms(self.name, version)
-        if in_order and at > region.head.quiet_at:
-            different = region.step(self.terms[version], self.offs)
+        if version not in self.terms.known:
+            self.terms.known[version] = find_terms(self.name, version)
+        if in_order and at > region.wake(self.terms).quiet_at:
+            different = region.step(self.terms, self.offs)
         else:
             different = region.make_head(self.terms, self.offs, self.horizon)
-        if region.head.last_at:
-            self.due_at = min(self.due_at, region.head.quiet_from(self.offs))
+        self.due_at = min(self.due_at, region.quiet_from(self.offs))
         if at < self.start:
             self.start, different = at, True
         return different
@@ -160,25 +187,36 @@ class MonitorFold:
         off = _OFF.get(event.state)
         current = self.offs[-1] if self.offs and self.offs[-1][1] == FOREVER else None
         if current and current[2] != off:
-            self.offs[-1:] = [(current[0], at, current[2])] if current[0] < at else []
+            ended = [(current[0], at, current[2])] if current[0] < at else []
+            self.offs = (*self.offs[:-1], *ended)
         if off is not None and (current is None or current[2] != off):
-            self.offs.append((at, FOREVER, off))
+            self.offs = (*self.offs, (at, FOREVER, off))
         self.revised_at = at
         self._begin(at)
 
     def maintain(self, event: MaintenanceRevised, earliest: int) -> None:
         """Plan, change or cancel a maintenance, from the decision on; what was before it stays as it was."""
+        if event.version <= self.maintained:
+            return
+        self.maintained = event.version
         since = max(event.at, earliest)
         held = [
             Window(window.id, window.start, min(window.end, since)) if window.id == event.id else window
             for window in self.windows
         ]
         planned = Window(event.id, max(event.starts_at, since), event.ends_at)
-        self.windows = sorted(
-            (window for window in (*held, planned) if window.start < window.end),
-            key=lambda window: (window.start, window.end, window.id),
-        )
+        standing = [window for window in (*held, planned) if window.start < window.end]
+        self.windows = tuple(sorted(standing, key=lambda window: (window.start, window.end, window.id)))
         self._begin(since)
+
+    def is_in(self, maintenance: str) -> bool:
+        """Whether the maintenance may still bring it into maintenance."""
+        return any(window.id == maintenance for window in self.windows)
+
+    def _window_borders(self) -> Iterator[int]:
+        for window in self.windows:
+            yield window.start
+            yield window.end
 
     def _begin(self, at: int) -> None:
         self.start = min(self.start, at)
@@ -189,14 +227,13 @@ class MonitorFold:
 
     def pass_time(self, horizon: int) -> bool:
         """A tick beyond `due_at`; returns whether the monitor must `tell`."""
-        different = any(self.due_at < window.start <= horizon for window in self.windows)
+        different = any(self.due_at < border <= horizon for border in self._window_borders())
         self.horizon = horizon
-        self.due_at = min([window.start - 1 for window in self.windows if window.start > horizon], default=FOREVER)
+        self.due_at = min([border - 1 for border in self._window_borders() if border > horizon], default=FOREVER)
         for region in self.regions.values():
-            if region.quieten(horizon, self.offs):
+            if region.quieten(horizon, self.terms, self.offs):
                 different = True
-            elif region.head.last_at:
-                self.due_at = min(self.due_at, region.head.quiet_from(self.offs))
+            self.due_at = min(self.due_at, region.quiet_from(self.offs))
         return different
 
     def tell(self, facts: Facts) -> None:
@@ -210,12 +247,12 @@ class MonitorFold:
         known_until = self.known_until
         for number, trouble in told.troubles.items():
             if number not in now.troubles:
-                facts.incidents.append(incident_of(self.name, version, trouble, annulled_at=known_until))
+                facts.incidents.append(self._incident(version, trouble, annulled_at=known_until))
         for number, trouble in now.troubles.items():
             if told.troubles.get(number) != trouble:
-                facts.incidents.append(incident_of(self.name, version, trouble))
+                facts.incidents.append(self._incident(version, trouble))
         if told.story != now.story:
-            facts.current.append(self._current(version))
+            facts.current.append(self.current(version))
         since = _difference(told.segments, now.segments)
         if since is not None:
             self._tell_uptime(facts, self.uptime.buckets(now.segments, since, known_until))
@@ -224,23 +261,25 @@ class MonitorFold:
     def tell_time(self, facts: Facts) -> None:
         """A tick not before `tell_at`: tell what only grows with time, uptime, latency, until when all is known."""
         if self.told.story.status not in (NEVER, GONE):
-            facts.current.append(self._current(facts.version))
+            facts.current.append(self.current(facts.version))
         since = max(self.told_at, self.start)
         self._tell_uptime(facts, self.uptime.buckets(self.told.segments, since, self.known_until))
         for name, region in self.regions.items():
-            region.count_latency()
-            for hour in region.hours.values():
-                if hour.untold:
-                    hour.untold = False
-                    facts.latency.append(_latency(self.name, name, facts.version, hour))
-        terms = self.terms.get(max(self.terms, default=0), DEFAULT_TERMS)
+            facts.latency += [_latency(self.name, name, facts.version, hour) for hour in region.tell_latency()]
+        known = self.terms.known
+        terms = known.get(max(known, default=0), DEFAULT_TERMS)
         self.told_at = self.horizon
         self.tell_at = self.horizon + max(TELLING_INTERVALS * terms.interval_ms, TELLING_MS)
         self.changed = True
 
     def settle(self, cut: int, facts: Facts) -> None:
         """Let go of the results before `cut`, as none will come between them any more."""
-        until = min([cut, *(window.start for window in self.windows if window.start > self.horizon)])
+        self._settle(cut, facts)
+        for region in self.regions.values():
+            region.sleep()
+
+    def _settle(self, cut: int, facts: Facts) -> None:
+        until = min([cut, *(border for border in self._window_borders() if border > self.horizon)])
         for region in self.regions.values():
             region.move_base(cut, self.terms, self.offs, self.horizon)
             until = min(until, region.base.settled_until(cut, self.offs))
@@ -268,11 +307,46 @@ class MonitorFold:
     def _forget(self, until: int) -> None:
         for region in self.regions.values():
             region.forget(until)
-        self.offs = [off for off in self.offs if off[1] > until]
-        self.windows = [window for window in self.windows if window.end > until]
-        if len(self.terms) > 1:
+        self.offs = tuple(off for off in self.offs if off[1] > until)
+        self.windows = tuple(window for window in self.windows if window.end > until)
+        if len(self.terms.known) > 1:
             needed = set[int]().union(*(region.versions for region in self.regions.values()))
-            self.terms = {version: terms for version, terms in self.terms.items() if version in needed}
+            self.terms.known = {version: terms for version, terms in self.terms.known.items() if version in needed}
+        if self.corrections:
+            self.correct([order for order in self.corrections if order.until > until])
+        if self.notes:
+            self.notes = tuple(
+                note for note in self.notes if self.story.trouble and note[0] >= self.story.trouble.number
+            )
+
+    def correct(self, corrections: Sequence[CorrectionOrdered]) -> None:
+        """Fold under these replays and annulments from now on; nothing is folded again."""
+        self.corrections = tuple(corrections)
+        self.terms.replays = tuple(order for order in corrections if order.kind is CorrectionKind.REPLAY)
+        for name, region in self.regions.items():
+            region.annulled = self._annulled_in(name)
+
+    def _annulled_in(self, region: str) -> tuple[tuple[int, int], ...]:
+        annulments = (order for order in self.corrections if order.kind is CorrectionKind.ANNUL)
+        return tuple((order.since, order.until) for order in annulments if order.region in ("", region))
+
+    def take_over(self, live: "MonitorFold", numbers: Sequence[int], notes: dict[int, Notes]) -> None:
+        """Stand in the place of `live` from now on, as a correction has made it.
+
+        The incident of number n becomes `numbers[n]`; `notes` are by the new ones. What results do not keep stays.
+        """
+        story = self.story
+        if story.trouble:
+            story.trouble = replace(story.trouble, number=numbers[story.trouble.number])
+        story.reserved = tuple(numbers[story.incidents :])
+        story.incidents = max(live.told.story.incidents, *(number + 1 for number in numbers), 0)
+        self.start = min(self.start, live.start)
+        self.revised_at, self.maintained = live.revised_at, live.maintained
+        for name, region in self.regions.items():
+            if name in live.regions:
+                region.inherit(live.regions[name], self.terms)
+        self.told = self._derive()
+        self.notes = tuple((number, told) for number, told in sorted(notes.items()) if number in self.told.troubles)
 
     def encode(self, version: int) -> bytes:
         """The state after the event at `version`."""
@@ -289,7 +363,10 @@ class MonitorFold:
                 self.offs,
                 self.revised_at,
                 self.windows,
-                sorted(self.terms.items()),
+                self.maintained,
+                self.corrections,
+                self.notes,
+                sorted(self.terms.known.items()),
                 [self.regions[name].store(name) for name in sorted(self.regions)],
             )
         )
@@ -303,12 +380,18 @@ class MonitorFold:
         monitor.told_at, monitor.tell_at = stored.told_at, stored.tell_at
         monitor.uptime, monitor.story = stored.uptime, stored.story
         monitor.offs, monitor.revised_at, monitor.windows = stored.offs, stored.revised_at, stored.windows
-        monitor.terms = dict(stored.terms)
+        monitor.maintained, monitor.notes = stored.maintained, stored.notes
+        monitor.terms.known = dict(stored.terms)
+        monitor.correct(stored.corrections)
         monitor.regions = {
-            region.name: Watched.restore(region, monitor.terms, monitor.offs, monitor.horizon)
+            intern(region.name): Watched.restore(
+                region, monitor.terms, monitor._annulled_in(region.name), monitor.offs, monitor.horizon
+            )
             for region in stored.regions
         }
         monitor.told = monitor._derive()
+        for watched in monitor.regions.values():
+            watched.sleep()
         return monitor
 
     @property
@@ -320,8 +403,12 @@ class MonitorFold:
         return until
 
     def _moments(self, begin: int) -> list[Moment]:
-        windows = [(window.start, window.end, MAINTENANCE) for window in self.windows if window.start <= self.horizon]
-        regions = [(name, region.head) for name, region in sorted(self.regions.items())]
+        windows = [
+            (window.start, window.end if window.end <= self.horizon else FOREVER, MAINTENANCE)
+            for window in self.windows
+            if window.start <= self.horizon
+        ]
+        regions = [(name, region.wake(self.terms)) for name, region in sorted(self.regions.items())]
         return list(moments(regions, self.offs, windows, begin, self.terms))
 
     def _derive(self) -> Told:
@@ -336,7 +423,8 @@ class MonitorFold:
         ]
         return Told(segments, {change.at: change for change in changes}, troubles, story)
 
-    def _current(self, version: int) -> CurrentStatus:
+    def current(self, version: int) -> CurrentStatus:
+        """What it is now, as a fact."""
         story = self.told.story
         trouble = story.open_trouble
         return CurrentStatus(
@@ -351,13 +439,17 @@ class MonitorFold:
             story.status == GONE,
         )
 
+    def _incident(self, version: int, trouble: Trouble, annulled_at: int | None = None) -> Incident:
+        notes = dict(self.notes).get(trouble.number, ())
+        return incident_of(self.name, version, trouble, notes, annulled_at)
+
     def _tell_uptime(self, facts: Facts, buckets: Iterable[Bucket]) -> None:
         for step, bucket, known_until, spans in buckets:
             facts.uptime.append(UptimeBucket(self.name, step, bucket, facts.version, known_until, spans))
 
     def _tell_components(self, facts: Facts) -> None:
         for name, region in self.regions.items():
-            told, now = region.told_components, region.head.components
+            told, now = region.told_components, region.wake(self.terms).components
             if told == now:
                 continue
             region.told_components = now
@@ -379,7 +471,7 @@ class MonitorFold:
 
 
 def _latency(monitor: str, region: str, version: int, hour: Hour) -> LatencyHour:
-    return LatencyHour(monitor, region, hour.bucket, version, hour.checks, hour.phases_us, tuple(hour.bins))
+    return LatencyHour(monitor, region, hour.bucket, version, hour.checks, hour.phases_us, hour.histogram)
 
 
 def _difference(before: list[tuple[int, int]], after: list[tuple[int, int]]) -> int | None:

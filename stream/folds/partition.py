@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.events import CheckBatch, CheckResult, LogEvent, MaintenanceRevised, MonitorRevised
+from schemas.events import CheckBatch, CheckResult, LogEvent, MaintenanceRevised, MonitorRevised, Tick
 from stream.folds.facts import CurrentStatus, Facts, UptimeBucket
 from stream.folds.monitor import SETTLE, TELL, WINDOW_MS, MonitorFold
 from stream.folds.terms import DEFAULT_TERMS, Terms, TermsOf
@@ -13,6 +13,10 @@ from stream.folds.terms import DEFAULT_TERMS, Terms, TermsOf
 SKEW_MS: Final = 60_000
 """A result may be scheduled so much after its batch was sent: clocks differ."""
 MINUTE_MS: Final = 60_000
+
+
+FoldedEvent = CheckBatch | Tick | MonitorRevised | MaintenanceRevised
+"""A correction folds a whole history anew, see `rewriting`."""
 
 
 class StateRow(NamedTuple):
@@ -32,6 +36,8 @@ class LogClock(msgspec.Struct, array_like=True):
     """The highest tick."""
     minute: int = 0
     """Of the horizon: what only grows with time is told at the first tick of a minute."""
+    maintained: int = -1
+    """The newest version of a maintenance that the log was told of."""
 
 
 class PartitionFold:
@@ -43,23 +49,23 @@ class PartitionFold:
 
     def __init__(self, terms: TermsOf) -> None:
         self._terms = terms
-        self._monitors: dict[str, MonitorFold] = {}
-        self._clock = LogClock()
+        self.monitors: dict[str, MonitorFold] = {}
+        self.clock = LogClock()
         self._version = -1
 
     def missing_terms(self, event: LogEvent) -> set[tuple[str, int]]:
         """What `terms` must know before `fold(event)`: (monitor, version)."""
         if not isinstance(event, CheckBatch):
             return set()
-        monitors = self._monitors
+        monitors = self.monitors
         return {
             (result.monitor, result.monitor_version)
             for result in event.results
-            if ((monitor := monitors.get(result.monitor)) is None or result.monitor_version not in monitor.terms)
+            if ((monitor := monitors.get(result.monitor)) is None or result.monitor_version not in monitor.terms.known)
             and self._terms(result.monitor, result.monitor_version) is None
         }
 
-    def fold(self, version: int, event: LogEvent) -> Facts:
+    def fold(self, version: int, event: FoldedEvent) -> Facts:
         """The facts of one event; `version` is epoch << 48 | its offset, and grows from event to event."""
         self._version = version
         if isinstance(event, CheckBatch):
@@ -70,29 +76,52 @@ class PartitionFold:
 
     def changed(self) -> Iterator[StateRow]:
         """The states of the monitors that events have changed since the last call, in the order of their names."""
-        for name in sorted(name for name, monitor in self._monitors.items() if monitor.changed):
-            monitor = self._monitors[name]
+        for name in sorted(name for name, monitor in self.monitors.items() if monitor.changed):
+            monitor = self.monitors[name]
             monitor.changed = False
-            monitor.horizon = max(monitor.horizon, self._clock.horizon)
+            monitor.horizon = max(monitor.horizon, self.clock.horizon)
             yield StateRow(name, self._version, monitor.encode(self._version))
 
     def load(self, monitor: str, state: bytes) -> None:
         """Take a monitor's state from a snapshot. Raises msgspec.DecodeError."""
-        self._monitors[monitor] = MonitorFold.decode(monitor, state)
+        self.monitors[monitor] = MonitorFold.decode(monitor, state)
 
     def position_state(self) -> bytes:
         """What the partition itself knows; belongs into the row of its position, so that both are of one event."""
-        return msgspec.msgpack.encode(self._clock)
+        return msgspec.msgpack.encode(self.clock)
 
     def load_position(self, state: bytes) -> None:
         """Take what `position_state` gave at the position after which events will be folded."""
-        self._clock = msgspec.msgpack.decode(state, type=LogClock)
+        self.clock = msgspec.msgpack.decode(state, type=LogClock)
+
+    def monitors_in(self, maintenance: str) -> set[str]:
+        """The monitors that the maintenance may still bring into maintenance."""
+        return {name for name, monitor in self.monitors.items() if monitor.is_in(maintenance)}
+
+    def is_before(self, monitor: str, version: int) -> bool:
+        """Whether the monitor is known, and its state is of before the event at `version`."""
+        known = self.monitors.get(monitor)
+        return known is not None and known.version < version
+
+    def beside(self) -> "PartitionFold":
+        """An empty fold under the same terms."""
+        return PartitionFold(self._terms)
+
+    def begin(self, name: str) -> MonitorFold:
+        """A monitor of which nothing is known yet."""
+        monitor = self.monitors[name] = MonitorFold(name)
+        return monitor
+
+    def put(self, version: int, monitor: MonitorFold) -> None:
+        """Let a monitor that was folded anew stand in the place of the old one, as of the event at `version`."""
+        self._version = version
+        self.monitors[monitor.name] = monitor
 
     def _fold_batch(self, version: int, batch: CheckBatch) -> Facts:
-        facts, clock, region = Facts(version, batch.region), self._clock, batch.region
+        facts, clock, region = Facts(version, batch.region), self.clock, batch.region
         clock.log_time = max(clock.log_time, batch.sent_at)
         earliest, latest = clock.log_time - WINDOW_MS, batch.sent_at + SKEW_MS
-        monitors, horizon, find_terms = self._monitors, clock.horizon, self._find_terms
+        monitors, horizon, find_terms = self.monitors, clock.horizon, self._find_terms
         different: dict[str, MonitorFold] = {}
         overdue: dict[str, MonitorFold] = {}
         for result in batch.results:
@@ -101,7 +130,7 @@ class PartitionFold:
                 continue
             monitor = monitors.get(result.monitor)
             if monitor is None:
-                monitor = monitors[result.monitor] = MonitorFold(result.monitor)
+                monitor = self.begin(result.monitor)
             elif version <= monitor.version:
                 continue
             monitor.horizon = horizon
@@ -122,13 +151,15 @@ class PartitionFold:
 
     def _fold_revision(self, version: int, event: MonitorRevised | MaintenanceRevised) -> Facts:
         facts = Facts(version)
-        monitor = self._monitors.get(event.monitor)
+        if isinstance(event, MaintenanceRevised):
+            self.clock.maintained = max(self.clock.maintained, event.version)
+        monitor = self.monitors.get(event.monitor)
         if monitor is None:
-            monitor = self._monitors[event.monitor] = MonitorFold(event.monitor)
+            monitor = self.begin(event.monitor)
         elif version <= monitor.version:
             return facts
-        monitor.horizon = self._clock.horizon
-        earliest = self._clock.log_time - WINDOW_MS
+        monitor.horizon = self.clock.horizon
+        earliest = self.clock.log_time - WINDOW_MS
         if isinstance(event, MonitorRevised):
             monitor.revise(event, earliest)
         else:
@@ -137,10 +168,10 @@ class PartitionFold:
         return facts
 
     def _fold_tick(self, version: int, at: int) -> Facts:
-        facts, clock = Facts(version), self._clock
+        facts, clock = Facts(version), self.clock
         clock.log_time = max(clock.log_time, at)
         clock.horizon = horizon = max(clock.horizon, at)
-        for monitor in [one for one in self._monitors.values() if one.due_at < horizon and one.version < version]:
+        for monitor in [one for one in self.monitors.values() if one.due_at < horizon and one.version < version]:
             if monitor.pass_time(horizon):
                 monitor.tell(facts)
         if horizon // MINUTE_MS > clock.minute:
@@ -149,9 +180,9 @@ class PartitionFold:
         return facts
 
     def _tell_time(self, facts: Facts) -> None:
-        for monitor in self._monitors.values():
-            if monitor.tell_at <= self._clock.horizon and monitor.version < facts.version:
-                monitor.horizon = self._clock.horizon
+        for monitor in self.monitors.values():
+            if monitor.tell_at <= self.clock.horizon and monitor.version < facts.version:
+                monitor.horizon = self.clock.horizon
                 monitor.tell_time(facts)
         facts.uptime = _newest_buckets(facts.uptime)
         facts.current = _newest_statuses(facts.current)

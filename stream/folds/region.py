@@ -24,6 +24,7 @@ FOREVER: Final = 1 << 62
 
 Span = tuple[int, int, int]
 """From, to, status: when a monitor was switched off."""
+Offs = tuple[Span, ...]
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):
@@ -102,7 +103,7 @@ class Region(msgspec.Struct, array_like=True):
         other.raised, other.pieces = self.raised.copy(), self.pieces.copy()
         return other
 
-    def step(self, at: int, outcome: int, version: int, details: Details, terms: Terms, offs: list[Span]) -> None:
+    def step(self, at: int, outcome: int, version: int, details: Details, terms: Terms, offs: Offs) -> None:
         """The next result in the order of time. What was taken while the monitor was switched off tells nothing."""
         if any(start <= at < end for start, end, _ in offs):
             return
@@ -119,7 +120,7 @@ class Region(msgspec.Struct, array_like=True):
         self.last_at, self.silence_ms, self.version = at, terms.silence_ms, version
         self.outcome, self.doubt = outcome, None
 
-    def quieten(self, horizon: int, offs: list[Span]) -> bool:
+    def quieten(self, horizon: int, offs: Offs) -> bool:
         """Fall silent if time has told so; returns whether it has."""
         if not self.last_at:
             return False
@@ -129,7 +130,7 @@ class Region(msgspec.Struct, array_like=True):
         self._fall_silent(quiet_at)
         return True
 
-    def settled_until(self, cut: int, offs: list[Span]) -> int:
+    def settled_until(self, cut: int, offs: Offs) -> int:
         """No result from `cut` on changes what the region was before this time."""
         until = min(cut, self.quiet_from(offs)) if self.last_at else cut
         for ladder in (self.down, self.bad):
@@ -153,18 +154,13 @@ class Region(msgspec.Struct, array_like=True):
             return DEGRADED
         return UP if self.bad.state == GOOD else UNKNOWN
 
-    @property
-    def calm(self) -> int:
-        """The outcome that would change nothing but `last_at`, -1 where there is none."""
-        if not self.last_at or self.changes or self.flapping or self.down.run or self.bad.run or self.doubt:
-            return -1
-        return self.outcome if self.outcome == self.status else -1
+    def is_calm_after(self, at: int, outcome: int, offs: Offs) -> bool:
+        """Whether more results like the one at `at`, if that is the newest one, would change nothing but `last_at`."""
+        if offs or at != self.last_at or self.changes or self.flapping or self.down.run or self.bad.run or self.doubt:
+            return False
+        return outcome == self.outcome == self.status
 
-    def keeps_on(self, version: int, at: int) -> bool:
-        """Whether a result comes under the same terms as the newest one and before a silence."""
-        return version == self.version and at <= self.last_at + self.silence_ms
-
-    def quiet_from(self, offs: list[Span]) -> int:
+    def quiet_from(self, offs: Offs) -> int:
         """When the silence after `last_at` begins: after too long without a result, or with the switching off."""
         quiet_at = self.last_at + self.silence_ms
         for start, _, _ in offs:

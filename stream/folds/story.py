@@ -21,6 +21,10 @@ NEVER: Final = -1
 """The status of a monitor that has not begun."""
 
 
+Notes = tuple[TimelineEntry, ...]
+"""What people have written into an incident's timeline."""
+
+
 class Change(NamedTuple):
     """A status change, before an event gives it its version; `incident` is a number, -1 where there is none."""
 
@@ -95,6 +99,8 @@ class Story(msgspec.Struct, array_like=True):
     """How many there were."""
     trouble: Trouble | None = None
     """The newest incident: open, or one that a relapse could reopen."""
+    reserved: tuple[int, ...] = ()
+    """The numbers of the next incidents, where a correction has left them their identity."""
 
     def clone(self) -> "Story":
         """A copy that can go on on its own."""
@@ -104,6 +110,31 @@ class Story(msgspec.Struct, array_like=True):
     def open_trouble(self) -> Trouble | None:
         """The incident that is going on."""
         return self.trouble if self.trouble is not None and not self.trouble.resolved_at else None
+
+    def take_up(self, incident: Incident, at: int) -> None:
+        """Begin in the middle of an incident, as it was told up to `at`."""
+        entries = tuple(
+            Entry(entry.kind, entry.at, STATUSES.index(entry.status), entry.message)
+            for entry in incident.entries
+            if entry.at < at and not entry.by
+        )
+        newest, bad = entries[-1], [entry.status for entry in entries if entry.status in BAD_STATUSES]
+        self.status, self.since, self.reason, self.message = newest.status, newest.at, incident.reason, newest.message
+        self.incidents = 1
+        self.trouble = Trouble(
+            0,
+            incident.opened_at,
+            incident.decided_at,
+            max(bad),
+            bad[-1],
+            incident.reason,
+            incident.message,
+            incident.failures,
+            incident.evidence,
+            incident.regions,
+            incident.components,
+            entries,
+        )
 
     def forget(self, until: int) -> None:
         """Drop an incident that nothing after `until` can reopen."""
@@ -159,10 +190,9 @@ class Story(msgspec.Struct, array_like=True):
         return trouble.number
 
     def _open(self, moment: Moment, reason: Reason, message: str) -> Trouble:
-        number, self.incidents = self.incidents, self.incidents + 1
         first = moment.first
         return Trouble(
-            number,
+            self._number(),
             moment.at,
             moment.decided_at,
             moment.status,
@@ -172,6 +202,14 @@ class Story(msgspec.Struct, array_like=True):
             first.failures,
             first.evidence,
         )
+
+    def _number(self) -> int:
+        if self.reserved:
+            number, *rest = self.reserved
+            self.reserved = tuple(rest)
+            return number
+        self.incidents += 1
+        return self.incidents - 1
 
 
 STATUSES_OF: Final = {
@@ -211,8 +249,10 @@ def incident_id(monitor: str, number: int) -> str:
     return "".join(letters)
 
 
-def incident_of(monitor: str, version: int, trouble: Trouble, annulled_at: int | None = None) -> Incident:
-    """The incident as an event; one that never was says since when that is known."""
+def incident_of(
+    monitor: str, version: int, trouble: Trouble, notes: Notes = (), annulled_at: int | None = None
+) -> Incident:
+    """The incident as an event, with what people have noted; one that never was says since when that is known."""
     if annulled_at is not None:
         trouble = trouble.told(EntryKind.ANNULLED, annulled_at, UP, "Later results took back what had opened it.")
         state = IncidentState.ANNULLED
@@ -233,10 +273,19 @@ def incident_of(monitor: str, version: int, trouble: Trouble, annulled_at: int |
         components=trouble.components,
         failures=trouble.failures,
         evidence=trouble.evidence,
-        entries=tuple(
-            TimelineEntry(entry.kind, entry.at, STATUSES_OF[entry.status], entry.message) for entry in trouble.entries
+        entries=with_notes(
+            (
+                TimelineEntry(entry.kind, entry.at, STATUSES_OF[entry.status], entry.message)
+                for entry in trouble.entries
+            ),
+            notes,
         ),
     )
+
+
+def with_notes(entries: Iterable[TimelineEntry], notes: Notes) -> tuple[TimelineEntry, ...]:
+    """A timeline in the order of time."""
+    return tuple(sorted((*entries, *notes), key=lambda entry: entry.at)) if notes else tuple(entries)
 
 
 def change_of(monitor: str, version: int, change: Change, withdrawn: bool = False) -> StatusChange:

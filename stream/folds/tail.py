@@ -1,6 +1,6 @@
-"""All of a result that the lateness window needs: a record of 64 bytes, and its details once for equal ones."""
+"""All of a result that the lateness window needs: nine short numbers, and once for all what equal ones share."""
 
-from struct import Struct
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -8,9 +8,11 @@ import msgspec
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckResult, Component, Evidence, Failure
 
-RECORD: Final = Struct("<qqqqIHB?6I")
-RECORD_BYTES: Final = RECORD.size
-_AT: Final = Struct("<q")
+Phases = tuple[int, int, int, int, int, int]
+"""Microseconds: dns, connect, tls, ttfb, transfer, and what these lack of the total."""
+
+WIDTH: Final = 9
+"""Numbers a record: those of `Kept`, its time as the distance from the record before."""
 
 UP: Final = 0
 DEGRADED: Final = 1
@@ -18,7 +20,9 @@ DOWN: Final = 2
 UNKNOWN: Final = 3
 """Outcomes, and the statuses of a region."""
 
-_encode: Final = msgspec.json.Encoder().encode
+_to_json: Final = msgspec.json.Encoder().encode
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder(list[int]).decode
 
 
 class Details(msgspec.Struct, frozen=True, array_like=True):
@@ -38,119 +42,153 @@ OUTCOMES: Final = (Outcome.UP, Outcome.DEGRADED, Outcome.DOWN, Outcome.UNKNOWN)
 _PLACES: Final = {outcome: place for place, outcome in enumerate(OUTCOMES)}
 
 
+class Kind(NamedTuple):
+    """What results that follow each other mostly have in common."""
+
+    version: int
+    outcome: int
+    details: Details
+    status_code: int
+    overloaded: bool
+    certificate_expires_at: int
+
+    def means(self, other: "Kind") -> bool:
+        """Whether both say the same of the region's status."""
+        return self[:3] == other[:3]
+
+    @property
+    def answers(self) -> bool:
+        """Whether such a result counts in the latency."""
+        return self.outcome < DOWN and not self.overloaded
+
+
 class Kept(NamedTuple):
-    """A record, unpacked. `details` is a place in the region's list, 0 is NO_DETAILS."""
+    """A record. `kind` is a place in the region's list; `rest_us` is what the phases lack of the total."""
 
     at: int
-    started_at: int
-    version: int
-    certificate_expires_at: int
-    details: int
-    status_code: int
-    outcome: int
-    overloaded: bool
+    lag_ms: int
+    kind: int
     dns_us: int
     connect_us: int
     tls_us: int
     ttfb_us: int
     transfer_us: int
-    total_us: int
+    rest_us: int
 
-    def packed(self) -> bytes:
-        """The record again."""
-        return RECORD.pack(*self)
+    @property
+    def phases_us(self) -> Phases:
+        """Its dns, connect, tls, ttfb, transfer, and the rest."""
+        return self[3:]
 
-    def result(self, monitor: str, details: Details) -> CheckResult:
+    def result(self, monitor: str, kind: Kind) -> CheckResult:
         """The result that was kept."""
+        details = kind.details
         return CheckResult(
             monitor=monitor,
             scheduled_at=self.at,
-            started_at=self.started_at,
-            monitor_version=self.version,
-            outcome=OUTCOMES[self.outcome],
+            started_at=self.at + self.lag_ms,
+            monitor_version=kind.version,
+            outcome=OUTCOMES[kind.outcome],
             reason=details.reason,
-            status_code=self.status_code,
+            status_code=kind.status_code,
             dns_us=self.dns_us,
             connect_us=self.connect_us,
             tls_us=self.tls_us,
             ttfb_us=self.ttfb_us,
             transfer_us=self.transfer_us,
-            total_us=self.total_us,
-            overloaded=self.overloaded,
+            total_us=sum(self.phases_us),
+            overloaded=kind.overloaded,
             message=details.message,
             failures=details.failures,
             components=details.components,
             evidence=details.evidence,
-            certificate_expires_at=self.certificate_expires_at,
+            certificate_expires_at=kind.certificate_expires_at,
         )
 
 
 def wins(result: CheckResult, twin: CheckResult) -> bool:
     """Of two results of one identity the one with the smaller JSON wins, whichever came first."""
-    return _encode(result) < _encode(twin)
+    return _to_json(result) < _to_json(twin)
 
 
-def outcome_of(result: CheckResult) -> int:
-    """UP, DEGRADED, DOWN or UNKNOWN."""
-    return UP if result.outcome is Outcome.UP else _PLACES[result.outcome]
-
-
-def details_of(result: CheckResult) -> Details:
-    """What a record does not hold."""
-    if not (result.components or result.message or result.failures or result.evidence) and result.reason is Reason.OK:
-        return NO_DETAILS
-    return Details(result.reason, result.message, result.failures, result.components, result.evidence)
-
-
-def pack(result: CheckResult, outcome: int, details: int) -> bytes:
-    """The result's record."""
-    return RECORD.pack(
-        result.scheduled_at,
-        result.started_at,
+def kind_of(result: CheckResult) -> tuple[int, int, Details, int, bool, int]:
+    """A Kind's fields; no Kind yet, as nearly every result has one that is known."""
+    said = result.message or result.components or result.failures or result.evidence
+    return (
         result.monitor_version,
-        result.certificate_expires_at,
-        details,
+        UP if result.outcome is Outcome.UP else _PLACES[result.outcome],
+        _details_of(result) if said or result.reason is not Reason.OK else NO_DETAILS,
         result.status_code,
-        outcome,
         result.overloaded,
-        result.dns_us,
-        result.connect_us,
-        result.tls_us,
-        result.ttfb_us,
-        result.transfer_us,
-        result.total_us,
+        result.certificate_expires_at,
     )
 
 
-def unpack(tail: bytearray, place: int) -> Kept:
-    """The record at a place."""
-    return Kept._make(RECORD.unpack_from(tail, place * RECORD_BYTES))
+def _details_of(result: CheckResult) -> Details:
+    return Details(result.reason, result.message, result.failures, result.components, result.evidence)
 
 
-def unpack_all(tail: bytes | bytearray) -> list[Kept]:
-    """All records, in the order of time."""
-    return [Kept._make(fields) for fields in RECORD.iter_unpack(tail)]
+def keep(result: CheckResult, kind: int) -> Kept:
+    """The result's record."""
+    phases_us = result.dns_us, result.connect_us, result.tls_us, result.ttfb_us, result.transfer_us
+    at = result.scheduled_at
+    return Kept(at, result.started_at - at, kind, *phases_us, result.total_us - sum(phases_us))
 
 
-def answers(tail: bytearray, first: int) -> list[tuple[int, tuple[int, ...]]]:
-    """What counts in the latency, from a place on: when it was scheduled, and its phases with their total."""
-    records = RECORD.iter_unpack(tail[first * RECORD_BYTES :])
-    return [(record[0], record[8:]) for record in records if record[6] < DOWN and not record[7]]
+def pack(result: CheckResult, kind: int, before: int) -> bytes:
+    """The result's record in bytes, after one of the time `before`."""
+    at, dns_us, connect_us, tls_us = result.scheduled_at, result.dns_us, result.connect_us, result.tls_us
+    ttfb_us, transfer_us = result.ttfb_us, result.transfer_us
+    rest_us = result.total_us - dns_us - connect_us - tls_us - ttfb_us - transfer_us
+    return _pack(
+        (at - before, result.started_at - at, kind, dns_us, connect_us, tls_us, ttfb_us, transfer_us, rest_us)
+    )[1:]
 
 
-def at_of(tail: bytearray, place: int) -> int:
-    """When the record at a place was scheduled."""
-    at: int = _AT.unpack_from(tail, place * RECORD_BYTES)[0]
-    return at
+def pack_all(records: Iterable[Kept]) -> bytearray:
+    """A tail of these records; the first one's time is its distance from 0."""
+    numbers: list[int] = []
+    before = 0
+    for kept in records:
+        numbers += (kept.at - before, *kept[1:])
+        before = kept.at
+    return bytearray(_packed(numbers))
 
 
-def place_of(tail: bytearray, at: int) -> int:
-    """The first place whose time is not before `at`."""
-    low, high = 0, len(tail) // RECORD_BYTES
-    while low < high:
-        middle = (low + high) // 2
-        if at_of(tail, middle) < at:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def without_first(packed: bytearray, numbers: list[int], count: int, at: int) -> bytearray:
+    """A tail and its numbers without the first so many records; `at` is the time of the one that then is the first."""
+    first = count * WIDTH
+    gone = len(_packed(numbers[: first + WIDTH]))
+    return bytearray(_packed([at, *numbers[first + 1 : first + WIDTH]])) + packed[gone:]
+
+
+def _packed(numbers: list[int]) -> bytes:
+    header_bytes = 1 if len(numbers) < 16 else 3 if len(numbers) < 1 << 16 else 5
+    return _pack(numbers)[header_bytes:]
+
+
+def numbers_of(packed: bytes | bytearray, count: int) -> list[int]:
+    """The numbers of so many records."""
+    return _unpack(b"".join((b"\xdd", (count * WIDTH).to_bytes(4), packed)))
+
+
+def times_of(numbers: list[int], newest: int) -> list[int]:
+    """The times of records of which the last one was scheduled at `newest`."""
+    times = []
+    for distance in numbers[-WIDTH::-WIDTH]:
+        times.append(newest)
+        newest -= distance
+    times.reverse()
+    return times
+
+
+def phases_of(numbers: list[int]) -> Iterable[Phases]:
+    """The phases of records."""
+    dns_us, connect_us, tls_us, ttfb_us, transfer_us, rest_us = (numbers[column::WIDTH] for column in range(3, WIDTH))
+    return zip(dns_us, connect_us, tls_us, ttfb_us, transfer_us, rest_us, strict=True)
+
+
+def unpack_all(numbers: list[int], newest: int) -> list[Kept]:
+    """Records of which the last one was scheduled at `newest`."""
+    rows = zip(times_of(numbers, newest), numbers[1::WIDTH], numbers[2::WIDTH], phases_of(numbers), strict=True)
+    return [Kept(at, lag_ms, kind, *phases_us) for at, lag_ms, kind, phases_us in rows]

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
+from msgspec.structs import asdict, replace
 
+from schemas.events import CorrectionOrdered, PolicyChange
 from schemas.monitors import Monitor
 
 
@@ -39,9 +41,36 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
             flap_stop=policy.flap_stop,
         )
 
+    def under(self, change: PolicyChange) -> "Terms":
+        """The same, as a replay changes the policy."""
+        return replace(self, **{name: value for name, value in asdict(change).items() if value is not None})
+
 
 DEFAULT_TERMS: Final = Terms()
 """For a result whose version nobody knows any more."""
 
 TermsOf = Callable[[str, int], Terms | None]
 """(monitor, version) to its terms, None where they must be fetched first."""
+
+
+class HeldTerms:
+    """The terms of a monitor's versions, and the replays that change them for a time."""
+
+    __slots__ = ("known", "replays")
+
+    def __init__(self) -> None:
+        self.known: dict[int, Terms] = {}
+        self.replays: tuple[CorrectionOrdered, ...] = ()
+
+    def at(self, version: int, at: int) -> Terms:
+        """What holds of a version at a time; of replays that overlap the later one wins."""
+        terms = self.known.get(version, DEFAULT_TERMS)
+        for replay in self.replays:
+            if replay.since <= at < replay.until:
+                terms = terms.under(replay.policy)
+        return terms
+
+    @property
+    def borders(self) -> list[int]:
+        """Where replays begin and end."""
+        return [at for replay in self.replays for at in (replay.since, replay.until)]

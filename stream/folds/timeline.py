@@ -1,11 +1,11 @@
 """A monitor's status over time: its regions by quorum, under what people have decided (off, maintenance)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from stream.folds.region import FOREVER, Piece, Region, Span
 from stream.folds.tail import DEGRADED, DOWN, NO_DETAILS, UNKNOWN, UP, Details
-from stream.folds.terms import DEFAULT_TERMS, Terms
+from stream.folds.terms import HeldTerms, Terms
 
 MAINTENANCE: Final = 4
 PAUSED: Final = 5
@@ -13,6 +13,7 @@ GONE: Final = 6
 """Statuses of a monitor beyond those of a region; GONE, a deleted monitor's, counts nowhere."""
 
 BAD_STATUSES: Final = (DEGRADED, DOWN)
+NO_VERSION: Final = -1
 
 Supports = list[tuple[str, Piece]]
 """Regions, and the pieces that speak for a status."""
@@ -44,11 +45,11 @@ def moments(
     offs: Iterable[Span],
     windows: Iterable[Span],
     begin: int,
-    terms: Mapping[int, Terms],
+    terms: HeldTerms,
 ) -> Iterator[Moment]:
     """The moments from `begin` on; `offs` go before `windows`, both before what the regions say."""
     spans = [*offs, *windows]
-    borders = {begin}
+    borders = {begin, *terms.borders}
     for start, end, _ in spans:
         borders.update((start, end))
     for _, region in regions:
@@ -77,6 +78,6 @@ def _piece_at(region: Region, at: int) -> Piece | None:
     return next((piece for piece in reversed(region.pieces) if piece.at <= at), None)
 
 
-def _terms_at(at: int, regions: Sequence[tuple[str, Region]], terms: Mapping[int, Terms]) -> Terms:
+def _terms_at(at: int, regions: Sequence[tuple[str, Region]], terms: HeldTerms) -> Terms:
     versions = [version for _, region in regions for raised_at, version in region.raised if raised_at <= at]
-    return terms.get(max(versions), DEFAULT_TERMS) if versions else DEFAULT_TERMS
+    return terms.at(max(versions, default=NO_VERSION), at)

@@ -27,7 +27,8 @@ from probes.check import check
 from probes.compiled import CompiledMonitor, Compiler
 from probes.emit import kafka_emitter
 from probes.fetch import Fetcher
-from probes.schedule import wall_clock_ms
+from probes.lag import LagMeter
+from probes.schedule import Schedule, wall_clock_ms
 from probes.secrets import Secrets
 from schemas.enums import Outcome
 from schemas.monitors import Assertion, Monitor
@@ -37,6 +38,7 @@ from tests.engines import running_kafka
 AT_ONCE = 16
 ROUND_S = 1.5
 LATENCY_S = 6.0
+FLEET = 1_000
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 BODY = json.dumps({"status": "healthy", "database": "ok", "cache": "ok", "notes": "x" * 950}).encode()
 ANSWER = (
@@ -115,13 +117,13 @@ async def rate(once: Callable[[], Awaitable[None]]) -> Rate:
     return Rate(done / (time.perf_counter() - started), (time.process_time() - cpu) / done * 1e6)
 
 
-def _monitor(fetcher: Fetcher, url: str) -> CompiledMonitor:
+def _monitor(fetcher: Fetcher, url: str, number: int = 0, interval_ms: int = 30_000) -> CompiledMonitor:
     assertions = [
         Assertion.model_validate({"jsonpath": "$.status", "equals": "healthy"}),
         Assertion.model_validate({"jsonpath": "$.database", "equals": "ok"}),
     ]
-    monitor = Monitor(slug="api", url=url, assertions=assertions)
-    return Compiler(fetcher, Secrets(None)).compile("default/api", monitor, version=1, partition=0)
+    monitor = Monitor(slug=f"api-{number}", url=url, interval_ms=interval_ms, assertions=assertions)
+    return Compiler(fetcher, Secrets(None)).compile(f"default/{monitor.slug}", monitor, version=1, partition=0)
 
 
 @contextmanager
@@ -141,12 +143,12 @@ def whole_checks(url: str, settings: Settings) -> Rate:
 
     async def run() -> Rate:
         fetcher = Fetcher(allow=LOOPBACK)
-        monitor = _monitor(fetcher, url)
+        monitor, lag = _monitor(fetcher, url), LagMeter()
         emitter = kafka_emitter(settings)
         emitting = asyncio.create_task(emitter.run())
 
         async def once() -> None:
-            result = await check(monitor, int(wall_clock_ms()))
+            result = await check(monitor, int(wall_clock_ms()), lag)
             assert result.outcome is Outcome.UP, result
             emitter.add(result, monitor.partition)
 
@@ -213,20 +215,23 @@ def bare_sockets(url: str) -> Rate:
 
 
 def latency_ms(url: str, per_second: int) -> dict[str, float]:
-    """What we report for the target, in milliseconds, with checks spread evenly over time as the schedule does."""
+    """What we report for the target, in milliseconds, of a fleet that the schedule checks."""
 
     async def run() -> list[int]:
-        fetcher = Fetcher(allow=LOOPBACK)
-        monitor = _monitor(fetcher, url)
-        loop = asyncio.get_running_loop()
-        first = loop.time()
-        checks = []
-        for slot in range(int(per_second * LATENCY_S)):
-            await asyncio.sleep(max(0.0, first + slot / per_second - loop.time()))
-            checks.append(loop.create_task(check(monitor, int(wall_clock_ms()))))
-        results = await asyncio.gather(*checks)
+        totals: list[int] = []
+        fetcher, lag = Fetcher(allow=LOOPBACK), LagMeter()
+
+        async def once(monitor: CompiledMonitor, scheduled_at: int) -> None:
+            totals.append((await check(monitor, scheduled_at, lag)).total_us)
+
+        schedule: Schedule[CompiledMonitor] = Schedule("bench", once, lambda *_: None)
+        for number in range(FLEET):
+            schedule.put(_monitor(fetcher, url, number, FLEET * 1_000 // per_second))
+        schedule.start()
+        await asyncio.sleep(LATENCY_S)
+        await schedule.stop(1)
         await fetcher.close()
-        return [result.total_us for result in results[per_second // 2 :]]
+        return totals[per_second // 2 :]
 
     totals = uvloop.run(run())
     return {"p50": percentile(totals, 0.5) / 1_000, "p99": percentile(totals, 0.99) / 1_000}

@@ -1,4 +1,4 @@
-"""What the benchmark `query` asks: the service over a filled memory, and the same document by a response_model."""
+"""What the benchmark `query` asks: the service over a filled memory, and one of its documents by a response_model."""
 
 import os
 import sys
@@ -8,35 +8,52 @@ import uvicorn
 from fastapi import FastAPI
 
 from query.compose import compose
+from query.protocol import PublicProtocol
+from query.reads import Latency
 from query.status_document import StatusDocument
 from schemas.enums import Status
 from tests.query.filled import Filled
 
-MONITORS = 5
+MONITORS = 2
 
 
-def filled_service() -> Filled:
-    """A page of five monitors with 90 days each."""
+def filled_service(pages: int) -> Filled:
+    """Pages of two monitors with 90 days each."""
     now = time.time_ns() // 1_000_000
     filled = Filled()
-    slugs = [f"service-{number}" for number in range(MONITORS)]
-    for slug in slugs:
-        monitor = filled.monitor(slug)
-        filled.status(monitor, Status.UP, now)
-        filled.up_for_90_days(monitor, now)
-    filled.page("acme", *slugs)
+    for page in range(pages):
+        slugs = slugs_of(page)
+        for slug in slugs:
+            monitor = filled.monitor(slug)
+            filled.status(monitor, Status.UP, now)
+            filled.up_for_90_days(monitor, now)
+            filled.facts.take_latency(monitor, Latency(86_400, 1.5, 4.25, 9.5))
+        filled.page(f"page-{page}", *slugs)
     filled.facts.read_at, filled.facts.trouble = now, ""
     return filled
+
+
+def slugs_of(page: int) -> list[str]:
+    """The monitors of a page."""
+    return [f"service-{page}-{number}" for number in range(MONITORS)]
+
+
+def badges_of(page: int) -> list[str]:
+    """Ten badges of a page: its own, and those of its monitors."""
+    badges = ["status.svg", "uptime.svg"]
+    for slug in slugs_of(page):
+        badges += [f"{slug}/{name}" for name in ("status.svg", "latency.svg", "uptime.svg?window=7d", "uptime.svg")]
+    return [f"/badges/page-{page}/{badge}" for badge in badges]
 
 
 def reference_app(filled: Filled) -> FastAPI:
     """The way a FastAPI tutorial would serve it."""
     app = FastAPI()
-    page = filled.catalog.page("acme")
+    page = filled.catalog.page("page-0")
     assert page is not None
     document = compose(page, filled.catalog, filled.facts, "http://pulse.test", filled.facts.read_at)
 
-    @app.get("/status/acme", response_model=StatusDocument)
+    @app.get("/status/page-0", response_model=StatusDocument)
     async def status() -> StatusDocument:
         return document
 
@@ -44,12 +61,12 @@ def reference_app(filled: Filled) -> FastAPI:
 
 
 def main() -> None:
-    """Serve one of the two on one core: `service PORT CORE` or `reference PORT CORE`."""
-    which, port, core = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    """Serve one of the two on one core: `service PORT CORE PAGES` or `reference PORT CORE 1`."""
+    which, port, core, pages = sys.argv[1], *map(int, sys.argv[2:])
     os.sched_setaffinity(0, {core})
-    filled = filled_service()
-    app = filled.app if which == "service" else reference_app(filled)
-    options = {"loop": "uvloop", "http": "httptools", "access_log": False, "log_level": "error", "lifespan": "off"}
+    filled = filled_service(pages)
+    app, http = (filled.app, PublicProtocol) if which == "service" else (reference_app(filled), "httptools")
+    options = {"loop": "uvloop", "http": http, "access_log": False, "log_level": "error", "lifespan": "off"}
     uvicorn.run(app, host="127.0.0.1", port=port, **options)  # type: ignore[arg-type]
 
 

@@ -1,9 +1,10 @@
-"""Requests a second of `/status/{slug}` on one core, beside the same document through a FastAPI response_model."""
+"""Requests a second of `/status/{slug}` on one core, beside one such document through a FastAPI response_model."""
 
 import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ import httpx
 import orjson
 import psutil
 
+from tests.benchmarks._query_server import badges_of
 from tests.benchmarks.report import alternate, report
 from tests.engines import free_ports
 
 SECONDS = 1.5
 ROUNDS = 5
-START_LIMIT_S = 30
+START_LIMIT_S = 120
+PAGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,63 +39,72 @@ class Server:
 
 
 def main() -> None:
-    """One line: the service's rate with Brotli, its reference, and beside them badges, 304s and latency."""
+    """One line: the service's rate of documents in Brotli, and beside it badges, 304s, latencies and memory."""
     started = time.monotonic()
     cores = sorted(os.sched_getaffinity(0))
     server_core, load_core = cores[0], cores[-1]
-    with serving("service", server_core) as service, serving("reference", server_core) as compared:
-        port = service.port
-        etag = httpx.get(f"http://127.0.0.1:{port}/status/acme", headers={"accept-encoding": "br"}).headers["etag"]
+    documents = [f"/status/page-{page}" for page in range(PAGES)]
+    pages = [f"/p/page-{page}" for page in range(PAGES)]
+    badges = [badge for page in range(PAGES) for badge in badges_of(page)]
+    with serving("service", server_core, PAGES) as service, serving("reference", server_core, 1) as compared:
+        for targets in (pages, documents, badges):
+            load(service.port, load_core, targets, seconds=0)
+        rss_mb = service.process.memory_info().rss / 1e6
+        address = f"http://127.0.0.1:{service.port}{documents[0]}"
+        known = f"If-None-Match: {httpx.get(address, headers={'accept-encoding': 'br'}).headers['etag']}\r\n"
 
-        def ask(target: str, more: str = "", server: Server = service) -> dict[str, float]:
-            request = f"GET {target} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: br\r\n{more}\r\n"
-            used_s = server.cpu_s
-            figures = load(server.port, load_core, request)
-            return figures | {"per_cpu_second": figures["answered"] / (server.cpu_s - used_s)}
+        figures: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
 
-        latencies: list[float] = []
-        per_cpu_second: list[float] = []
+        def ask(name: str, targets: list[str], more: str = "") -> float:
+            used_s = service.cpu_s
+            found = load(service.port, load_core, targets, more)
+            figures[name].append(found | {"per_cpu_second": found["answered"] / (service.cpu_s - used_s)})
+            return found["requests_per_second"]
 
-        def measure() -> float:
-            figures = ask("/status/acme")
-            latencies.append(figures["p99_ms"])
-            per_cpu_second.append(figures["per_cpu_second"])
-            return figures["requests_per_second"]
-
-        def reference() -> float:
-            return ask("/status/acme", server=compared)["requests_per_second"]
-
-        measured = alternate(measure, reference, ROUNDS)
-        badge, unchanged = (
-            median(ask(*request)["requests_per_second"] for _ in range(3))
-            for request in (("/badges/acme/status.svg",), ("/status/acme", f"If-None-Match: {etag}\r\n"))
+        measured = alternate(
+            lambda: ask("status", documents),
+            lambda: load(compared.port, load_core, documents[:1])["requests_per_second"],
+            ROUNDS,
         )
+        for _ in range(ROUNDS):
+            ask("badge", badges)
+            ask("not_modified", documents[:1], known)
+
+    def middle(name: str, figure: str) -> float:
+        return median(each[figure] for each in figures[name])
+
     report(
         "query",
         measured.value,
-        "requests/s of /status/{slug} on one core",
+        f"requests/s of /status/{{slug}} on one core, {PAGES} pages and {len(badges)} badges in memory",
         "FastAPI response_model",
         measured.reference,
         started,
-        badge=round(badge),
-        not_modified=round(unchanged),
-        p99_ms=round(median(latencies), 2),
-        per_cpu_second=round(median(per_cpu_second)),
+        badge=round(middle("badge", "requests_per_second")),
+        not_modified=round(middle("not_modified", "requests_per_second")),
+        p99_ms=round(middle("status", "p99_ms"), 2),
+        badge_p99_ms=round(middle("badge", "p99_ms"), 2),
+        per_cpu_second=round(middle("status", "per_cpu_second")),
+        badge_per_cpu_second=round(middle("badge", "per_cpu_second")),
+        rss_mb=round(rss_mb),
     )
 
 
-def load(port: int, core: int, request: str) -> dict[str, float]:
-    """What the load generator measured in a process and on a core of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks._load", str(port), str(core), str(SECONDS)]
-    done = subprocess.run(command, input=request.encode(), capture_output=True, check=True)
-    return dict(orjson.loads(done.stdout))
+def load(port: int, core: int, targets: list[str], more: str = "", seconds: float = SECONDS) -> dict[str, float]:
+    """What the load generator measured in a process and on a core of its own; each target once in 0 seconds."""
+    command = [sys.executable, "-m", "tests.benchmarks._load", str(port), str(core), str(seconds), "0"]
+    asked = orjson.dumps({"targets": targets, "headers": f"Accept-Encoding: br\r\n{more}"})
+    found = orjson.loads(subprocess.run(command, input=asked, stdout=subprocess.PIPE, check=True).stdout)
+    if found["failed"]:
+        raise RuntimeError(f"{found['failed']} requests failed: {found['failures']}")
+    return dict(found)
 
 
 @contextmanager
-def serving(which: str, core: int) -> Iterator[Server]:
+def serving(which: str, core: int, pages: int) -> Iterator[Server]:
     """One of `_query_server`'s apps in a process."""
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "tests.benchmarks._query_server", which, str(port), str(core)]
+    command = [sys.executable, "-m", "tests.benchmarks._query_server", which, str(port), str(core), str(pages)]
     process = subprocess.Popen(command)
     try:
         _wait_until_it_answers(port)
@@ -106,7 +118,7 @@ def _wait_until_it_answers(port: int) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while True:
         try:
-            httpx.get(f"http://127.0.0.1:{port}/status/acme").raise_for_status()
+            httpx.get(f"http://127.0.0.1:{port}/status/page-0").raise_for_status()
         except httpx.TransportError:
             if time.monotonic() > deadline:
                 raise

@@ -116,7 +116,6 @@ async def scheduled(jobs: list[CompiledMonitor], seconds: float) -> tuple[Starts
     schedule: Schedule[CompiledMonitor] = Schedule("bench", run, lambda job, at: None)
     for job in jobs:
         schedule.put(job)
-    lag.start()
     schedule.start()
     await asyncio.sleep(seconds)
     await schedule.stop(0.1)
@@ -135,13 +134,13 @@ async def bare_timer(seconds: float) -> list[float]:
 
 async def naive(jobs: list[CompiledMonitor], seconds: float) -> Starts:
     """A loop a monitor, spread over the interval by chance, as most schedulers are written."""
-    starts = Starts()
+    starts, lag = Starts(), LagMeter()
 
     async def loop(job: CompiledMonitor) -> None:
         await asyncio.sleep(random.random() * job.interval_ms / 1_000)
         while True:
             starts.at[job.monitor].append(wall_clock_ms())
-            await check(job, int(wall_clock_ms()))
+            await check(job, int(wall_clock_ms()), lag)
             await asyncio.sleep(job.interval_ms / 1_000)
 
     tasks = [asyncio.create_task(loop(job)) for job in jobs]

@@ -50,7 +50,7 @@ def shop() -> Filled:
     """A page with everything that can be on one."""
     filled = Filled()
     filled.facts.read_at, filled.facts.trouble = NOW, ""
-    names = {"api": "Public API", "checkout": "Checkout", "search": "Search", "mail": "Mail delivery"}
+    names = {"api": "Public API", "checkout": "Checkout", "search": "Search", "mail": "Mail delivery", "docs": "Docs"}
     for slug, name in names.items():
         monitor = filled.monitor(slug, name=name)
         filled.up_for_90_days(monitor, NOW - HOUR_MS)
@@ -60,7 +60,21 @@ def shop() -> Filled:
     _break_checkout(filled)
     _degrade_search(filled)
     filled.status("default/mail", Status.UNKNOWN, NOW, Reason.NO_RESULTS, version=2)
+    _maintain_docs(filled)
     return filled
+
+
+def _maintain_docs(filled: Filled) -> None:
+    filled.status("default/docs", Status.MAINTENANCE, NOW, version=2)
+    moved = "The documentation moves to new servers. Pages may be missing meanwhile."
+    begins_in_hours = {"server-move": (-1, moved), "database-upgrade": (50, ""), "cache-upgrade": (80, "")}
+    for slug, (hours, description) in begins_in_hours.items():
+        begin = NOW + hours * HOUR_MS
+        fields = {"title": slug.replace("-", " ").capitalize(), "description": description}
+        cancelled = slug == "cache-upgrade"
+        filled.maintenance(slug, begin, begin + 3 * HOUR_MS, "docs", "search", at=NOW, cancelled=cancelled, **fields)
+    begin = NOW - 5 * DAY_MS
+    filled.maintenance("old-move", begin, begin + HOUR_MS, "docs", title="First part of the move")
 
 
 def _break_checkout(filled: Filled) -> None:
@@ -103,7 +117,7 @@ def test_without_its_script_the_page_tells_everything(chromium: Chromium) -> Non
 
     for told in (
         "Checkout is down",
-        "1 up, 1 degraded, 1 down, 1 unknown",
+        "1 up, 1 degraded, 1 down, 1 unknown, 1 maintenance",
         "HTTP/1.1 502 Bad Gateway",
         "A deploy is rolled back.",
         "cache down: connection refused",
@@ -111,9 +125,14 @@ def test_without_its_script_the_page_tells_everything(chromium: Chromium) -> Non
         "Search was degraded for 1 h",
         "expected ok , saw fail",
         "38 ms · 88 ms · 240 ms",
+        "Server move In progress",
+        "Docs Maintenance",
+        "Database upgrade Planned",
+        "Cache upgrade Cancelled",
+        "First part of the move Completed",
     ):
         assert told in seen.text
-    assert seen.html.count('<i class="') == 4 * 90
+    assert seen.html.count('<i class="') == 5 * 90
 
 
 @pytest.mark.parametrize(
@@ -147,8 +166,8 @@ def test_an_open_page_follows_a_change_by_itself(chromium: Chromium) -> None:
     with serving(app) as url:
         seen = chromium.see(f"{url}/p/acme", "--virtual-time-budget=25000")
 
-    assert "2 of 4 systems are down" in seen.text
-    assert "<title>2 of 4 systems are down · Acme</title>" in seen.html
+    assert "2 of 5 systems are down" in seen.text
+    assert "<title>2 of 5 systems are down · Acme</title>" in seen.html
     assert seen.complaints == []
 
 

@@ -72,7 +72,7 @@ async def checked(answer: bytes, ends: bool, scheme: str, fields: dict[str, Any]
         compiled = Compiler(fetcher, Secrets(None, {})).compile(
             "default/api", Monitor.model_validate(document), version=1, partition=0
         )
-        result = await check(compiled, int(wall_clock_ms()))
+        result = await check(compiled, int(wall_clock_ms()), LagMeter())
         await fetcher.close()
         return result
 
@@ -107,7 +107,7 @@ def test_a_fault_of_our_own_is_unknown_and_not_the_targets() -> None:
     async def exchange() -> Fetched:
         raise RuntimeError("a bug")
 
-    result = asyncio.run(check(compiled_of(exchange), 1_000))
+    result = asyncio.run(check(compiled_of(exchange), 1_000, LagMeter()))
 
     assert (result.outcome, result.reason) == (Outcome.UNKNOWN, Reason.PROBE_ERROR)
     assert (result.scheduled_at, result.monitor_version) == (1_000, 3)
@@ -122,13 +122,11 @@ def test_a_result_taken_while_the_loop_was_held_up_is_marked(blocked_s: float, o
 
     async def main() -> CheckResult:
         lag = LagMeter()
-        lag.start()
         for _ in range(100):  # a busy machine may lag by itself: take a moment at which it did not
             result = await check(compiled_of(exchange), 1, lag)
             if result.overloaded == overloaded:
                 break
             await asyncio.sleep(0.05)
-        lag.stop()
         return result
 
     assert asyncio.run(main()).overloaded is overloaded

@@ -17,6 +17,7 @@ from probes.check import check
 from probes.compiled import Compiler
 from probes.fetch import Fetcher
 from probes.kinds import dns
+from probes.lag import LagMeter
 from probes.secrets import Secrets
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckResult
@@ -31,7 +32,7 @@ async def checked(url: str, *, allow: bool = True, **fields: Any) -> CheckResult
     fetcher = Fetcher(allow=[ip_network("127.0.0.0/8")] if allow else [])
     try:
         compiled = Compiler(fetcher, Secrets(None, {})).compile("default/api", monitor, version=1, partition=0)
-        return await check(compiled, 1)
+        return await check(compiled, 1, LagMeter())
     finally:
         await fetcher.close()
 

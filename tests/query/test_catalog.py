@@ -101,6 +101,18 @@ def test_a_page_that_is_told_again_keeps_its_domain(catalog: Catalog) -> None:
     assert owner.id == "one"
 
 
+def test_a_domain_that_nobody_names_any_more_is_free(catalog: Catalog) -> None:
+    catalog.take(catalog.pages, at(0, "one", page_record("one", "status.acme.test")))
+    catalog.take(catalog.pages, at(1, "one", None))
+    freed = catalog.page_of_domain("status.acme.test")
+    catalog.take(catalog.pages, at(2, "two", page_record("two", "status.acme.test")))
+    owner = catalog.page_of_domain("status.acme.test")
+
+    assert freed is None
+    assert owner is not None
+    assert owner.id == "two"
+
+
 def test_a_listener_hears_of_each_record_once(catalog: Catalog) -> None:
     heard: list[tuple[Any, str]] = []
     catalog.on_change(lambda topic, changed: heard.append((topic, changed)))

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from query.compose import compose
+from query.maintenances import MaintenanceState
 from query.page import render_page
 from query.reads import ComponentState
 from query.status_document import MonitorView, StatusDocument, Window
@@ -192,3 +193,46 @@ def test_a_stale_document_says_so_on_the_page(filled: Filled) -> None:
 
     assert b"These figures are old" in render_page(later)
     assert b"These figures are old" not in render_page(dataclasses.replace(later, stale_since=None))
+
+
+def test_a_page_tells_maintenances_of_its_monitors_from_two_weeks_back_to_a_month_ahead(filled: Filled) -> None:
+    for slug in ("api", "web", "elsewhere"):
+        filled.monitor(slug, name=slug.upper())
+    filled.page("acme", "api", "web")
+    begins = {"gone": -15, "was": -13, "is": 0, "soon": 1, "later": 29, "far": 31}
+    for slug, days in begins.items():
+        filled.maintenance(slug, NOW + days * DAY_MS, NOW + days * DAY_MS + HOUR_MS, "elsewhere", "web")
+    filled.maintenance("other", NOW, NOW + HOUR_MS, "elsewhere")
+
+    maintenances = document_of(filled).maintenances
+
+    assert [(each.slug, each.state) for each in maintenances] == [
+        ("was", MaintenanceState.PAST),
+        ("is", MaintenanceState.ACTIVE),
+        ("soon", MaintenanceState.UPCOMING),
+        ("later", MaintenanceState.UPCOMING),
+    ]
+    assert all((each.monitors, each.monitor_names) == (["web"], ["WEB"]) for each in maintenances)
+
+
+def test_a_cancelled_maintenance_is_told_until_it_would_have_been_over(filled: Filled) -> None:
+    filled.monitor("api")
+    filled.page("acme", "api")
+    filled.maintenance("upgrade", NOW + HOUR_MS, NOW + 2 * HOUR_MS, "api", cancelled=True)
+
+    assert [each.state for each in document_of(filled).maintenances] == [MaintenanceState.CANCELLED]
+    assert document_of(filled, now=NOW + 2 * HOUR_MS).maintenances == []
+
+
+def test_a_maintenance_is_escaped_on_the_page_and_needs_no_script(filled: Filled) -> None:
+    api = filled.monitor("api", name="Public API")
+    filled.page("acme", "api")
+    filled.status(api, Status.MAINTENANCE, NOW)
+    filled.maintenance("upgrade", NOW, NOW + HOUR_MS, "api", title="<b>Upgrade</b>", description="<i>Short</i>")
+
+    page = render_page(document_of(filled)).decode()
+
+    assert "&lt;b&gt;Upgrade&lt;/b&gt;" in page
+    assert "&lt;i&gt;Short&lt;/i&gt;" in page
+    assert "In progress" in page
+    assert "Public API is in maintenance" in page

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from query.feeds import ATOM
+from query.times import iso
 from schemas.enums import EntryKind, IncidentState, Reason, Severity, Status
 from schemas.events import Incident, TimelineEntry
 from tests.query.filled import Filled
@@ -56,6 +57,25 @@ def test_what_people_write_is_escaped_twice_in_html_content(filled: Filled) -> N
 
     assert "&lt;script&gt;&amp;" in content
     assert "<script" not in content
+
+
+def test_a_maintenance_is_an_entry_that_is_new_again_when_it_begins(filled: Filled) -> None:
+    now = now_ms()
+    filled.maintenance(
+        "upgrade", now - 60_000, now + 60_000, "api", at=now - 120_000, title="Upgrade", description="<b>"
+    )
+
+    root = ElementTree.fromstring(filled.get("/p/acme/history.atom").content)
+    entry = next(root.iter(f"{{{ATOM}}}entry"))
+    told = {
+        name: entry.findtext(f"{{{ATOM}}}{name}") or "" for name in ("id", "title", "published", "updated", "content")
+    }
+
+    assert told["id"] == "tag:acme.pulse,2005:Maintenance/upgrade"
+    assert told["title"] == "Maintenance: Upgrade"
+    assert (told["published"], told["updated"]) == (iso(now - 120_000), iso(now - 60_000))
+    assert told["content"].index("In progress") < told["content"].index("Planned")
+    assert "&lt;b&gt;" in told["content"]
 
 
 def test_a_custom_domain_has_its_feed_at_its_root(filled: Filled) -> None:

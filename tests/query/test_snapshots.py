@@ -3,8 +3,9 @@
 import gzip
 
 import cramjam
+import pytest
 
-from query.snapshots import BROTLI, GZIP, OVERHEAD_BYTES, PLAIN, Kind, Snapshot, Snapshots
+from query.snapshots import BROTLI, GZIP, OVERHEAD_BYTES, PLAIN, Kind, Reply, Snapshot, Snapshots
 
 KIND = Kind(b"text/plain", b"max-age=5")
 LONG = b"the same words again and again " * 200
@@ -33,17 +34,55 @@ def test_an_encoding_is_made_once() -> None:
     assert all(snapshot.body(encoding) is body for encoding, body in made.items())
 
 
+def test_what_says_the_same_as_before_is_not_compressed_again() -> None:
+    before = Snapshot(KIND, LONG)
+    zipped = before.body(GZIP)
+    same, other = Snapshot(KIND, LONG, made_at=9, before=before), Snapshot(KIND, LONG + b"!", before=before)
+
+    assert same.body(BROTLI) is before.body(BROTLI)
+    assert same.body(GZIP) is zipped
+    assert (same.made_at, same.etag(PLAIN), same.size_bytes) == (9, before.etag(PLAIN), before.size_bytes)
+    assert other.body(PLAIN) == LONG + b"!"
+
+
 def test_what_is_short_is_not_compressed() -> None:
-    assert Snapshot(KIND, b"short").choose((b"br",)) == PLAIN
+    snapshot = Snapshot(KIND, b"short")
+
+    assert snapshot.choose((b"br",)) == PLAIN
+    assert snapshot.body(PLAIN) == b"short"
+
+
+def test_what_is_long_takes_less_memory_than_it_is_long() -> None:
+    assert Snapshot(KIND, LONG).size_bytes < OVERHEAD_BYTES + len(LONG) // 10
 
 
 def test_headers_tell_size_identity_and_encoding() -> None:
-    headers = dict(KIND.headers(GZIP, b'"x"', 5))
+    snapshot = Snapshot(KIND, LONG)
+    whole, plain, unchanged = (
+        dict(Reply(snapshot, encoding, status, without_body=False).headers())
+        for encoding, status in ((GZIP, 200), (PLAIN, 200), (GZIP, 304))
+    )
 
-    assert headers[b"content-length"] == b"5"
-    assert headers[b"content-encoding"] == b"gzip"
-    assert b"content-encoding" not in dict(KIND.headers(PLAIN, b'"x"', 5))
-    assert b"content-length" not in dict(KIND.headers_304(GZIP, b'"x"'))
+    assert whole[b"content-length"] == b"%d" % len(snapshot.body(GZIP))
+    assert whole[b"content-encoding"] == b"gzip"
+    assert whole[b"etag"] == unchanged[b"etag"] == snapshot.etag(GZIP)
+    assert b"content-encoding" not in plain
+    assert b"content-length" not in unchanged
+
+
+@pytest.mark.parametrize("stale_since", [None, 1])
+@pytest.mark.parametrize("encoding", [PLAIN, GZIP, BROTLI])
+@pytest.mark.parametrize("status", [200, 304])
+def test_the_answer_as_http_writes_it_has_the_same_headers(
+    stale_since: int | None, encoding: bytes, status: int
+) -> None:
+    reply = Reply(Snapshot(KIND, LONG, stale_since=stale_since), encoding, status, without_body=False)
+    head, _, body = reply.http([(b"date", b"today")]).partition(b"\r\n\r\n")
+    first, *others = head.split(b"\r\n")
+
+    assert first.startswith(b"HTTP/1.1 %d " % status)
+    assert sorted(tuple(line.split(b": ", 1)) for line in others) == sorted([*reply.headers(), (b"date", b"today")])
+    assert body == reply.body
 
 
 def test_each_encoding_has_an_etag_of_its_own() -> None:

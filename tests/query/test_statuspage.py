@@ -111,3 +111,54 @@ def test_a_custom_domain_has_the_files_at_its_root() -> None:
 
 def test_it_is_cached_as_statuspage_has_it() -> None:
     assert page_with(Status.UP).get("/p/acme/api/v2/status.json").headers["cache-control"].startswith("max-age=10")
+
+
+def with_maintenances() -> Filled:
+    """One that was, one that is, one that comes, and one that was cancelled."""
+    filled, now, hour_ms = page_with(Status.UP, Status.MAINTENANCE), now_ms(), 3_600_000
+    for slug, starts_in_ms in (("was", -3 * hour_ms), ("is", -hour_ms), ("comes", hour_ms)):
+        starts_at = now + starts_in_ms
+        filled.maintenance(slug, starts_at, starts_at + 2 * hour_ms, "m1", at=now, description="We move.")
+    filled.maintenance("never", now + hour_ms, now + 2 * hour_ms, "m1", at=now, cancelled=True)
+    return filled
+
+
+@pytest.mark.parametrize(
+    ("name", "statuses"),
+    [
+        ("scheduled-maintenances", ["scheduled", "in_progress", "completed"]),
+        ("scheduled-maintenances/upcoming", ["scheduled"]),
+        ("scheduled-maintenances/active", ["in_progress"]),
+        ("summary", ["scheduled", "in_progress"]),
+    ],
+)
+def test_maintenances_are_listed_by_their_status_and_a_cancelled_one_is_not(name: str, statuses: list[str]) -> None:
+    assert [each["status"] for each in v2(with_maintenances(), name)["scheduled_maintenances"]] == statuses
+
+
+def test_a_maintenance_has_every_key_and_its_updates_the_newest_first() -> None:
+    comes, running, was = v2(with_maintenances(), "scheduled-maintenances")["scheduled_maintenances"]
+
+    for each in (comes, running, was):
+        assert each.keys() == INCIDENT_KEYS | {"scheduled_for", "scheduled_until"}
+        assert (each["impact"], [component["name"] for component in each["components"]]) == ("maintenance", ["m1"])
+        assert all(update.keys() == UPDATE_KEYS for update in each["incident_updates"])
+        assert each["scheduled_for"] < each["scheduled_until"]
+    assert [update["status"] for update in was["incident_updates"]] == ["completed", "in_progress", "scheduled"]
+    assert [update["body"] for update in comes["incident_updates"]] == ["We move."]
+    assert was["resolved_at"] == was["scheduled_until"]
+    assert running["resolved_at"] is None
+    assert running["incident_updates"][0]["display_at"] == running["scheduled_for"]
+
+
+def test_an_update_keeps_its_id_when_another_one_follows() -> None:
+    filled, now = page_with(Status.UP), now_ms()
+    filled.maintenance("upgrade", now + 3_600_000, now + 7_200_000, "m0", at=now)
+    (before,) = v2(filled, "scheduled-maintenances")["scheduled_maintenances"]
+    filled.maintenance("upgrade", now - 1_000, now + 7_200_000, "m0", at=now)
+    (after,) = v2(filled, "scheduled-maintenances")["scheduled_maintenances"]
+
+    assert after["id"] == before["id"]
+    assert [update["id"] for update in after["incident_updates"]][1:] == [
+        update["id"] for update in before["incident_updates"]
+    ]

@@ -17,6 +17,7 @@ from query.targets import Target, target_of
         ("/status/acme", b"", Target("status", "acme")),
         ("/status/acme", b"v=1&x=2", Target("status", "acme")),
         ("/p/acme/history.atom", b"", Target("feed", "acme", file="history.atom")),
+        ("/p/acme/maintenance.ics", b"", Target("feed", "acme", file="maintenance.ics")),
         ("/p/acme/api/v2/incidents/unresolved.json", b"", Target("v2", "acme", file="incidents/unresolved")),
         ("/badges/acme/status.svg", b"", Target("svg", "acme")),
         ("/badges/acme/status.svg", b"window=7d", Target("svg", "acme")),

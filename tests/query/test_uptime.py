@@ -94,3 +94,24 @@ def test_no_day_ever_has_more_time_than_has_passed(counted_ms: int, began_ms: in
     spans = days.newest(1, NOON, Lasting(Status.DOWN, midnight + began_ms, midnight + known_ms))
 
     assert sum(total(spans)) <= max(counted_ms, known_ms)
+
+
+@given(
+    puts=st.lists(st.tuples(st.integers(900, 1_003), st.integers(0, DAY_MS)), max_size=30),
+    count=st.integers(1, DAYS),
+    today=st.integers(980, 1_010),
+)
+def test_a_day_is_shown_as_it_was_last_put_and_never_in_another_ones_place(
+    puts: list[tuple[int, int]], count: int, today: int
+) -> None:
+    days, newest_in_slot, kept = Buckets(DAY_MS, DAYS), dict[int, int](), dict[int, int]()
+    for day, up_ms in puts:
+        days.put(day * DAY_MS, (day + 1) * DAY_MS, (up_ms, 0, 0, 0, 0, 0))
+        if day >= newest_in_slot.get(day % DAYS, 0):
+            newest_in_slot[day % DAYS] = day
+            kept[day] = up_ms
+
+    shown = [spans[0] for spans in days.newest(count, today * DAY_MS, None)]
+
+    expected = range(today - count + 1, today + 1)
+    assert shown == [kept.get(day, 0) if newest_in_slot.get(day % DAYS) == day else 0 for day in expected]

@@ -38,12 +38,20 @@ pages:
     title: Acme
     domains: [status.acme.dev]
     groups: [{name: API, monitors: [api]}]
+maintenances:
+  - slug: database-upgrade
+    title: Database upgrade
+    monitors: [api]
+    starts_at: 2026-12-01T02:00:00Z
+    ends_at: 2026-12-01T04:00:00+01:00
 """
     )
     [monitor] = document.monitors
     assert (monitor.slug, monitor.interval_ms) == ("api", 30_000)
     assert monitor.assertions[0].equals == "ok"
     assert document.pages[0].groups[0].monitors == ["api"]
+    [maintenance] = document.maintenances
+    assert maintenance.ends_at - maintenance.starts_at == 3_600_000
 
 
 def test_the_demo_s_document_is_read() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.monitors import Assertion, Monitor, Page, Record
+from schemas.monitors import Assertion, Maintenance, Monitor, Page, Record
 
 API: dict[str, Any] = {"slug": "api", "url": "https://api.example.com/health"}
 
@@ -133,3 +133,42 @@ def test_a_reader_ignores_what_a_newer_writer_added() -> None:
     document = Record[Page].from_log(value).document
     assert document is not None
     assert document.groups[0].name == "A"
+
+
+UPGRADE: dict[str, Any] = {
+    "slug": "upgrade",
+    "title": "Upgrade",
+    "monitors": ["api"],
+    "starts_at": "2026-12-01T02:00:00Z",
+    "ends_at": "2026-12-01T03:00:00Z",
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"title": ""},
+        {"monitors": []},
+        {"starts_at": "2026-12-01T03:00:00Z"},
+        {"starts_at": "2026-12-01T04:00:00Z"},
+        {"ends_at": "2027-01-01T02:00:00.001Z"},
+        {"starts_at": "2100-01-01T00:00:01Z", "ends_at": "2100-01-01T00:00:02Z"},
+    ],
+)
+def test_a_maintenance_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Maintenance.model_validate(UPGRADE | wrong)
+
+
+def test_a_cancelled_maintenance_holds_for_no_time() -> None:
+    planned = Maintenance.model_validate(UPGRADE)
+    cancelled = Maintenance.model_validate(UPGRADE | {"cancelled": True})
+    assert planned.holds_until == planned.ends_at
+    assert cancelled.holds_until == cancelled.starts_at
+
+
+def test_the_log_gives_back_a_maintenance() -> None:
+    maintenance = Maintenance.model_validate(UPGRADE)
+    record = Record[Maintenance](workspace="default", by="key:x", at=1, document=maintenance)
+    assert b'"starts_at":"2026-12-01T02:00:00.000Z"' in record.to_log()
+    assert Record[Maintenance].from_log(record.to_log()) == record

@@ -20,17 +20,19 @@ from schemas.events import (
     Evidence,
     Failure,
     Incident,
+    MaintenanceRevised,
     MonitorRevised,
     StatusChange,
     TimelineEntry,
     decode_log,
 )
-from schemas.monitors import Monitor, Record
-from schemas.topics import CHECK_RESULTS, MONITORS
+from schemas.monitors import Maintenance, Monitor, Record
+from schemas.topics import CHECK_RESULTS, MAINTENANCES, MONITORS
 from stream import rows
 from stream.epochs import OtherPartitions, OutdatedRules, UnknownLog, begin_epoch, identify_log, settle_epoch
-from stream.folds import ComponentStatus, CurrentStatus, LatencyHour, Terms, UptimeBucket
+from stream.folds import ComponentStatus, CurrentStatus, LatencyHour, PartitionFold, Terms, UptimeBucket
 from stream.lag import measure_lag
+from stream.maintenances import Maintenances
 from stream.operations import Gap, accept_gaps, start_epoch
 from stream.outbox import Outbox
 from stream.partition import Partition
@@ -241,8 +243,8 @@ def test_that_versions_reach_the_log_and_the_store_and_are_found_there(engine_se
             terms = MonitorTerms(engine_settings, client)
             following = asyncio.create_task(terms.run())
             await terms.caught_up()
-            owned = Partition(partition, EPOCH, None, None)  # type: ignore[arg-type]
-            await Forwarder(None, terms, sink, outbox).forward(owned)  # type: ignore[arg-type]
+            owned = Partition(partition, EPOCH, None, 0, PartitionFold(terms.get))
+            await Forwarder(None, terms, None, sink, outbox, 8).forward(owned)  # type: ignore[arg-type]
             following.cancel()
 
             afresh = MonitorTerms(engine_settings, client)
@@ -268,3 +270,61 @@ def test_that_versions_reach_the_log_and_the_store_and_are_found_there(engine_se
 
     told = [decode_log(record.value) for record in log[partition]]
     assert [event.state for event in told if isinstance(event, MonitorRevised)] == ["active", "paused", "deleted"]
+
+
+def test_that_each_monitor_of_a_maintenance_is_told_of_it_and_of_being_left_out(engine_settings: Settings) -> None:
+    name = "default/upgrade"
+    both = Maintenance(
+        slug="upgrade", title="Upgrade", monitors=["m", "n"], starts_at="2026-12-01T02:00Z", ends_at="2026-12-01T03:00Z"
+    )
+    one = both.model_copy(update={"monitors": ["n"]})
+    partitions = [partition_of(f"default/{slug}", 8) for slug in ("m", "n")]
+
+    async def write(document: Maintenance | None) -> None:
+        record = Record[Maintenance](workspace="default", by="ann", at=NOW, document=document)
+        async with open_producer(engine_settings) as producer:
+            await producer.send_and_wait(MAINTENANCES.name, record.to_log(), key=name.encode(), partition=0)
+
+    async def forward(client: AsyncClient, sink: Sink, _: Snapshots) -> list[tuple[Any, ...]]:
+        """A worker of its own for each record, as after a restart; each folds what the log holds."""
+        for document in (both, one, None):
+            await write(document)
+            async with Outbox.open(engine_settings) as outbox:
+                maintenances = Maintenances(engine_settings, asyncio.Event())
+                following = asyncio.create_task(maintenances.run())
+                await maintenances.caught_up()
+                log = await read_log(engine_settings, CHECK_RESULTS)
+                for partition in sorted({*partitions}):
+                    fold = PartitionFold(lambda *_: None)
+                    for record in log[partition]:
+                        fold.fold(version_of(1, record.offset), decode_log(record.value))
+                    owned = Partition(partition, EPOCH, None, 0, fold)
+                    forwarder = Forwarder(None, None, maintenances, sink, outbox, 8)  # type: ignore[arg-type]
+                    await forwarder.forward_maintenances(owned)
+                    await forwarder.forward_maintenances(owned)
+                following.cancel()
+        rows = await client.query("SELECT monitor, version, document != '' FROM maintenance_windows FINAL ORDER BY ALL")
+        return [tuple(row) for row in rows.result_rows]
+
+    stored = on_store(engine_settings, forward)
+    log = asyncio.run(read_log(engine_settings, CHECK_RESULTS))
+    events = [decode_log(record.value) for partition in partitions for record in log[partition]]
+    told = {(e.monitor, e.version): (e.starts_at, e.ends_at) for e in events if isinstance(e, MaintenanceRevised)}
+
+    lasts = (both.starts_at, both.ends_at)
+    assert told == {
+        ("default/m", 0): lasts,
+        ("default/n", 0): lasts,
+        ("default/m", 1): (both.starts_at, both.starts_at),
+        ("default/n", 1): lasts,
+        ("default/m", 2): (NOW, NOW),
+        ("default/n", 2): (NOW, NOW),
+    }
+    assert stored == [
+        ("default/m", 0, True),
+        ("default/m", 1, True),
+        ("default/m", 2, False),
+        ("default/n", 0, True),
+        ("default/n", 1, True),
+        ("default/n", 2, False),
+    ]

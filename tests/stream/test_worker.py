@@ -7,8 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.enums import Outcome
-from schemas.events import CheckBatch, DeadLetter, StatusChange, decode
+from infra.kafka import partition_of
+from schemas.enums import CorrectionKind, Outcome
+from schemas.events import (
+    CheckBatch,
+    CorrectionOrdered,
+    DeadLetter,
+    LogEvent,
+    PolicyChange,
+    StatusChange,
+    Tick,
+    decode,
+)
 from schemas.topics import DEAD_LETTERS, STATUS_CHANGES
 from stream.epochs import MissingEvents, ShorterLog
 from stream.snapshots import Position, version_of
@@ -211,3 +221,84 @@ def test_that_a_lost_version_of_a_known_monitor_is_folded_under_default_terms() 
 
     assert [row["status"] for row in world.rows["current_status"].values()] == ["up"]
     assert not dead_letters(world)
+
+
+def correct(kind: CorrectionKind, name: str, slot: int, **more: Any) -> tuple[int, LogEvent]:
+    """A correction of the first monitor over the whole history, ordered after a slot."""
+    at, monitor = START_AT + slot * 60_000 + 2_000, MONITORS[0]
+    order = CorrectionOrdered(name, monitor, kind, at, START_AT, at, "somebody", "said so", **more)
+    return partition_of(monitor, PARTITIONS), order
+
+
+def corrected_world(outcomes: list[Outcome]) -> World:
+    """Replayed, replayed under a policy, annulled, undone, while results flow; one order comes twice."""
+    events = list(history(MONITORS, 40, outcomes, PARTITIONS))
+    orders = {
+        24: correct(CorrectionKind.REPLAY, "one", 24),
+        27: correct(CorrectionKind.REPLAY, "two", 27, policy=PolicyChange(confirmations=1)),
+        30: correct(CorrectionKind.ANNUL, "three", 30),
+        33: correct(CorrectionKind.UNDO, "four", 33, undoes="three"),
+        36: correct(CorrectionKind.REPLAY, "one", 36),
+    }
+    log: list[tuple[int, LogEvent]] = []
+    for partition, event in events:
+        log.append((partition, event))
+        slot = (event.at - START_AT) // 60_000 if isinstance(event, Tick) else -1
+        if slot in orders and orders[slot][0] == partition:
+            log.append(orders.pop(slot))
+    assert not orders
+    return World(log_of(log, PARTITIONS), MONITORS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    outcomes=st.lists(st.sampled_from([UP, UP, UP, DOWN, DEGRADED, UNKNOWN]), min_size=3, max_size=12),
+    strikes=st.lists(st.integers(0, 700), max_size=8),
+    at_a_time=st.integers(1, 20),
+)
+def test_that_a_worker_struck_at_any_step_of_a_correction_leaves_what_an_unharmed_one_leaves(
+    outcomes: list[Outcome], strikes: list[int], at_a_time: int
+) -> None:
+    unharmed, struck = corrected_world(outcomes), corrected_world(outcomes)
+
+    asyncio.run(run_to_the_end(unharmed))
+    asyncio.run(run_with_strikes(struck, strikes, at_a_time))
+
+    assert struck.rows == unharmed.rows
+    assert newest_changes(struck) == newest_changes(unharmed)
+    assert [row["stage"] for row in struck.rows["corrections"].values()] == [1, 1, 1, 1]
+
+
+def test_that_the_state_a_correction_leaves_is_of_the_correction() -> None:
+    async def scenario() -> World:
+        partition, order = correct(CorrectionKind.REPLAY, "one", 24)
+        world = World(
+            log_of([*history(MONITORS, 24, [UP, DOWN], PARTITIONS), (partition, order)], PARTITIONS), MONITORS
+        )
+        whole, world.log[partition] = world.log[partition], world.log[partition][:-1]
+        await run_to_the_end(world)
+        world.log[partition] = whole  # what comes first after the restart is the correction
+        await run_to_the_end(world)
+        return world
+
+    world = asyncio.run(scenario())
+
+    partition, _ = correct(CorrectionKind.REPLAY, "one", 24)
+    state = world.known_states[partition, MONITORS[0]]
+    assert state.version == world.known_positions[partition].version == version_of(1, len(world.log[partition]) - 1)
+
+
+def test_that_a_late_result_counts_where_a_replay_takes_it_in_and_no_longer_when_that_is_undone() -> None:
+    late = CheckBatch("p", "local", START_AT + 50 * 60_000, (result(MONITORS[0], START_AT + 30_000, DOWN),))
+    events = [*history(MONITORS[:1], 20, [UP], 1), (0, late), (0, Tick(START_AT + 51 * 60_000))]
+    replay = correct(CorrectionKind.REPLAY, "one", 52, policy=PolicyChange(confirmations=1))
+    undo = correct(CorrectionKind.UNDO, "two", 54, undoes="one")
+
+    async def spans_after(*orders: tuple[int, LogEvent]) -> int:
+        world = World(log_of([*events, *((0, order) for _, order in orders)], 1), MONITORS)
+        await run_to_the_end(world)
+        return sum(row["down_ms"] for row in world.rows["uptime_buckets"].values() if row["step"] == "hour")
+
+    assert asyncio.run(spans_after()) == 0
+    assert asyncio.run(spans_after(replay)) > 0
+    assert asyncio.run(spans_after(replay, undo)) == 0

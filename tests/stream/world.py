@@ -1,15 +1,17 @@
 """Kafka and ClickHouse in memory, for a worker that may be struck down at any of its steps."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from infra.kafka import partition_of
+from infra.stored import INCIDENT_FIELDS
 from schemas.enums import Outcome
 from schemas.events import CheckBatch, CheckResult, LogEvent, Tick, encode
 from stream.dead_letters import LogRecord
 from stream.folds import Terms
 from stream.outbox import Message
 from stream.partition import Delivery
+from stream.pasts import CHANGE_FIELDS, ORDER_FIELDS, RESULT_FIELDS, Pasts
 from stream.sink import Insert
 from stream.snapshots import Epoch, MonitorState, Position
 from stream.worker import Worker
@@ -23,7 +25,10 @@ IDENTITIES: Final = {
     "components": ("monitor", "region", "component"),
     "uptime_buckets": ("monitor", "step", "bucket"),
     "latency_hourly": ("monitor", "region", "bucket"),
+    "corrections": ("monitor", "id"),
 }
+VERSIONS: Final = {"corrections": "stage"}
+"""What decides which row of an identity counts, where that is not `version`."""
 START_AT: Final = 1_750_000_000_000
 
 
@@ -56,7 +61,7 @@ class World:
     def worker(self) -> Worker:
         """A process that starts: deliveries begin at what was committed."""
         self.cursor = dict(self.committed)
-        return Worker(self, self, self, self, self)  # type: ignore[arg-type]
+        return Worker(self, self, self, self, self, MemoryPasts(self))  # type: ignore[arg-type]
 
     def deliver(self, count: int) -> list[Delivery]:
         """The next records of every partition."""
@@ -122,8 +127,8 @@ class World:
 
     def _replace(self, table: str, row: dict[str, Any]) -> None:
         identity = tuple(row[name] for name in IDENTITIES[table])
-        known = self.rows[table].get(identity)
-        if known is None or known["version"] <= row["version"]:
+        known, version = self.rows[table].get(identity), VERSIONS.get(table, "version")
+        if known is None or known[version] <= row[version]:
             self.rows[table][identity] = row
 
     # the outbox
@@ -144,6 +149,74 @@ class World:
 
     def knows(self, monitor: str) -> bool:
         return monitor in self.monitors
+
+
+class MemoryPasts(Pasts):
+    """The queries of `stream/sql/past_*.sql` over the rows of a world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._sink = world  # type: ignore[assignment]
+
+    async def _rows(self, name: str, parse: Callable[[Sequence[Any]], Any], **parameters: Any) -> list[Any]:
+        self._world.step()
+        return [parse(row) for row in getattr(self, name)(**parameters)]
+
+    def _of(self, table: str, monitor: str, order: str) -> list[dict[str, Any]]:
+        rows = (row for row in self._world.rows[table].values() if row["monitor"] == monitor)
+        return sorted(rows, key=lambda row: row[order])
+
+    def correction(self, monitor: str, id: str) -> list[Any]:  # noqa: A002 - the query's parameter
+        return [(r["version"], r["before"]) for r in self._of("corrections", monitor, "at") if r["id"] == id]
+
+    def past_orders(self, monitor: str, version: int) -> list[Any]:
+        earlier = (row for row in self._of("corrections", monitor, "version") if row["version"] < version)
+        return [tuple(row[name] for name in ORDER_FIELDS) for row in earlier]
+
+    def past_revisions(self, monitor: str, revised: int) -> list[Any]:
+        return []
+
+    def past_maintenances(self, monitor: str, maintained: int) -> list[Any]:
+        return []
+
+    def past_incidents(self, monitor: str, since: int) -> list[Any]:
+        found = []
+        for row in self._of("incidents", monitor, "opened_at"):
+            taken_away = row["state"] != "annulled" or any(entry[4] for entry in row["entries"])
+            if taken_away and (row["state"] == "open" or (row["resolved_at"] or row["opened_at"]) >= since):
+                values = row | {"resolved_at": row["resolved_at"] or 0}
+                found.append((*(values[name] for name in INCIDENT_FIELDS), *(row[name] for name in _LAST_FIELDS)))
+        return found
+
+    def past_changes(self, monitor: str, since: int) -> list[Any]:
+        standing = (r for r in self._of("status_changes", monitor, "at") if not r["withdrawn"] and r["at"] >= since)
+        return [tuple(row[name] for name in CHANGE_FIELDS) for row in standing]
+
+    def past_spans(self, monitor: str, since: int, until: int) -> list[Any]:
+        names = ("up_ms", "degraded_ms", "down_ms", "unknown_ms", "maintenance_ms", "paused_ms")
+        hours = [
+            row
+            for row in self._of("uptime_buckets", monitor, "bucket")
+            if row["step"] == "hour" and since - since % 3_600_000 <= row["bucket"] * 1000 < until
+        ]
+        return [tuple(sum(row[name] for row in hours) for name in names)]
+
+    def past_results(self, monitor: str, since: int, until: int, too_late: int, spans: list[Any]) -> list[Any]:
+        return [
+            (
+                row["region"],
+                row["scheduled_at"],
+                row["started_delay_ms"],
+                *(row[n] for n in RESULT_FIELDS),
+                row["detail"],
+            )
+            for row in self._of("check_results", monitor, "scheduled_at")
+            if since <= row["scheduled_at"] < until
+            and (not row["late"] or (row["version"] > too_late and any(a <= row["scheduled_at"] < b for a, b in spans)))
+        ]
+
+
+_LAST_FIELDS: Final = ("failures", "evidence", "entries")
 
 
 def log_of(events: Iterable[tuple[int, LogEvent | bytes]], partitions: int) -> dict[int, list[LogRecord]]:

@@ -1,20 +1,27 @@
 """`pulse apply`, `plan`, `status` and `keys`, against a listening service over a log in memory."""
 
+import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 from infra.cli import build
 from infra.settings import get_settings
+from schemas.moments import format_moment
+from schemas.monitors import Maintenance, Record
 from tests.engines import free_ports
 from tests.query.management.live import listening_service
 from tests.query.management.service import ADMIN_KEY, Service
 
 Pulse = Callable[..., Result]
+HOUR_MS = 3_600_000
 
 DOCUMENT = """\
 monitors:
@@ -94,6 +101,82 @@ def test_what_is_only_on_the_service_goes_with_prune_alone(service: Service, pul
     assert service.context.catalog.pages.entries == {}
 
 
+def maintenance_in_file(slug: str, begins_in_ms: int) -> str:
+    begin = time.time_ns() // 1_000_000 + begins_in_ms
+    times = f"starts_at: {format_moment(begin)}, ends_at: {format_moment(begin + HOUR_MS)}"
+    return f"  - {{slug: {slug}, title: Upgrade, monitors: [api], {times}}}\n"
+
+
+def test_a_maintenance_of_the_file_is_announced_changed_and_kept(service: Service, pulse: Pulse) -> None:
+    Path("pulse.yaml").write_text(DOCUMENT + "maintenances:\n" + maintenance_in_file("upgrade", HOUR_MS))
+    assert pulse("apply", "--yes").exit_code == 0
+    assert set(service.context.catalog.maintenances.entries) == {"default/upgrade"}
+    assert pulse("plan").exit_code == 0
+    Path("pulse.yaml").write_text(DOCUMENT + "maintenances:\n" + maintenance_in_file("upgrade", 2 * HOUR_MS))
+    planned = pulse("plan")
+    assert "~ maintenance upgrade\n    starts_at: " in planned.stdout
+    assert planned.exit_code == 1
+
+
+def test_a_maintenance_that_is_over_is_left_as_it_is(service: Service, pulse: Pulse) -> None:
+    over = maintenance_in_file("old", -3 * HOUR_MS) + maintenance_in_file("ended-early", -HOUR_MS // 2)
+    Path("pulse.yaml").write_text(DOCUMENT + "maintenances:\n" + over)
+    tell_maintenance(service, "ended-early", -HOUR_MS // 2, HOUR_MS // 4)
+    assert pulse("apply", "--yes").exit_code == 0
+    assert pulse("plan").exit_code == 0
+    assert len(service.log.all("maintenances")) == 1
+
+
+def test_pruning_takes_only_maintenances_that_have_not_begun(service: Service, pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    for slug, begins_in_ms in (("was", -3 * HOUR_MS), ("is", -1_000), ("comes", HOUR_MS)):
+        tell_maintenance(service, slug, begins_in_ms, HOUR_MS)
+    assert "1 on the service are not in the file" in pulse("plan").stdout
+    pruned = pulse("apply", "--yes", "--prune")
+    assert "- maintenance comes" in pruned.stdout
+    assert set(service.context.catalog.maintenances.entries) == {"default/was", "default/is"}
+
+
+def tell_maintenance(service: Service, slug: str, begins_in_ms: int, lasts_ms: int) -> None:
+    begin = time.time_ns() // 1_000_000 + begins_in_ms
+    times = {"starts_at": format_moment(begin), "ends_at": format_moment(begin + lasts_ms)}
+    document = Maintenance.model_validate({"slug": slug, "title": "Upgrade", "monitors": ["api"], **times})
+    record = Record[Maintenance](workspace="default", by="ada", at=1, document=document)
+    asyncio.run(service.log.send("maintenances", record.to_log(), f"default/{slug}".encode(), 0))
+
+
+def test_a_maintenance_is_started_planned_listed_and_ended_from_the_shell(service: Service, pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    started = pulse("maintenance", "start", "--monitor", "api", "--for", "30m", "--title", "Database upgrade!")
+    assert started.exit_code == 0, started.output
+    running = started.stdout.strip()
+    assert running.startswith("database-upgrade-")
+    planned = ("maintenance", "plan", "--monitor", "web", "--at", "2090-12-01T02:00Z", "--for", "2h", "--title", "Move")
+    assert pulse(*planned).stdout == "move-20901201-0200\n"
+    assert pulse(*planned).exit_code == 1, "there is one already"
+
+    listed = json.loads(pulse("maintenance", "list", "--json").stdout)["maintenances"]
+    assert [(each["slug"], each["state"]) for each in listed] == [
+        ("move-20901201-0200", "upcoming"),
+        (running, "active"),
+    ]
+    assert "active" in pulse("maintenance", "list").stdout
+
+    assert "has ended" in pulse("maintenance", "end", running).stderr
+    assert "is cancelled" in pulse("maintenance", "end", "move-20901201-0200").stderr
+    for slug in (running, "move-20901201-0200", "nothing"):
+        assert pulse("maintenance", "end", slug).exit_code == 1
+
+
+def test_a_maintenance_that_is_written_wrong_is_refused_before_it_is_sent(service: Service, pulse: Pulse) -> None:
+    common = ("--monitor", "api", "--title", "x")
+    for wrong in (("start", "--for", "half an hour"), ("plan", "--for", "1h", "--at", "tomorrow")):
+        told = pulse("maintenance", *wrong, *common)
+        assert told.exit_code == 2
+        assert "write" in told.stderr
+    assert service.log.all("maintenances") == []
+
+
 def test_every_error_of_the_file_is_told_with_its_line(service: Service, pulse: Pulse) -> None:
     Path("pulse.yaml").write_text(DOCUMENT.replace("interval: 30s", "intervall: 30s").replace("https://ex", "ftp://ex"))
     told = pulse("apply", "--yes")
@@ -124,11 +207,19 @@ def test_the_plan_as_json_is_all_that_stdout_has(service: Service, pulse: Pulse)
     assert json.loads(pulse("apply", "--yes", "--json").stdout)["keep"] == 3
 
 
-def test_status_prints_what_the_api_answers(service: Service, pulse: Pulse) -> None:
+def asked(listening: tuple[int, Service], path: str) -> Any:
+    """What the service answers to a client of its own."""
+    url = f"http://127.0.0.1:{listening[0]}{path}"
+    return httpx.get(url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, trust_env=False).json()
+
+
+def test_status_and_keys_print_what_the_api_answers(listening: tuple[int, Service], pulse: Pulse) -> None:
     pulse("apply", "--yes")
     shown = pulse("status", "--json")
     assert shown.exit_code == 1, "a monitor without results is unknown, and unknown is not fine"
     monitors = json.loads(shown.stdout)["monitors"]
+    assert monitors == asked(listening, "/v1/monitors")["monitors"]
+    assert json.loads(pulse("keys", "list", "--json").stdout) == asked(listening, "/v1/keys")
     assert [(monitor["slug"], monitor["status"]) for monitor in monitors] == [("api", "unknown"), ("web", "unknown")]
     assert "unknown" in pulse("status").stdout
 

@@ -11,8 +11,16 @@ from math import floor, log2
 
 import msgspec
 
-from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
-from schemas.events import CheckBatch, CheckResult, LogEvent, MaintenanceRevised, MonitorRevised, Tick
+from schemas.enums import CorrectionKind, EntryKind, IncidentState, Outcome, Reason, Severity, Status
+from schemas.events import (
+    CheckBatch,
+    CheckResult,
+    CorrectionOrdered,
+    LogEvent,
+    MaintenanceRevised,
+    MonitorRevised,
+    Tick,
+)
 from stream.folds.terms import Terms
 
 WINDOW_MS = 600_000
@@ -86,6 +94,7 @@ class _Log:
     revisions: list[tuple[int, str]] = field(default_factory=list)
     windows: list[tuple[str, int, int]] = field(default_factory=list)
     begins: list[int] = field(default_factory=list)
+    orders: list[CorrectionOrdered] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,8 @@ def expect(events: Iterable[LogEvent], terms_of: Callable[[str, int], Terms | No
             log.windows = [(i, s, min(e, edge) if i == event.id else e) for i, s, e in log.windows]
             log.windows.append((event.id, max(event.starts_at, edge), event.ends_at))
             log.begins.append(edge)
+        elif isinstance(event, CorrectionOrdered):
+            logs[event.monitor].orders.append(event)
     for name, monitor in found.items():
         logs[name].horizon = horizon
         if monitor.results or logs[name].begins:
@@ -149,21 +160,47 @@ def _accept(monitor: ExpectedMonitor, batch: CheckBatch, result: CheckResult, ti
         monitor.results[identity] = result
 
 
-def _work_out(monitor: ExpectedMonitor, log: _Log, terms_of: Callable[[int], Terms]) -> None:
+def _work_out(monitor: ExpectedMonitor, log: _Log, version_terms: Callable[[int], Terms]) -> None:
     offs = _offs(log.revisions)
+    undone = {order.undoes for order in log.orders}
+    orders = [order for order in log.orders if not order.undoes and order.id not in undone]
+
+    def terms_at(version: int | None, at: int) -> Terms:
+        terms = Terms() if version is None else version_terms(version)
+        for order in orders:
+            if order.kind is CorrectionKind.REPLAY and order.since <= at < order.until:
+                changed = msgspec.structs.asdict(order.policy)
+                terms = msgspec.structs.replace(terms, **{n: v for n, v in changed.items() if v is not None})
+        return terms
+
+    def terms_of(result: CheckResult) -> Terms:
+        return terms_at(result.monitor_version, result.scheduled_at)
+
+    counted = {
+        (region, at): result
+        for (region, at), result in monitor.results.items()
+        if not any(
+            order.kind is CorrectionKind.ANNUL and order.region in ("", region) and order.since <= at < order.until
+            for order in orders
+        )
+    }
     begin = min([*(at for _, at in monitor.results), *log.begins])
     regions: dict[str, list[_Said]] = {}
     told: dict[str, list[CheckResult]] = {}
     for region in sorted({region for region, _ in monitor.results}):
         results = sorted(
-            (r for (name, at), r in monitor.results.items() if name == region and not _off(offs, at)),
+            (r for (name, at), r in counted.items() if name == region and not _off(offs, at)),
             key=lambda r: r.scheduled_at,
         )
         told[region] = [r for r in results if r.outcome is not Outcome.UNKNOWN]
         regions[region] = _region(results, offs, log.horizon, terms_of)
         _components(monitor, region, told[region])
-    _latency(monitor)
-    windows = [(start, end) for _, start, end in log.windows if start < end and start <= log.horizon]
+    _latency(monitor, counted)
+    windows = [
+        (start, end if end <= log.horizon else FOREVER)
+        for _, start, end in log.windows
+        if start < end and start <= log.horizon
+    ]
     moments = {begin}
     for start, end, _ in offs:
         moments |= {start, end}
@@ -173,11 +210,13 @@ def _work_out(monitor: ExpectedMonitor, log: _Log, terms_of: Callable[[int], Ter
         moments |= {one.at for one in said}
     for results in told.values():
         moments |= {r.scheduled_at for r in results}
+    for order in orders:
+        moments |= {order.since, order.until}
     times = sorted(at for at in moments if begin <= at < FOREVER)
 
     def held_at(at: int) -> Terms:
         versions = [r.monitor_version for results in told.values() for r in results if r.scheduled_at <= at]
-        return terms_of(max(versions)) if versions else Terms()
+        return terms_at(max(versions, default=None), at)
 
     history = [(at, *_status_at(at, regions, offs, windows, held_at(at))) for at in times]
     _tell(monitor, history, held_at)
@@ -201,7 +240,7 @@ def _off(offs: list[tuple[int, int, str]], at: int) -> str | None:
 
 
 def _region(
-    results: list[CheckResult], offs: list[tuple[int, int, str]], horizon: int, terms_of: Callable[[int], Terms]
+    results: list[CheckResult], offs: list[tuple[int, int, str]], horizon: int, terms_of: Callable[[CheckResult], Terms]
 ) -> list[_Said]:
     """The region's statuses over time, stretch by stretch between silences."""
     told = [r for r in results if r.outcome is not Outcome.UNKNOWN]
@@ -209,7 +248,7 @@ def _region(
     stretch: list[CheckResult] = []
     for place, result in enumerate(told):
         stretch.append(result)
-        silence = result.scheduled_at + terms_of(result.monitor_version).silence_ms
+        silence = result.scheduled_at + terms_of(result).silence_ms
         switched = min((start for start, _, _ in offs if start > result.scheduled_at), default=FOREVER)
         quiet = min(silence, switched)
         later = told[place + 1].scheduled_at if place + 1 < len(told) else None
@@ -229,13 +268,13 @@ def _region(
     return said
 
 
-def _stretch(results: list[CheckResult], terms_of: Callable[[int], Terms], said: list[_Said]) -> None:
+def _stretch(results: list[CheckResult], terms_of: Callable[[CheckResult], Terms], said: list[_Said]) -> None:
     down: list[bool | None] = []
     bad: list[bool | None] = []
     flapping: list[bool] = []
     status = Status.UNKNOWN
     for place, result in enumerate(results):
-        terms = terms_of(result.monitor_version)
+        terms = terms_of(result)
         down.append(_ladder(results, down, lambda r: r.outcome is Outcome.DOWN, terms))
         bad.append(_ladder(results, bad, lambda r: r.outcome is not Outcome.UP, terms))
         flapping.append(_flaps(results[: place + 1], flapping[-1] if flapping else False, terms))
@@ -472,8 +511,8 @@ def _uptime(monitor: ExpectedMonitor, history: list[tuple[int, str, object]], ho
                 moment = end
 
 
-def _latency(monitor: ExpectedMonitor) -> None:
-    for (region, at), result in monitor.results.items():
+def _latency(monitor: ExpectedMonitor, counted: dict[tuple[str, int], CheckResult]) -> None:
+    for (region, at), result in counted.items():
         if result.outcome not in (Outcome.UP, Outcome.DEGRADED) or result.overloaded:
             continue
         place = (region, at - at % HOUR_MS)

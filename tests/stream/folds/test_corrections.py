@@ -1,0 +1,169 @@
+"""A record that was corrected is the one that the rules give for what stands: results, policies, decisions.
+
+FOLD_EXAMPLES=2000 looks at so many histories in each test instead of at a few.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.enums import CorrectionKind, IncidentState, Outcome
+from schemas.events import (
+    CheckResult,
+    CorrectionOrdered,
+    LogEvent,
+    MaintenanceRevised,
+    MonitorRevised,
+    PolicyChange,
+)
+from stream.folds import Facts, History, PartitionFold, Terms
+from stream.folds.facts import OFFSET_MASK
+from stream.folds.rewriting import Found, Past, Rewriting, standing
+from tests.stream.folds import histories
+from tests.stream.folds.histories import BEGIN, EPOCH
+from tests.stream.folds.oracle import expect
+from tests.stream.folds.table import Tables
+from tests.stream.folds.test_histories import thoroughly
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+REASON = "somebody said so"
+
+
+class Stream:
+    """A fold and its tables, which carries out corrections as the worker does."""
+
+    def __init__(self, terms_of: Callable[[str, int], Terms | None]) -> None:
+        self.fold = PartitionFold(terms_of)
+        self.tables = Tables()
+        self.log: list[LogEvent] = []
+
+    def take(self, event: LogEvent) -> Facts:
+        """Fold the next event of the log."""
+        version = EPOCH | len(self.log)
+        self.log.append(event)
+        facts = (
+            self._correct(version, event) if isinstance(event, CorrectionOrdered) else self.fold.fold(version, event)
+        )
+        self.tables.write(facts)
+        return facts
+
+    def restart(self) -> None:
+        """Go on from a snapshot."""
+        fold = self.fold.beside()
+        fold.load_position(self.fold.position_state())
+        for name, monitor in self.fold.monitors.items():
+            fold.load(name, monitor.encode(EPOCH | len(self.log) - 1))
+        self.fold = fold
+
+    def _correct(self, version: int, order: CorrectionOrdered) -> Facts:
+        if not self.fold.is_before(order.monitor, version):
+            return Facts(version)
+        rewriting = Rewriting(self.fold, version, order)
+        past = Past(
+            self._before(order, rewriting.reads_since), self._of(CorrectionOrdered, order), *self._decisions(order)
+        )
+        rewriting.begin(past)
+        rewriting.feed(self._stored(rewriting, version, past.orders))
+        return rewriting.finish()
+
+    def _of(self, kind: type, order: CorrectionOrdered) -> list:
+        return [event for event in self.log if isinstance(event, kind) and event.monitor == order.monitor]
+
+    def _decisions(self, order: CorrectionOrdered) -> tuple[list[MonitorRevised], list[MaintenanceRevised]]:
+        return self._of(MonitorRevised, order), self._of(MaintenanceRevised, order)
+
+    def _before(self, order: CorrectionOrdered, since: int) -> History:
+        incidents = [
+            incident
+            for incident in self.tables.of("incident", order.monitor)
+            if incident.state is not IncidentState.ANNULLED or any(entry.by for entry in incident.entries)
+        ]
+        lasting = [i for i in incidents if i.state is IncidentState.OPEN or (i.resolved_at or i.opened_at) >= since]
+        changes = [c for c in self.tables.of("change", order.monitor) if not c.withdrawn and c.at >= since]
+        return History(tuple(lasting), tuple(changes))
+
+    def _stored(self, rewriting: Rewriting, version: int, orders: Sequence[CorrectionOrdered]) -> list[Found]:
+        spans = [(one.since, one.until) for one in standing(orders) if one.kind is CorrectionKind.REPLAY]
+        found = []
+        for identity, (row_version, row) in self.tables.rows.items():
+            if identity[:2] != ("result", orders[0].monitor):
+                continue
+            late, region, result = row
+            arrived = not late or row_version > OFFSET_MASK - (version & OFFSET_MASK)
+            wanted = not late or any(since <= result.scheduled_at < until for since, until in spans)
+            if arrived and wanted and rewriting.reads_since <= result.scheduled_at < rewriting.reads_until:
+                found.append((region, _as_stored(result)))
+        return sorted(found, key=lambda each: each[1].scheduled_at)
+
+
+def _as_stored(result: CheckResult) -> CheckResult:
+    """The table does not keep the components of a result that was up."""
+    if result.outcome is not Outcome.UP:
+        return result
+    return msgspec.structs.replace(result, components=(), failures=(), evidence=None)
+
+
+@st.composite
+def corrected(draw: st.DrawFn) -> histories.History:
+    """A history whose record was corrected once or a few times."""
+    history = draw(histories.histories())
+    name = next(monitor for monitor, _ in history.terms)
+    orders: list[tuple[int, LogEvent]] = []
+    for number in range(draw(st.integers(1, 4))):
+        told_at = draw(st.integers(BEGIN + 5 * MINUTE, history.end))
+        earlier = [order for at, order in orders if at < told_at and order.kind is not CorrectionKind.UNDO]
+        orders.append((told_at, draw(_order(name, f"c{number}", told_at, earlier))))
+    return replace(history, events=[*history.events, *orders])
+
+
+@st.composite
+def _order(
+    draw: st.DrawFn, monitor: str, name: str, told_at: int, earlier: list[CorrectionOrdered]
+) -> CorrectionOrdered:
+    kind = draw(st.sampled_from([*CorrectionKind] if earlier else [CorrectionKind.REPLAY, CorrectionKind.ANNUL]))
+    if kind is CorrectionKind.UNDO:
+        undone = draw(st.sampled_from(earlier))
+        return CorrectionOrdered(
+            name, monitor, kind, told_at, undone.since, undone.until, "somebody", REASON, undoes=undone.id
+        )
+    since = max(BEGIN, told_at - draw(st.sampled_from((MINUTE, 5 * MINUTE, 30 * MINUTE, 3 * HOUR))))
+    until = min(told_at, since + draw(st.sampled_from((MINUTE, 7 * MINUTE, 40 * MINUTE, 3 * HOUR))))
+    policy, region = PolicyChange(), ""
+    if kind is CorrectionKind.REPLAY and draw(st.booleans()):
+        policy = PolicyChange(
+            confirmations=draw(st.sampled_from((None, 1, 3, 5))),
+            recoveries=draw(st.sampled_from((None, 1, 4))),
+            quorum=draw(st.sampled_from((None, 0, 1, 2))),
+            reopen_gap_ms=draw(st.sampled_from((None, 0, HOUR))),
+            flap_start=draw(st.sampled_from((None, 0, 20))),
+        )
+    if kind is CorrectionKind.ANNUL:
+        region = draw(st.sampled_from(("", "ams", "lon")))
+    return CorrectionOrdered(name, monitor, kind, told_at, since, until, "somebody", REASON, policy, region)
+
+
+@thoroughly
+@given(corrected(), st.integers(0, 1_000), st.data())
+def test_a_corrected_record_is_the_one_that_the_rules_give_for_what_stands(
+    history: histories.History, seed: int, data: st.DataObject
+) -> None:
+    events = history.delivered(seed)
+    restarts = data.draw(st.sets(st.integers(0, len(events) - 1), max_size=3))
+    stream = Stream(history.terms_of)
+    for place, event in enumerate(events):
+        stream.take(event)
+        if place in restarts:
+            stream.restart()
+
+    for name, expected in expect(events, history.terms_of).items():
+        tables = stream.tables
+        assert tables.changes(name) == expected.changes
+        assert tables.incidents(name) == expected.incidents
+        assert tables.current(name) == expected.current
+        assert tables.results(name) == expected.results
+        assert tables.uptime(name) == expected.uptime
+        assert tables.latency(name) == expected.latency
