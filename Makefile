@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: up install check test bench faults lock clean
+.PHONY: up install check test bench faults fuzz lock clean
 
 up: install            ## the whole product on this machine, with the demo app
 	@$(BIN)/pulse up --demo
@@ -33,6 +33,9 @@ bench: install         ## every benchmark, or one: make bench NAME=probe
 
 faults: install        ## kill everything at random while results flow, and compare: make faults SECONDS=600
 	@$(BIN)/python -m tests.faults $(or $(SECONDS),60)
+
+fuzz: install          ## generated requests to every operation of the OpenAPI document: make fuzz REQUESTS=20000
+	@$(BIN)/python -m tests.fuzz $(or $(REQUESTS),20000)
 
 lock:                  ## resolve requirements.lock again
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --all-extras --upgrade pyproject.toml -o requirements.lock

@@ -11,6 +11,8 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
+from infra.settings import InvalidSettings
+
 
 class Exit(IntEnum):
     """Exit codes of every subcommand."""
@@ -23,8 +25,12 @@ class Exit(IntEnum):
 
 def fail(message: str, code: Exit = Exit.NOT_FINE) -> NoReturn:
     """Say on stderr what is wrong and what to do, and leave."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(message, style="red", markup=False)
+    _say(message)
     raise typer.Exit(code)
+
+
+def _say(message: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(message, style="red", markup=False)
 
 
 def build(command: str | None = None) -> typer.Typer:
@@ -46,7 +52,11 @@ def build(command: str | None = None) -> typer.Typer:
 
 def main() -> None:
     """The console script."""
-    build(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="pulse")
+    try:
+        build(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="pulse")
+    except InvalidSettings as error:
+        _say(str(error))
+        sys.exit(Exit.USAGE)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ for _unused in ("np", "pd", "pd_time_test", "arrow", "pl"):
 
 _MIGRATION: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _SHARDED: Final = re.compile(r"(?<=CREATE TABLE IF NOT EXISTS )(\w+) \{sharded by (\w+)\}")
+_CREATED: Final = re.compile(r"CREATE (?P<kind>TABLE|VIEW) IF NOT EXISTS (?P<name>\w+)")
+_NOT_BY_MONITOR: Final = ("stream_", "uptime_buckets")
+"""Tables that no view stands on."""
 _MIGRATIONS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS migrations {sharded by number}
     (number UInt32, name String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))
@@ -111,9 +114,14 @@ def load_migrations(settings: Settings) -> list[Migration]:
 
 
 def _load(name: str, text: str, settings: Settings) -> Migration:
+    statements = tuple(statement for part in _parts(text) for statement in _written(part, settings))
+    return Migration(int(name[:4]), name, statements)
+
+
+def _parts(text: str) -> list[str]:
+    """The statements of a file, without comments."""
     code = re.sub(r"^\s*--.*$", "", text, flags=re.MULTILINE)
-    parts = [part.strip().rstrip(";") for part in code.split(";\n") if part.strip()]
-    return Migration(int(name[:4]), name, tuple(statement for part in parts for statement in _written(part, settings)))
+    return [part.strip().rstrip(";") for part in code.split(";\n") if part.strip()]
 
 
 def _written(template: str, settings: Settings) -> list[str]:
@@ -137,6 +145,38 @@ def _written(template: str, settings: Settings) -> list[str]:
         f"CREATE TABLE IF NOT EXISTS {name} {on_cluster} AS {name}_local "
         f"ENGINE = Distributed('{cluster}', currentDatabase(), '{name}_local', cityHash64({column}))",
     ]
+
+
+class OneNodeOnly(RuntimeError):
+    """Row policies of a Distributed table are not known to hold on every shard."""
+
+    def __init__(self) -> None:
+        super().__init__("The account for SQL can be made on one node only, not on PULSE_CLICKHOUSE_CLUSTER.")
+
+
+def sql_account(settings: Settings, password: str) -> list[str]:
+    """The statements that make the account of `POST /v1/analytics/sql` on a ClickHouse server.
+
+    Raises OneNodeOnly, ClickHouseNotConfigured.
+    """
+    if settings.clickhouse_cluster:
+        raise OneNodeOnly
+    created = [_CREATED.match(statement) for each in load_migrations(settings) for statement in each.statements]
+    read = [found for found in created if found is not None and not found["name"].startswith(_NOT_BY_MONITOR)]
+    marks = {
+        "{database}": [address_of(settings).database],
+        "{password}": [password],
+        "{readable}": [found["name"] for found in read],
+        "{table}": [found["name"] for found in read if found["kind"] == "TABLE"],
+    }
+    statements = _parts(files("schemas").joinpath("sql", "account.sql").read_text("utf-8"))
+    for mark, values in marks.items():
+        statements = [
+            statement.replace(mark, value)
+            for statement in statements
+            for value in (values if mark in statement else values[:1])
+        ]
+    return statements
 
 
 async def migrate(settings: Settings) -> list[str]:

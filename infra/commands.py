@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+import secrets
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
+from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 from rich.table import Table
 
-from infra.clickhouse import migrate
-from infra.kafka import provision_topics
+from infra.cli import Exit, fail
+from infra.clickhouse import ClickHouseNotConfigured, OneNodeOnly, migrate, sql_account
+from infra.kafka import KafkaNotConfigured, PartitionsDiffer, TopicNotCreated, provision_topics
 from infra.settings import Settings, get_settings
 from schemas.asyncapi import asyncapi_document
 
@@ -22,14 +26,28 @@ def register(app: typer.Typer) -> None:
     app.command("schemas")(schemas_command)
 
 
-def migrate_command() -> None:
+def migrate_command(
+    account: Annotated[
+        bool, typer.Option("--sql-account", help="Only print the SQL of the account for POST /v1/analytics/sql.")
+    ] = False,
+) -> None:
     """Create the topics and tables that are missing. Safe to run again.
 
     Example: PULSE_KAFKA=kafka:9092 PULSE_CLICKHOUSE=http://clickhouse:8123/pulse pulse migrate
     """
     settings = get_settings()
-    topics = asyncio.run(provision_topics(settings))
-    migrations = asyncio.run(migrate(settings))
+    try:
+        if account:
+            typer.echo(";\n\n".join(sql_account(settings, secrets.token_urlsafe(24))) + ";")
+            return
+        topics = asyncio.run(provision_topics(settings))
+        migrations = asyncio.run(migrate(settings))
+    except (KafkaNotConfigured, ClickHouseNotConfigured, OneNodeOnly) as error:
+        fail(str(error), Exit.USAGE)
+    except (PartitionsDiffer, TopicNotCreated) as error:
+        fail(str(error))
+    except (KafkaError, ClickHouseError, OSError) as error:
+        fail(f"An engine cannot be reached or refuses: {error}", Exit.UNREACHABLE)
     Console().print(f"topics created: {', '.join(topics) or 'none'}\nmigrations run: {', '.join(migrations) or 'none'}")
 
 

@@ -18,6 +18,8 @@ from schemas.topics import TOPICS, Topic
 
 RETRY_FROM_S: Final = 0.1
 RETRY_UP_TO_S: Final = 5.0
+SILENCE_MS: Final = 5_000
+"""How long a table's reader waits at a time: a new record is answered at once, only silence takes so long."""
 _log = get_logger(__name__)
 
 
@@ -181,7 +183,7 @@ class TableReader:
             **connection_options(self._settings),
             group_id=None,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=1_000,  # a new record is answered at once; only silence takes so long
+            fetch_max_wait_ms=SILENCE_MS,
             metadata_max_age_ms=5_000,
         )
         try:
@@ -199,12 +201,12 @@ class TableReader:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         self.trouble = None
         while True:
-            for partition, records in (await consumer.getmany(timeout_ms=200, max_records=2_000)).items():
+            if not self.caught_up.is_set() and await _reached(consumer, ends):
+                self.caught_up.set()
+            for partition, records in (await consumer.getmany(timeout_ms=SILENCE_MS, max_records=2_000)).items():
                 for record in records:
                     self._on_record(_log_record(partition.partition, record))
                     self._next_offsets[partition] = record.offset + 1
-            if not self.caught_up.is_set() and await _reached(consumer, ends):
-                self.caught_up.set()
 
 
 def _log_record(partition: int, record: Any) -> LogRecord:

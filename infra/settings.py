@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.functional_validators import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -60,11 +60,16 @@ class Settings(BaseSettings):
 
     clickhouse: SecretStr | None = Field(None, description="https://user:password@host:8443/database")
     clickhouse_cluster: str | None = Field(None, description="A cluster's name, for replicated, sharded tables.")
+    clickhouse_sql: SecretStr | None = Field(
+        None, description="The same with the account that POST /v1/analytics/sql runs as; without it there is none."
+    )
     retention_days: int = Field(90, ge=1, description="Days that raw results are kept; rollups are kept for ever.")
 
     http: str = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
     snapshot_bytes: int = Field(320 << 20, ge=1 << 20, description="Memory for prepared pages and badges, in bytes.")
     public_url: str | None = Field(None, description="How the world reaches it, where that differs from `http`.")
+    proxies: Networks = Field([], description="Proxies whose X-Forwarded-For is believed: 10.0.0.0/8,127.0.0.1/32")
+    rate_factor: float = Field(1.0, gt=0, description="Multiplies how many requests a key and an address may send.")
     embedded_kafka_port: int = 19092
     embedded_kafka_controller_port: int = 19093
     embedded_clickhouse_port: int = 18123
@@ -87,7 +92,9 @@ class Settings(BaseSettings):
     stream_metrics_port: int = Field(0, description="Where the stream worker serves /metrics; 0: nowhere.")
 
     api_key: SecretStr | None = Field(None, description="The key that the pulse command sends.")
-    admin_key: SecretStr | None = Field(None, description="A key with every scope, known to the query service.")
+    admin_key: SecretStr | None = Field(
+        None, min_length=16, description="A key with every scope, known to the query service; not to be guessed."
+    )
     max_monitors: int = Field(20_000, ge=1, description="Monitors that a workspace may have.")
     max_pages: int = Field(1_000, ge=1, description="Status pages that a workspace may have.")
     max_maintenances: int = Field(5_000, ge=1, description="Maintenances that a workspace may have, past ones too.")
@@ -122,7 +129,15 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://{self.http}").rstrip("/")
 
 
+class InvalidSettings(ValueError):
+    """A PULSE_* variable has a value that it cannot have; the message says which, and why."""
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once. Raises InvalidSettings."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        told = (f"PULSE_{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
+        raise InvalidSettings("\n".join(told)) from None

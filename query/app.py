@@ -7,13 +7,16 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from infra.settings import Settings
+from query.abandoned import EndAbandoned
 from query.analytics.routes import router as analytics
 from query.answers import Answers
 from query.context import Context
+from query.examples import description, install_examples
 from query.ingestion import router as ingestion
-from query.limits import MAX_BODY_BYTES
+from query.limits import MAX_BODY_BYTES, TellLimits
+from query.management.lines import Lines
 from query.management.routes import router as management
-from query.problems import install_problem_handlers
+from query.problems import TellTooLarge, install_problem_handlers
 from query.public import PublicFace
 from query.routes import public
 
@@ -26,7 +29,7 @@ def create_app(settings: Settings) -> PublicFace:
 def app_of(context: Context) -> PublicFace:
     """The service over a context, which its lifespan runs."""
     answers = Answers(context.settings, context.catalog, context.facts)
-    return PublicFace(_create_api(context, answers), context.catalog, answers)
+    return PublicFace(TellTooLarge(_create_api(context, answers)), context.catalog, answers)
 
 
 def _create_api(context: Context, answers: Answers) -> FastAPI:
@@ -37,6 +40,8 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
 
     api = FastAPI(
         title="PulseAPI",
+        description=description(),
+        docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
         max_body_size=MAX_BODY_BYTES,
@@ -44,11 +49,15 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
     )
     api.state.context = context
     api.state.answers = answers
+    api.state.lines = Lines(context.catalog, context.facts)
+    api.add_middleware(TellLimits)
+    api.add_middleware(EndAbandoned)
     install_problem_handlers(api)
     api.include_router(public)
     api.include_router(management)
     api.include_router(ingestion)
     api.include_router(analytics)
+    install_examples(api)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -43,6 +43,7 @@ def query_command() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # PULSE_PROXIES says whom to believe, where it matters
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_LIMIT_S,
         backlog=BACKLOG,

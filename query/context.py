@@ -19,8 +19,10 @@ from infra.kafka import open_producer
 from infra.logs import get_logger
 from infra.settings import Settings
 from query.catalog import Catalog
+from query.configuration_copy import ConfigurationCopy
 from query.connections import Connection
 from query.facts import Facts
+from query.limits import Limits
 from query.refresh import Refresh
 
 WRITES: Final[dict[str, Any]] = {"enable_idempotence": False, "request_timeout_ms": 5_000}
@@ -34,13 +36,14 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Settings, the catalogue, the facts, and two connections: `context.clickhouse.get()` raises Away without one."""
+    """Settings, the catalogue, the facts, limits, and two connections: `clickhouse.get()` raises Away without one."""
 
     settings: Settings
     catalog: Catalog
     facts: Facts
     clickhouse: Connection[AsyncClient]
     producer: Connection[AIOKafkaProducer]
+    limits: Limits
 
     @classmethod
     def of(cls, settings: Settings) -> "Context":
@@ -51,14 +54,17 @@ class Context:
             Facts(time.time_ns() // 1_000_000),
             Connection("ClickHouse", partial(open_client, settings)),
             Connection("Kafka", partial(open_producer, settings, **WRITES)),
+            Limits(settings),
         )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the catalogue's topics and hold the connections, whether or not the others answer now."""
         refresh = Refresh(self.settings, self.facts, self.clickhouse)
-        works = (self.catalog.run(), self.clickhouse.hold(), self.producer.hold(), refresh.read(), refresh.follow())
-        tasks = [asyncio.create_task(work) for work in works]
+        copy = ConfigurationCopy(self.settings, self.catalog)
+        copy.stand_in()
+        reading = (self.catalog.run(), copy.keep(), refresh.read(), refresh.follow())
+        tasks = [asyncio.create_task(work) for work in (*reading, self.clickhouse.hold(), self.producer.hold())]
         for task in tasks:
             task.add_done_callback(_end_where_it_failed)
         try:

@@ -9,7 +9,7 @@ from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS, Buckets, Lasting
 from schemas.enums import IncidentState
 from schemas.events import Incident, StatusChange
 
-STALE_AFTER_MS: Final = 30_000
+STALE_AFTER_MS: Final = 15_000
 MAX_INCIDENTS: Final = 50
 
 

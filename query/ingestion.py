@@ -6,13 +6,15 @@ A result's identity is (monitor, region, scheduled_at): sending a batch again ch
 import asyncio
 import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Final
+from contextlib import contextmanager
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, Field
+from starlette.requests import ClientDisconnect
 
 from infra.kafka import partition_of
 from query.context import Context, CurrentContext
@@ -21,6 +23,7 @@ from query.keys import Caller, requires
 from query.limits import RatePolicy, limited
 from query.management.writes import append
 from query.problems import FieldProblem, ProblemError, ProblemKind, problems
+from query.turns import Turn
 from query.uptime import DAY_MS
 from schemas import events
 from schemas.enums import Outcome, Reason
@@ -34,7 +37,12 @@ MAX_RECORD_BYTES: Final = 500_000
 """Of one record of the log, well under what a broker takes by default."""
 MAX_RESULT_BYTES: Final = 16_000
 MAX_AT_ONCE: Final = 8
-"""Requests whose results wait for Kafka at the same time; each holds its batch in memory."""
+"""Requests that are read, judged and written at the same time; each holds its batch in memory."""
+MAX_AT_ONCE_OF_A_KEY: Final = 4
+BODY_LIMIT_S: Final = 20.0
+"""For a body to arrive: who sends it slowly holds a place that others wait for."""
+SLICE: Final = 100
+"""Results that are judged before other requests have their turn: a millisecond or two."""
 MAX_AHEAD_MS: Final = 60_000
 MAX_TEXT: Final = 300
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -76,7 +84,8 @@ class Accepted(BaseModel):
 
 
 router: Final = APIRouter(prefix="/v1", tags=["ingestion"], max_body_size=MAX_BYTES)
-_slots: Final = asyncio.Semaphore(MAX_AT_ONCE)
+_held: Final[Counter[str]] = Counter()
+"""Places that are taken, by key."""
 _pusher: Final = limited(RatePolicy("results", quota=600, window_s=60), requires(KeyScope.PUSH))
 _batches: Final = msgspec.json.Decoder(PushedBatch)
 _results: Final = msgspec.json.Decoder(PushedResult)
@@ -114,6 +123,7 @@ def _body_document() -> dict[str, Any]:
         ProblemKind.BAD_REQUEST,
         ProblemKind.NO_KEY,
         ProblemKind.FORBIDDEN,
+        ProblemKind.TOO_SLOW,
         ProblemKind.TOO_LARGE,
         ProblemKind.UNSUPPORTED,
         ProblemKind.INVALID,
@@ -131,15 +141,37 @@ async def push_results(
     content_encoding: Annotated[str, Header(description="gzip, zstd, or none.")] = "",
 ) -> Accepted:
     """Push up to 10,000 results or 5 MB. Answered once Kafka has them; send the same batch again after a 503."""
-    if _slots.locked():
-        raise ProblemError(ProblemKind.BUSY, "too many batches are being written", headers={"Retry-After": "1"})
-    async with _slots:
-        batch = _parse(decoded(await request.body(), content_encoding, MAX_BYTES))
-        accepted, errors = _judge(context, caller, batch)
+    with _place(caller):
+        packed = await _body(request)
+        batch = _parse(await asyncio.to_thread(decoded, packed, content_encoding, MAX_BYTES))
+        accepted, errors = await _judge(context, caller, batch)
         if not accepted:
             raise ProblemError(ProblemKind.INVALID, "no result of the batch can be taken", errors[:100])
         await _write(context, caller, batch.region, accepted)
     return Accepted(accepted=len(accepted), rejected=len(errors), errors=errors[:100])
+
+
+@contextmanager
+def _place(caller: Caller) -> Iterator[None]:
+    """Hold a place, before the body is read. Raises ProblemError: all are taken, or all that a key may have."""
+    if _held.total() >= MAX_AT_ONCE or _held[caller.by] >= MAX_AT_ONCE_OF_A_KEY:
+        raise ProblemError(ProblemKind.BUSY, "too many batches are being written", headers={"Retry-After": "1"})
+    _held[caller.by] += 1
+    try:
+        yield
+    finally:
+        _held[caller.by] -= 1
+        if not _held[caller.by]:
+            del _held[caller.by]
+
+
+async def _body(request: Request) -> bytes:
+    try:
+        return await asyncio.wait_for(request.body(), BODY_LIMIT_S)
+    except TimeoutError:
+        raise ProblemError(ProblemKind.TOO_SLOW, f"the body did not arrive within {BODY_LIMIT_S:.0f} s") from None
+    except ClientDisconnect:
+        raise ProblemError(ProblemKind.BAD_REQUEST, "the body ended too early") from None
 
 
 def _parse(body: bytes) -> PushedBatch:
@@ -151,17 +183,27 @@ def _parse(body: bytes) -> PushedBatch:
         raise ProblemError(ProblemKind.BAD_REQUEST, f"the body is not JSON: {error}") from None
 
 
-def _judge(context: Context, caller: Caller, batch: PushedBatch) -> tuple[list[CheckResult], list[FieldProblem]]:
+class Taken(NamedTuple):
+    """A result that can be taken, as it goes into the log."""
+
+    monitor: str
+    encoded: bytes
+
+
+async def _judge(context: Context, caller: Caller, batch: PushedBatch) -> tuple[list[Taken], list[FieldProblem]]:
     """The results that can be taken, and what is wrong with the others."""
     now = time.time_ns() // 1_000_000
     oldest = now - context.settings.retention_days * DAY_MS
-    accepted: list[CheckResult] = []
+    accepted: list[Taken] = []
     errors: list[FieldProblem] = []
+    turn = Turn(SLICE)
     for index, raw in enumerate(batch.results):
         try:
-            accepted.append(_accept(context, caller.workspace, _decode(raw), oldest, now + MAX_AHEAD_MS))
+            result = _accept(context, caller.workspace, _decode(raw), oldest, now + MAX_AHEAD_MS)
+            accepted.append(Taken(result.monitor, msgspec.json.encode(result)))
         except (msgspec.DecodeError, _Refused) as refused:
             errors.append(_field_problem(refused, f"/results/{index}"))
+        await turn.used()
     return accepted, errors
 
 
@@ -225,31 +267,36 @@ def _field_problem(error: Exception, prefix: str) -> FieldProblem:
     return FieldProblem(detail=detail, pointer="#" + prefix + "".join(f"/{step}" for step in steps))
 
 
-async def _write(context: Context, caller: Caller, region: str, results: Iterable[CheckResult]) -> None:
+async def _write(context: Context, caller: Caller, region: str, results: Iterable[Taken]) -> None:
     """Append the results, those of a partition in records of their own. Raises ProblemError: send them again."""
-    by_partition: defaultdict[int, list[CheckResult]] = defaultdict(list)
+    by_partition: defaultdict[int, list[Taken]] = defaultdict(list)
     for result in results:
         by_partition[partition_of(result.monitor, context.settings.partitions)].append(result)
     now = time.time_ns() // 1_000_000
-    await asyncio.gather(
-        *(
-            append(context, CHECK_RESULTS, partition, part[0].monitor, value)
-            for partition, whole in by_partition.items()
-            for part in _parts(whole)
-            for value in [events.encode(CheckBatch(caller.by, region, now, tuple(part)))]
-        )
-    )
+    appending = [
+        append(context, CHECK_RESULTS, partition, part[0].monitor, _record(caller.by, region, now, part))
+        for partition, whole in by_partition.items()
+        for part in _parts(whole)
+    ]
+    for outcome in await asyncio.gather(*appending, return_exceptions=True):
+        if isinstance(outcome, BaseException):  # only now: what is still under way is still in memory
+            raise outcome
 
 
-def _parts(results: list[CheckResult]) -> Iterator[list[CheckResult]]:
+def _record(by: str, region: str, now: int, part: list[Taken]) -> bytes:
+    """A batch of results that are encoded already."""
+    encoded: Any = tuple(msgspec.Raw(taken.encoded) for taken in part)
+    return events.encode(CheckBatch(by, region, now, encoded))
+
+
+def _parts(results: list[Taken]) -> Iterator[list[Taken]]:
     """The results in as few records as may be, none above MAX_RECORD_BYTES."""
-    part: list[CheckResult] = []
+    part: list[Taken] = []
     size = 0
     for result in results:
-        bytes_of_it = len(msgspec.json.encode(result))
-        if part and size + bytes_of_it > MAX_RECORD_BYTES:
+        if part and size + len(result.encoded) > MAX_RECORD_BYTES:
             yield part
             part, size = [], 0
         part.append(result)
-        size += bytes_of_it
+        size += len(result.encoded)
     yield part

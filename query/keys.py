@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from query.context import Context, CurrentContext
@@ -26,6 +26,7 @@ SECRET_LENGTH: Final = 43
 """Of 62 letters: 256 bits."""
 _ALPHABET: Final = string.ascii_letters + string.digits
 ADMIN: Final = "admin-key"
+NO_KEY: Final = "send the header `Authorization: Bearer pulse_...`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +83,21 @@ _bearer: Final = HTTPBearer(
 
 
 def requires(scope: KeyScope) -> Callable[..., Awaitable[Caller]]:
-    """A dependency: the caller, if its key may do this. Ends in 401, 403, or 503 while no key is known yet."""
+    """A dependency: the caller, if its key may do this. Ends in 401, 403, 429, or 503 while no key is known yet."""
 
     async def authenticate(
-        context: CurrentContext, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+        request: Request,
+        context: CurrentContext,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> Caller:
         if not context.catalog.caught_up.is_set():
             raise ProblemError(ProblemKind.LOG_AWAY, context.catalog.trouble, headers={"Retry-After": "2"})
-        if credentials is None:
-            raise _unauthorized("send the header `Authorization: Bearer pulse_...`")
-        caller = caller_of(context, credentials.credentials, time.time_ns() // 1_000_000)
+        caller = None
+        if credentials is not None:
+            caller = caller_of(context, credentials.credentials, time.time_ns() // 1_000_000)
         if caller is None:
-            raise _unauthorized("the API key is unknown, revoked or expired")
+            context.limits.count_failure(request.scope)
+            raise _unauthorized("the API key is unknown, revoked or expired" if credentials else NO_KEY)
         if not caller.may(scope):
             raise ProblemError(ProblemKind.FORBIDDEN, f"this needs a key with the scope `{scope}`")
         return caller

@@ -1,6 +1,6 @@
 """Errors of `/v1` as RFC 9457 problems: one shape, a closed list of kinds, every wrong field at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from enum import Enum
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -11,7 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 
+from query.asgi import Asgi, Receive, Scope, Send
 from schemas.documents import message_of
 from schemas.monitors import Document
 
@@ -29,6 +31,7 @@ class ProblemKind(Enum):
     METHOD_NOT_ALLOWED = ("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "The method is not allowed here")
     CONFLICT = ("conflict", HTTPStatus.CONFLICT, "It conflicts with what is there")
     VERSION_MISMATCH = ("version-mismatch", HTTPStatus.PRECONDITION_FAILED, "It was changed in the meantime")
+    TOO_SLOW = ("too-slow", HTTPStatus.REQUEST_TIMEOUT, "The request comes too slowly")
     TOO_LARGE = ("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large")
     UNSUPPORTED = ("unsupported", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body's type or encoding is not supported")
     INVALID = ("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "Some fields are not valid")
@@ -120,6 +123,10 @@ def json_pointer(location: Sequence[str | int]) -> str:
     return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
+_RETRIED: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_RETRY_AFTER: Final = {"description": "Seconds to wait.", "schema": {"type": "integer"}, "required": True}
+
+
 def problems(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may end in these problems, for the OpenAPI document."""
     by_status: dict[int | str, dict[str, Any]] = {}
@@ -130,6 +137,8 @@ def problems(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
             "description": told + kind.title,
             "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
+        if kind.status in _RETRIED:
+            by_status[status]["headers"] = {"Retry-After": _RETRY_AFTER}
     return by_status
 
 
@@ -147,11 +156,52 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _on_http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return problem_response(request.url.path, _too_large(request.scope))
         kind = _KIND_OF_STATUS.get(error.status_code)
         if kind is None:
             raise error
         told = ProblemError(kind, str(error.detail), headers=dict(error.headers or {}))
         return problem_response(request.url.path, told)
+
+
+class TellTooLarge:
+    """ASGI middleware around the application, which refuses a body by its announced length in words of its own."""
+
+    def __init__(self, app: Asgi) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, as ASGI has it."""
+        refused = False
+
+        async def told(message: MutableMapping[str, Any]) -> None:
+            nonlocal refused
+            if message.get("status") == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and _is_plain(message["headers"]):
+                refused = True
+                await problem_response(scope["path"], _too_large(scope))(scope, receive, send)
+            elif not refused:
+                await send(message)
+
+        await self._app(scope, receive, told)
+
+
+def _is_plain(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/plain") for name, value in headers)
+
+
+def _too_large(scope: Scope) -> ProblemError:
+    allowed: int = scope[MAX_BODY_SIZE_SCOPE_KEY]
+    return ProblemError(ProblemKind.TOO_LARGE, f"a body has {allowed >> 20} MB at most here")
+
+
+_OF_EVERY_KEY: Final = (
+    ProblemKind.NO_KEY,
+    ProblemKind.FORBIDDEN,
+    ProblemKind.TOO_MANY_REQUESTS,
+    ProblemKind.LOG_AWAY,
+)
+"""Where a key is needed: there is none, it may not, it is sent too often, and keys are not read yet."""
 
 
 def _tell_shape(app: FastAPI) -> None:
@@ -162,6 +212,10 @@ def _tell_shape(app: FastAPI) -> None:
         schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         shapes = document.setdefault("components", {}).setdefault("schemas", {})
         shapes |= schema.pop("$defs") | {Problem.__name__: schema}
+        for operation in (each for path in document["paths"].values() for each in path.values()):
+            if operation.get("security"):
+                for status, told in problems(*_OF_EVERY_KEY).items():
+                    operation["responses"].setdefault(str(status), told)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -171,7 +225,6 @@ _KIND_OF_STATUS: Final = {
     400: ProblemKind.BAD_REQUEST,
     404: ProblemKind.NOT_FOUND,
     405: ProblemKind.METHOD_NOT_ALLOWED,
-    413: ProblemKind.TOO_LARGE,
 }
 
 

@@ -1,20 +1,16 @@
 """The public face: answers prepared bytes before FastAPI is reached, and hands everything else on to it."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from query.answers import Answers
+from query.asgi import Asgi, Receive, Scope, Send
 from query.assets import ASSETS
 from query.catalog import Catalog
+from query.encodings import accepted
 from query.metrics import PUBLIC_ANSWERS
 from query.snapshots import Reply, Snapshot
 from query.targets import Target, file_target, target_of
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 READING: Final = ("GET", "HEAD")
 PUBLIC: Final = ("/p/", "/status/", "/badges/", "/static/")
@@ -47,7 +43,7 @@ class PublicFace:
         snapshot = self._find(path, query, headers.get(b"host", b""))
         if snapshot is None:
             return None
-        encoding = snapshot.choose(_accepted(headers.get(b"accept-encoding", b"")))
+        encoding = snapshot.choose(accepted(headers.get(b"accept-encoding", b"")))
         known = headers.get(b"if-none-match")
         status = 304 if known and (snapshot.etag(encoding) in known or known == b"*") else 200
         PUBLIC_ANSWERS[status].inc()
@@ -75,17 +71,6 @@ class PublicFace:
 
 
 NOWHERE: Final = "/p/"
-
-
-@lru_cache(maxsize=256)
-def _accepted(header: bytes) -> tuple[bytes, ...]:
-    """The encodings of an Accept-Encoding header, without those that it refuses by `q=0`."""
-    accepted = []
-    for part in header.lower().split(b","):
-        name, _, quality = part.partition(b";")
-        if quality.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000"):
-            accepted.append(name.strip())
-    return tuple(accepted)
 
 
 @lru_cache(maxsize=1_024)

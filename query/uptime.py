@@ -1,5 +1,6 @@
 """Uptime by time: absolute buckets of milliseconds by status, and what follows from them."""
 
+import sys
 from array import array
 from dataclasses import dataclass
 from operator import add, sub
@@ -32,13 +33,15 @@ class Lasting:
 class Buckets:
     """The newest `count` buckets of one monitor, in a ring: a new bucket takes the place of the oldest."""
 
-    __slots__ = ("_known_until", "_numbers", "_spans", "_sum", "count", "step_ms")
+    __slots__ = ("_known_until", "_newest", "_numbers", "_oldest", "_spans", "_sum", "count", "step_ms")
 
     def __init__(self, step_ms: int, count: int) -> None:
         self.step_ms = step_ms
         self.count = count
         self._numbers = array("q", [-1]) * count
         self._spans = array("I", NO_SPANS) * count
+        self._newest = -1
+        self._oldest = sys.maxsize
         self._known_until = 0
         self._sum: Spans = NO_SPANS
         """Of all that is in the ring."""
@@ -47,13 +50,19 @@ class Buckets:
         """Keep the bucket that begins at `bucket` (int ms), counted up to `known_until`."""
         number = bucket // self.step_ms
         slot = number % self.count
-        if number < self._numbers[slot]:
+        overwritten = self._numbers[slot]
+        if number < overwritten:
             return
         before = self._spans[slot * WIDTH : (slot + 1) * WIDTH]
         self._sum = tuple(map(sub, map(add, self._sum, spans_ms), before))
         self._numbers[slot] = number
         self._spans[slot * WIDTH : (slot + 1) * WIDTH] = array("I", spans_ms)
         self._known_until = max(self._known_until, known_until)
+        self._newest = max(self._newest, number)
+        if overwritten == self._oldest != number:
+            self._oldest = min(each for each in self._numbers if each >= 0)
+        else:
+            self._oldest = min(self._oldest, number)
 
     def newest(self, count: int, now: int, lasting: Lasting | None) -> list[Spans]:
         """The spans of the last `count` buckets, oldest first, the one that holds `now` included."""
@@ -69,17 +78,13 @@ class Buckets:
     def whole(self, now: int, lasting: Lasting | None) -> Spans:
         """The sum of the newest `count` buckets, the one that holds `now` included; quick where the ring is filled."""
         last = now // self.step_ms
-        oldest = last - self.count
-        if lasting is None or max(self._numbers) not in (last - 1, last) or self._holds_up_to(oldest):
+        if lasting is None or self._newest not in (last - 1, last) or self._oldest <= last - self.count:
             return total(self.newest(self.count, now, lasting))
         uncounted = min(lasting.until, (last + 1) * self.step_ms) - max(lasting.since, self._known_until)
         if uncounted <= 0:
             return self._sum
         place = STATUSES.index(lasting.status)
         return (*self._sum[:place], self._sum[place] + uncounted, *self._sum[place + 1 :])
-
-    def _holds_up_to(self, number: int) -> bool:
-        return any(0 <= each <= number for each in self._numbers)
 
     def _kept(self, last: int) -> list[Spans]:
         """What is kept of the buckets up to the number `last`, as many as the ring has, oldest first."""

@@ -23,7 +23,7 @@ def parse_moment(text: object) -> int:
 
 def format_moment(at: int) -> str:
     """Int ms since the epoch as `2026-12-01T02:00:00.000Z`."""
-    return f"{datetime.fromtimestamp(at // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 Moment = Annotated[

@@ -371,6 +371,7 @@ class KeyScope(StrEnum):
     READ = "read"
     WRITE = "write"
     PUSH = "push"
+    SQL = "analytics:sql"
     ADMIN = "admin"
 
 

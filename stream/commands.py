@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
     """Add this module's subcommands."""
     app.command("stream")(stream_command)
     app.command("lag")(lag_command)
-    epochs = typer.Typer(help="Decide what the stream does when the log and the store do not fit together.")
+    epochs = typer.Typer(
+        help="Decide what the stream does when log and store do not fit. Example: pulse epoch new --reason …"
+    )
     epochs.command("new")(new_command)
     epochs.command("accept-gap")(accept_gap_command)
     app.add_typer(epochs, name="epoch")

@@ -11,7 +11,10 @@ from infra.settings import get_settings
 
 def register(app: typer.Typer) -> None:
     """Add `pulse demo`."""
-    demo = typer.Typer(no_args_is_help=True, help="Break the sample app of `pulse up --demo`, and mend it.")
+    demo = typer.Typer(
+        no_args_is_help=True,
+        help="Break the sample app of `pulse up --demo`, and mend it. Example: pulse demo break cache",
+    )
     demo.command("break")(break_command)
     demo.command("mend")(mend_command)
     app.add_typer(demo, name="demo")

@@ -10,7 +10,8 @@ from infra.cli import Exit
 from infra.settings import Settings
 
 TIMEOUT_S: Final = 20.0
-LISTED_AT_ONCE: Final = 1_000
+LISTED_AT_ONCE: Final = 5_000
+"""As many as the service tells in one answer."""
 
 
 class ServiceError(Exception):

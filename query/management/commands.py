@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command("plan")(plan_command)
     app.command("status")(status_command)
     app.command("incidents")(incidents_command)
-    keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+    keys = typer.Typer(help="Make, list and revoke API keys. Example: pulse keys list", no_args_is_help=True)
     keys.command("create")(create_key_command)
     keys.command("list")(list_keys_command)
     keys.command("revoke")(revoke_key_command)

@@ -27,7 +27,7 @@ class NewKey(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(max_length=200, examples=["deploys"])] = ""
-    scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=4, examples=[["write"]])]
+    scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=5, examples=[["write"]])]
     expires_at: Annotated[AwareDatetime | None, Field(examples=["2027-01-01T00:00:00Z"])] = None
 
 
@@ -41,7 +41,7 @@ async def create_key(context: CurrentContext, caller: Admin, wanted: NewKey) -> 
     """Make a key. Its text is in this answer and nowhere else: only a hash of it is kept."""
     expires_at = _expiry_ms(wanted.expires_at)
     allowed = context.settings.max_keys
-    if len(list(context.catalog.keys.of_workspace(caller.workspace))) >= allowed:
+    if len(context.catalog.keys.ids_of(caller.workspace)) >= allowed:
         raise ProblemError(ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} keys at most; revoke some")
     text, kept = new_key(wanted.name, sorted(set(wanted.scopes)), expires_at)
     entry = await write(context, caller, KEYS, kept.id, kept)

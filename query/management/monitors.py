@@ -1,16 +1,18 @@
 """`/v1/monitors`: create, read, list, replace and delete."""
 
 import time
-from typing import Any, Final
+from typing import Final
 
 import orjson
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from query.catalog import Entry
 from query.context import Context, CurrentContext
 from query.cursors import Cursor
+from query.encodings import json_answer
 from query.keys import Caller, Reader, Writer
+from query.management.lines import Lines, summary_of
 from query.management.lists import Limit, WithDocument, listed
 from query.management.models import MonitorDetail, MonitorList
 from query.management.states import state_of
@@ -28,17 +30,18 @@ WRITE: Final = (*READ, ProblemKind.BAD_REQUEST, ProblemKind.TOO_LARGE)
 
 @router.get("", operation_id="list_monitors", responses=problems(*READ), response_model=MonitorList)
 async def list_monitors(
-    context: CurrentContext, caller: Reader, cursor: Cursor = None, limit: Limit = 100, document: WithDocument = False
+    request: Request,
+    context: CurrentContext,
+    caller: Reader,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+    document: WithDocument = False,
 ) -> Response:
     """The workspace's monitors by slug, each with its status and the uptime of its last 24 hours."""
-    entries, next_cursor = listed(context.catalog.monitors.of_workspace(caller.workspace), cursor, limit)
-    now = time.time_ns() // 1_000_000
-    lines = [_line(context, entry, now) for entry in entries]
-    if document:
-        for line, entry in zip(lines, entries, strict=True):
-            line["version"] = entry.version
-            line["monitor"] = entry.document.model_dump(mode="json", exclude_unset=True)
-    return Response(orjson.dumps({"monitors": lines, "next_cursor": next_cursor}), media_type="application/json")
+    entries, next_cursor = listed(context.catalog.monitors, caller.workspace, cursor, limit)
+    lines: Lines = request.app.state.lines
+    told = await lines.listed(entries, documents=document)
+    return await json_answer(request, b'{"monitors":[%b],"next_cursor":%b}' % (told, orjson.dumps(next_cursor)))
 
 
 @router.post(
@@ -112,7 +115,7 @@ async def delete_monitor(context: CurrentContext, caller: Writer, slug: str, if_
 
 async def _create(context: Context, caller: Caller, identity: str, monitor: Monitor) -> Entry[Monitor]:
     allowed = context.settings.max_monitors
-    if len(list(context.catalog.monitors.of_workspace(caller.workspace))) >= allowed:
+    if len(context.catalog.monitors.ids_of(caller.workspace)) >= allowed:
         raise ProblemError(ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} monitors at most")
     return await write(context, caller, MONITORS, identity, monitor)
 
@@ -133,23 +136,10 @@ def _pages_that_show(context: Context, workspace: str, slug: str) -> list[str]:
     ]
 
 
-def _line(context: Context, entry: Entry[Monitor], now: int) -> dict[str, Any]:
-    state = state_of(context.facts, entry, now)
-    return {
-        "slug": entry.document.slug,
-        "title": entry.document.title,
-        "url": entry.document.url,
-        "status": state.status,
-        "since": None if state.since is None else iso(state.since),
-        "uptime_24h": state.uptime_24h,
-        "coverage_24h": state.coverage_24h,
-    }
-
-
 def _answer(context: Context, entry: Entry[Monitor], status_code: int = 200) -> Response:
     now = time.time_ns() // 1_000_000
     state = state_of(context.facts, entry, now)
-    view = _line(context, entry, now) | {
+    view = summary_of(context.facts, entry, now) | {
         "reason": state.reason,
         "version": entry.version,
         "message": state.message,

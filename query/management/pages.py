@@ -30,7 +30,7 @@ async def list_pages(
     context: CurrentContext, caller: Reader, cursor: Cursor = None, limit: Limit = 100, document: WithDocument = False
 ) -> Response:
     """The workspace's status pages by slug."""
-    entries, next_cursor = listed(context.catalog.pages.of_workspace(caller.workspace), cursor, limit)
+    entries, next_cursor = listed(context.catalog.pages, caller.workspace, cursor, limit)
     lines = [_line(context, entry) for entry in entries]
     if document:
         for line, entry in zip(lines, entries, strict=True):
@@ -102,7 +102,7 @@ async def delete_page(context: CurrentContext, caller: Writer, slug: str, if_mat
 
 async def _create(context: Context, caller: Caller, page: Page) -> Entry[Page]:
     allowed = context.settings.max_pages
-    if len(list(context.catalog.pages.of_workspace(caller.workspace))) >= allowed:
+    if len(context.catalog.pages.ids_of(caller.workspace)) >= allowed:
         raise ProblemError(ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} pages at most")
     _check(context, caller, page)
     return await write(context, caller, PAGES, page.slug, page)

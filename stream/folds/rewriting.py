@@ -33,8 +33,8 @@ from stream.folds.story import Notes, incident_id, with_notes
 from stream.folds.uptime import NOTHING, Spans
 
 DAY_MS: Final = 86_400_000
-SLICE_MS: Final = 300_000
-"""Results of so much time make a batch: well inside the lateness window, where their order does not matter."""
+SLICE_MS: Final = 540_000
+"""Results of so much time make a batch: less than the lateness window, in which their order does not matter."""
 
 Found = tuple[str, CheckResult]
 """Region and result."""
@@ -144,7 +144,7 @@ class Rewriting:
         facts = self._facts(incidents, renamed)
         monitor.take_over(self._live, numbers, {names.index(i.id): notes_of(i) for i in incidents})
         facts.current = [monitor.current(self._version)]
-        self._fold.monitors[name] = monitor
+        self._fold.put(self._version, monitor)
         return facts
 
     def _add(self, found: Found) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
+from pydantic import SecretStr
 
 from infra.settings import Settings
 
@@ -23,23 +24,29 @@ def wait_until(condition: Callable[[], bool], what: str, within_s: float = 30) -
         time.sleep(0.05)
 
 
+def is_ready(client: httpx.Client) -> bool:
+    """Whether it answers, and misses nothing."""
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 @contextmanager
-def running_query(settings: Settings) -> Iterator[httpx.Client]:
-    """A client of the running service, once it is ready; SIGTERM must end it well."""
-    assert settings.kafka
-    assert settings.clickhouse
-    environment = os.environ | {
-        "PULSE_KAFKA": settings.kafka,
-        "PULSE_CLICKHOUSE": settings.clickhouse.get_secret_value(),
-        "PULSE_HTTP": settings.http,
+def running_query(settings: Settings, until: Callable[[httpx.Client], bool] = is_ready) -> Iterator[httpx.Client]:
+    """A client of the running service, once it is ready (or what `until` says); SIGTERM must end it well."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    environment = {
+        f"PULSE_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in given.items()
     }
-    process = subprocess.Popen([sys.executable, "-m", "infra.cli", "query"], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "infra.cli", "query"], env=os.environ | environment)
     try:
         with httpx.Client(base_url=f"http://{settings.http}", timeout=20, trust_env=False) as client:
 
             def ready() -> bool:
                 assert process.poll() is None, "the query service ended"
-                return is_ready(client)
+                return until(client)
 
             wait_until(ready, "the query service is ready", START_LIMIT_S)
             yield client
@@ -48,11 +55,3 @@ def running_query(settings: Settings) -> Iterator[httpx.Client]:
     finally:
         process.kill()
         process.wait()
-
-
-def is_ready(client: httpx.Client) -> bool:
-    """Whether it answers, and misses nothing."""
-    try:
-        return client.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False

@@ -1,9 +1,11 @@
 """`POST /v1/results`, over a log in memory."""
 
+import asyncio
 import gzip
 import json
 import time
 import zlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -11,7 +13,16 @@ import pytest
 
 from infra.kafka import partition_of
 from query.encodings import zstd
-from query.ingestion import MAX_BYTES, MAX_RECORD_BYTES
+from query.ingestion import (
+    MAX_AT_ONCE,
+    MAX_AT_ONCE_OF_A_KEY,
+    MAX_BYTES,
+    MAX_RECORD_BYTES,
+    SLICE,
+    _judge,
+    _parse,
+)
+from query.keys import Caller
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckBatch, decode_log
 from schemas.monitors import KeyScope
@@ -239,7 +250,131 @@ def test_a_key_is_told_how_much_more_it_may_push() -> None:
     async def scenario(service: Service) -> None:
         await create(service, "api")
         first = await push(service, up())
-        assert first.headers["RateLimit-Policy"] == '"results";q=600;w=60'
-        assert first.headers["RateLimit"].startswith('"results";r=')
+        assert first.headers["RateLimit-Policy"] == '"results";q=600;w=60, "results-of-address";q=2400;w=60'
+        assert first.headers["RateLimit"].startswith('"results";r=599')
+
+    with_service(scenario)
+
+
+def test_what_the_service_sets_nobody_else_sets() -> None:
+    async def scenario(service: Service) -> None:
+        await create(service, "api")
+        for more in ({"sent_at": 1}, {"probe": "probe-0"}, {"type": "tick"}):
+            batch = {"region": "office", "results": [up()], **more}
+            assert (await service.client.post("/v1/results", json=batch)).status_code == 422
+        for fields in ({"monitor_version": 7}, {"evidence": {}}, {"monitor": "default/api"}, {"overloaded": True}):
+            assert (await push(service, up() | fields)).status_code == 422
+        before = now_ms()
+        await push(service, up(scheduled_at=before - 3_600_000))
+        [batch] = batches(service)
+        assert before <= batch.sent_at <= now_ms()
+
+    with_service(scenario)
+
+
+def test_the_same_batch_again_is_the_same_results() -> None:
+    async def scenario(service: Service) -> None:
+        await create(service, "api")
+        results = [up(scheduled_at=now_ms() - n) for n in range(3)]
+        assert [(await push(service, *results)).status_code for _ in range(2)] == [202, 202]
+        first, again = batches(service)
+        assert first.results == again.results
+
+    with_service(scenario)
+
+
+def test_while_kafka_is_slow_so_many_batches_are_in_memory_and_no_more() -> None:
+    async def scenario(service: Service) -> None:
+        await create(service, "api")
+        keys = [await push_key(service) for _ in range(3)]
+        service.log.slow = asyncio.Event()
+        answers: list[httpx.Response] = []
+
+        async def push_with(key: str) -> None:
+            async with service.as_key(key) as client:
+                answers.append(await client.post("/v1/results", json={"region": "office", "results": [up()]}))
+
+        pushing = [asyncio.create_task(push_with(key)) for key in keys for _ in range(MAX_AT_ONCE_OF_A_KEY + 1)]
+        refused = len(pushing) - MAX_AT_ONCE
+        while len(answers) < refused:
+            await asyncio.sleep(0.01)
+        assert {answer.status_code for answer in answers} == {503}
+        assert {answer.headers["Retry-After"] for answer in answers} == {"1"}
+        service.log.slow.set()
+        await asyncio.gather(*pushing)
+        assert [answer.status_code for answer in answers[refused:]] == [202] * MAX_AT_ONCE
+        assert (await push(service, up())).status_code == 202, "the places are free again"
+
+    with_service(scenario)
+
+
+def test_one_key_leaves_places_for_others() -> None:
+    async def scenario(service: Service) -> None:
+        await create(service, "api")
+        theirs = await push_key(service)
+        service.log.slow = asyncio.Event()
+        pushing = [asyncio.create_task(push(service, up())) for _ in range(MAX_AT_ONCE_OF_A_KEY + 1)]
+        done, waiting = await asyncio.wait(pushing, return_when=asyncio.FIRST_COMPLETED)
+        assert [each.result().status_code for each in done] == [503]
+        async with service.as_key(theirs) as client:
+            other = asyncio.create_task(
+                client.post("/v1/results", json={"region": "office", "results": [up(scheduled_at=now_ms() - 1)]})
+            )
+            while len(service.log.all("check-results")) <= MAX_AT_ONCE_OF_A_KEY:
+                assert not other.done()
+                await asyncio.sleep(0.01)
+            service.log.slow.set()
+            assert (await other).status_code == 202
+        await asyncio.gather(*waiting)
+
+    with_service(scenario)
+
+
+async def push_key(service: Service) -> str:
+    made = await service.client.post("/v1/keys", json={"scopes": ["push"]})
+    return str(made.json()["key"])
+
+
+def test_a_batch_of_which_kafka_took_a_part_is_to_be_sent_again() -> None:
+    async def scenario(service: Service) -> None:
+        slugs = [f"m{number}" for number in range(20)]
+        await create(service, *slugs)
+        service.log.away_partitions = {partition_of("default/m3", 8)}
+        answer = await push(service, *(up(slug) for slug in slugs))
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "5"
+
+    with_service(scenario)
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("query.ingestion.BODY_LIMIT_S", 0.05)
+
+    async def stalls() -> AsyncIterator[bytes]:
+        yield b'{"region"'
+        await asyncio.get_running_loop().create_future()
+
+    async def scenario(service: Service) -> None:
+        answer = await service.client.post("/v1/results", content=stalls())
+        assert answer.status_code == 408
+        assert answer.json()["type"] == "urn:pulse:problem:too-slow"
+
+    with_service(scenario)
+
+
+def test_others_have_their_turn_while_many_results_are_judged() -> None:
+    async def scenario(service: Service) -> None:
+        await create(service, "api")
+        at = now_ms() - 100_000
+        results = [up(scheduled_at=at + number) for number in range(10 * SLICE)]
+        batch = _parse(json.dumps({"region": "office", "results": results}).encode())
+        caller = Caller("default", "key:a", frozenset({KeyScope.PUSH}))
+        judging = asyncio.create_task(_judge(service.context, caller, batch))
+        turns = 0
+        while not judging.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert len((await judging)[0]) == len(results)
+        assert turns >= 10
 
     with_service(scenario)

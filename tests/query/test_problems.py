@@ -1,5 +1,7 @@
 """Errors of `/v1`: one shape for all."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from query.problems import FieldProblem, Problem, ProblemKind, invalid, json_pointer, problems
@@ -24,6 +26,22 @@ def test_kinds_of_one_status_are_documented_together() -> None:
 def test_the_detail_repeats_the_fields_for_who_reads_only_that() -> None:
     error = invalid([FieldProblem(detail="is missing", pointer="#/url"), FieldProblem(detail="no", parameter="limit")])
     assert error.detail == "#/url: is missing; limit: no"
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize(("path", "allowed"), [("/v1/monitors", 1), ("/v1/results", 5)])
+def test_a_body_that_is_too_large_is_told_what_is_allowed(path: str, allowed: int, announced: bool) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(6):
+            yield b" " * (1 << 20)
+
+    async def scenario(service: Service) -> None:
+        answer = await service.client.post(path, content=b" " * (6 << 20) if announced else pieces())
+        assert answer.status_code == 413
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["detail"] == f"a body has {allowed} MB at most here"
+
+    with_service(scenario)
 
 
 @pytest.mark.parametrize(

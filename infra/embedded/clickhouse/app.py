@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from infra.embedded.clickhouse.access import READER, allow, authenticate, settings_of
 from infra.embedded.clickhouse.body import Body, ClientGone, Receive
+from infra.embedded.clickhouse.confinement import ROLE, confined
 from infra.embedded.clickhouse.data_folder import DataFolder
 from infra.embedded.clickhouse.engine import DEFAULT_DATABASE, Engine
 from infra.embedded.clickhouse.errors import Code, EngineError, refusal
@@ -165,6 +166,9 @@ class Gateway:
 
     async def _read(self, exchange: Exchange, statement: Statement, external: list[ExternalTable]) -> None:
         request = exchange.request
+        if exchange.user == READER and request.role == ROLE:
+            inside = await self._in_thread(lambda: self._engine.inside(request.database or DEFAULT_DATABASE))
+            statement = confined(statement, inside, self._engine.table_functions)
         query_class = self._query_class(statement.text)
         if statement.first_word in ("SELECT", "WITH", "FROM", "EXPLAIN") and query_class == "CONTROL":
             raise refusal(Code.ACCESS_DENIED, "INTO OUTFILE is refused: it reaches host files.")

@@ -12,6 +12,7 @@ from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from infra.embedded.clickhouse.confinement import VIEWS
 from infra.embedded.clickhouse.errors import from_engine
 
 DEFAULT_DATABASE: Final = "default"
@@ -34,6 +35,12 @@ TABLE_FUNCTIONS_INSIDE: Final = frozenset(
     }
 )
 """All others reach hosts or files, some while they look for a structure, or run text as SQL."""
+
+_INSIDE: Final = """
+SELECT lower(name) FROM system.tables WHERE database = {database:String} AND NOT startsWith(name, {views:String})
+UNION ALL
+SELECT lower(name) FROM system.databases
+"""
 
 
 class Native(Protocol):
@@ -94,9 +101,9 @@ def quote_name(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def _text(native: Native, sql: str) -> str:
+def _text(native: Native, sql: str, **parameters: str) -> str:
     with engine_errors():
-        return bytes(native.query(spell(sql), "TSVRaw", params={}).bytes()).decode().rstrip("\n")
+        return bytes(native.query(spell(sql), "TSVRaw", params=parameters).bytes()).decode().rstrip("\n")
 
 
 @dataclass(slots=True, eq=False)
@@ -157,14 +164,21 @@ class Engine:
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self.version = _text(self._first, "SELECT version()")
-        table_functions = _text(self._first, "SELECT lower(name) FROM system.table_functions").split("\n")
-        self.outside = frozenset(table_functions) - TABLE_FUNCTIONS_INSIDE
+        names = _text(self._first, "SELECT lower(name) FROM system.table_functions")
+        self.table_functions = frozenset(names.split("\n"))
+        self.outside = self.table_functions - TABLE_FUNCTIONS_INSIDE
 
     def classify(self, sql: str) -> tuple[str, int]:
         """The statement's class (READ_ONLY, MUTATING, MUTATING_GLOBAL, CONTROL, UNKNOWN) and how many there are."""
         with self._lock:
             found = self._first.classify_query(spell(sql))
         return found["query_class"].name, found["statement_count"]
+
+    def inside(self, database: str) -> frozenset[str]:
+        """The names, in lower case, of all databases, and of the tables of this one that are no views for everybody."""
+        with self._lock:
+            names = _text(self._first, _INSIDE, database=database, views=VIEWS)
+        return frozenset(names.split("\n"))
 
     def connect(self) -> Connection:
         """A new connection, for a session or for work that leaves traces."""

@@ -102,6 +102,11 @@ class Request:
         return self.fields.get("database") or self.headers.get("x-clickhouse-database") or None
 
     @property
+    def role(self) -> str:
+        """The role that the query asks for, or empty."""
+        return self.fields.get("role", "")
+
+    @property
     def query_id(self) -> str:
         """The id that the client gave, or a new one."""
         return self.fields.get("query_id") or self.headers.get("x-clickhouse-query-id") or str(uuid.uuid4())

@@ -4,9 +4,9 @@ SELECT
     count() AS incidents,
     countIf(state = 'open') AS open,
     countIf(severity = 'down') AS down,
-    sumIf(dateDiff('millisecond', opened_at, resolved_at), state = 'resolved') AS repair_ms,
+    sumIf(ifNull(dateDiff('millisecond', opened_at, resolved_at), 0), state = 'resolved') AS repair_ms,
     sum(dateDiff('millisecond', opened_at, decided_at)) AS detect_ms,
-    maxIf(dateDiff('millisecond', opened_at, resolved_at), state = 'resolved') AS longest_ms
+    maxIf(ifNull(dateDiff('millisecond', opened_at, resolved_at), 0), state = 'resolved') AS longest_ms
 FROM incidents FINAL
 WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) OR monitor IN {monitors:Array(String)})
   AND state != 'annulled'

@@ -31,15 +31,20 @@ class Acknowledged:
 
 
 class FakeLog:
-    """A producer whose records reach the catalogue as soon as they are acknowledged. `away`: it takes none."""
+    """A producer whose records reach the catalogue as soon as they are acknowledged.
+
+    `away`: it takes none, or none of a partition. `slow`: it acknowledges nothing until that is set.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self.records: defaultdict[tuple[str, int], list[LogRecord]] = defaultdict(list)
         self.away = False
+        self.away_partitions: set[int] = set()
+        self.slow: asyncio.Event | None = None
         self._catalog = catalog
 
     async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> "asyncio.Future[Acknowledged]":
-        if self.away:
+        if self.away or partition in self.away_partitions:
             raise KafkaTimeoutError
         log = self.records[topic, partition]
         record = LogRecord(partition, len(log), 0, key.decode(), value)
@@ -48,9 +53,12 @@ class FakeLog:
         for table in (catalog.monitors, catalog.pages, catalog.maintenances, catalog.keys):
             if table.topic.name == topic:
                 self._catalog.take(table, record)
-        future: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
-        future.set_result(Acknowledged(record.offset))
-        return future
+        return asyncio.ensure_future(self._acknowledge(record.offset))
+
+    async def _acknowledge(self, offset: int) -> Acknowledged:
+        if self.slow:
+            await self.slow.wait()
+        return Acknowledged(offset)
 
     def all(self, topic: str) -> list[LogRecord]:
         """Every record of a topic."""

@@ -5,7 +5,9 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -205,11 +207,19 @@ def test_the_plan_as_json_is_all_that_stdout_has(service: Service, pulse: Pulse)
     assert json.loads(pulse("apply", "--yes", "--json").stdout)["keep"] == 3
 
 
-def test_status_prints_what_the_api_answers(service: Service, pulse: Pulse) -> None:
+def asked(listening: tuple[int, Service], path: str) -> Any:
+    """What the service answers to a client of its own."""
+    url = f"http://127.0.0.1:{listening[0]}{path}"
+    return httpx.get(url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, trust_env=False).json()
+
+
+def test_status_and_keys_print_what_the_api_answers(listening: tuple[int, Service], pulse: Pulse) -> None:
     pulse("apply", "--yes")
     shown = pulse("status", "--json")
     assert shown.exit_code == 1, "a monitor without results is unknown, and unknown is not fine"
     monitors = json.loads(shown.stdout)["monitors"]
+    assert monitors == asked(listening, "/v1/monitors")["monitors"]
+    assert json.loads(pulse("keys", "list", "--json").stdout) == asked(listening, "/v1/keys")
     assert [(monitor["slug"], monitor["status"]) for monitor in monitors] == [("api", "unknown"), ("web", "unknown")]
     assert "unknown" in pulse("status").stdout
 

@@ -1,0 +1,89 @@
+"""The role `pulse_sql`: SQL of people who are no operators, held to the views `pulse_*` of one database.
+
+The engine in this process knows no grants, so this goes by what a statement spells. What runs is made of the tokens
+that were looked at, without comments. In doubt it is refused.
+"""
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from infra.embedded.clickhouse.errors import Code, EngineError, refusal
+from infra.embedded.clickhouse.statements import Statement, Token, tokens
+
+ROLE: Final = "pulse_sql"
+VIEWS: Final = "pulse_"
+"""How the names of the views begin; other tables of the database are inside."""
+
+FIRST_WORDS: Final = frozenset({"SELECT", "WITH", "FROM"})
+WORDS_REFUSED: Final = frozenset({b"SETTINGS", b"EXPLAIN", b"INTO", b"OUTFILE"})
+SYMBOLS: Final = frozenset(b"()[],.*+-/%=<>!|:?")
+"""Not among them: braces (parameters), what ClickHouse takes for quotes beside ' \" and `, and quotes left open."""
+TABLE_FUNCTIONS: Final = frozenset(
+    {"generate_series", "generateseries", "numbers", "numbers_mt", "values", "zeros", "zeros_mt", "format"}
+)
+FUNCTIONS_REFUSED: Final = re.compile(
+    r"ai(classify|embed|extract|filter|generate|redact|similarity|translate)|dict.*|joinget.*|file|filesystem.*|"
+    r"get(clienthttpheader|macro|server.*|mergetreesetting)|hascolumnintable|currentrequesturl|evalmlmethod|"
+    r"naivebayes.*|(full)?hostname|serveruuid|sleep.*"
+)
+"""Functions that read other tables, files, models, or tell of the process; arrayMap(file, ...) only names it."""
+
+_NUMBER: Final = re.compile(rb"[0-9.]+(e[0-9]*)?|0[xb][0-9a-f]+", re.IGNORECASE)
+_ESCAPE: Final = re.compile(rb"\\x([0-9a-f]{2})|\\(.)|''", re.IGNORECASE | re.DOTALL)
+
+
+def confined(statement: Statement, inside: frozenset[str], table_functions: frozenset[str]) -> Statement:
+    """The statement as it may run. Raises EngineError.
+
+    `inside` are all databases, and the tables that are not for everybody, in lower case.
+    """
+    if statement.first_word not in FIRST_WORDS:
+        raise _refused(f"{statement.first_word or 'this'}: only SELECT is allowed")
+    text = statement.text.encode("utf-8", "surrogateescape")
+    found = list(tokens(text))
+    for token in found:
+        _check(token, text[token.start : token.end])
+    spelled = statement.names | {_content(text[token.start : token.end]) for token in found if _is_literal(token)}
+    if hidden := spelled & inside:
+        raise _refused(f"{min(hidden)!r} is inside; read the views {VIEWS}*, and choose another alias")
+    functions = {name for name in statement.names if FUNCTIONS_REFUSED.fullmatch(name)}
+    functions |= statement.calls & (table_functions - TABLE_FUNCTIONS)
+    if functions:
+        raise _refused(f"the function {min(functions)!r}")
+    return replace(statement, text=_joined(text, found).decode("utf-8", "surrogateescape"))
+
+
+def _check(token: Token, spelled: bytes) -> None:
+    odd = (
+        (token.kind == "symbol" and spelled[0] not in SYMBOLS)
+        or (token.kind == "quoted" and b"\\" in spelled)
+        or (token.kind == "number" and _NUMBER.fullmatch(spelled) is None)
+    )
+    if odd or token.word in WORDS_REFUSED:
+        raise _refused(repr(spelled.decode("utf-8", "replace")))
+
+
+def _is_literal(token: Token) -> bool:
+    """ClickHouse takes a string for a table's name, too: FROM 'incidents'."""
+    return token.kind in ("string", "heredoc")
+
+
+def _content(spelled: bytes) -> str:
+    if spelled.startswith(b"$"):
+        return spelled.split(b"$", 2)[2].rsplit(b"$", 2)[0].decode("utf-8", "replace").lower()
+    plain = _ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()) if escape[1] else escape[0][1:], spelled[1:-1])
+    return plain.decode("utf-8", "replace").lower()
+
+
+def _joined(text: bytes, found: list[Token]) -> bytes:
+    """The tokens, with a blank where something stood between two of them."""
+    pieces, end = [], 0
+    for token in found:
+        pieces += [b" " if token.start > end else b"", text[token.start : token.end]]
+        end = token.end
+    return b"".join(pieces)
+
+
+def _refused(what: str) -> EngineError:
+    return refusal(Code.ACCESS_DENIED, f"{ROLE}: refused: {what}.")

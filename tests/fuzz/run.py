@@ -1,0 +1,144 @@
+"""Generated requests to every operation of the document, and what of their answers the document does not tell."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import requests  # noqa: TID251 - schemathesis speaks by it
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings, strategies
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.query.story import SLUG, SLUGS
+
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""What reads is asked first, what deletes last: each finds what the ones before it need."""
+KNOWN: Final = {
+    "monitor": SLUGS,
+    "incident": ("c-2", "s-9"),
+    "badge": ("status", "uptime", "latency"),
+    "extension": ("svg", "json"),
+    "file": ("summary.json", "incidents.json", "scheduled-maintenances/active.json"),
+    "feed": ("history.atom", "history.rss"),
+    "scheduled_at": (time.time_ns() // 1_000_000,),
+}
+"""What there is, by the name of a parameter or of a body's field: a generated one finds nothing, again and again."""
+CHECKS: Final = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+schemathesis.openapi.format(
+    "uri", strategies.sampled_from(["https://a.example/", "http://b.example:8000/x?y=1", "ftp://c"])
+)
+
+
+@dataclass
+class Findings:
+    """What was asked, what was answered, and what was wrong with it."""
+
+    answers: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    """Of each operation, how many had which status."""
+    failures: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The first of a kind, by operation and title: how to make it again."""
+
+    @property
+    def requests(self) -> int:
+        """How many were made."""
+        return sum(self.of(label) for label in self.answers)
+
+    def of(self, label: str) -> int:
+        """How many of one operation were made."""
+        return self.answers[label].total()
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.of(label):7} {label}: {', '.join(f'{status} x {count}' for status, count in sorted(told.items()))}"
+            for label, told in self.answers.items()
+        ]
+        failures = [f"{label}: {title}\n{told}" for (label, title), told in self.failures.items()]
+        return "\n\n".join(["\n".join(lines), *failures])
+
+
+def fuzz(base_url: str, key: str, wanted: int, *, derandomize: bool = False) -> Findings:
+    """At least `wanted` requests with an admin key, evenly over all operations whose inputs are not used up."""
+    document = schemathesis.openapi.from_url(f"{base_url}/openapi.json")
+    operations = sorted(
+        (found.ok() for found in document.get_all_operations()),
+        key=lambda operation: METHODS.index(operation.method.upper()),
+    )
+    findings = Findings()
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["Authorization"] = f"Bearer {key}"
+        left = operations
+        while left and findings.requests < wanted:
+            share = -(-(wanted - findings.requests) // len(left))
+            before = {operation.label: findings.of(operation.label) for operation in left}
+            for operation in left:
+                _ask(operation, session, share, findings, derandomize)
+            left = [each for each in left if findings.of(each.label) - before[each.label] >= share]
+    return findings
+
+
+def _ask(operation: Any, session: requests.Session, count: int, findings: Findings, derandomize: bool) -> None:
+    modes = operation.as_strategy(GenerationMode.POSITIVE) | operation.as_strategy(GenerationMode.NEGATIVE)
+
+    @given(case=modes, pick=strategies.randoms(use_true_random=False), sensible=strategies.booleans())
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        derandomize=derandomize,
+        suppress_health_check=list(HealthCheck),
+    )
+    def run(case: Any, pick: Any, sensible: bool) -> None:
+        if sensible:
+            _make_sensible(case, pick.choice)
+        answer = case.call(session=session)
+        findings.answers[operation.label][answer.status_code] += 1
+        try:
+            case.validate_response(answer, checks=CHECKS)
+        except FailureGroup as group:
+            for failure in group.exceptions:
+                told = f"{failure}\n{case.as_curl_command()}\n{answer.status_code} {answer.text[:500]}"
+                findings.failures.setdefault((operation.label, failure.title), told)
+
+    try:
+        run()
+    except Unsatisfiable:
+        return
+
+
+def _make_sensible(case: Any, choice: Callable[[tuple[Any, ...]], Any]) -> None:
+    """Ask for what there is, with the good key; what else was generated stays."""
+    known = KNOWN | {"slug": SLUGS if case.path.startswith("/v1/monitors") else (SLUG,)}
+    chosen = {name: choice(values) for name, values in known.items()}
+    case.path_parameters = _named(case.path_parameters, chosen)
+    case.query = _named(case.query, chosen)
+    case.body = _named(case.body, chosen)
+    for header in ("Authorization", "Content-Encoding"):
+        case.headers.pop(header, None)
+
+
+def _named(part: Any, chosen: dict[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_named(each, chosen) for each in part]
+    if not isinstance(part, dict):
+        return part
+    return {name: chosen[name] if name in chosen else _named(value, chosen) for name, value in part.items()}

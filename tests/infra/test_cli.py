@@ -1,0 +1,120 @@
+"""Every subcommand of `pulse`: it explains itself, and its exit code says what is wrong."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from typer.main import get_command
+
+from infra import cli
+from infra.settings import get_settings
+from tests.engines import free_ports
+
+SERVICES = {"up", "probe", "stream", "query"}
+LOCAL = {"settings", "schemas", "check"}
+NEEDED = {
+    "check": ["http://127.0.0.1:8000/"],
+    "plan": ["-f", "pulse.yaml"],
+    "apply": ["-f", "pulse.yaml", "--yes"],
+    "demo break": ["cache"],
+    "keys create": ["--scope", "read"],
+    "keys revoke": ["6fJq0aBc1xYz"],
+    "epoch new": ["--reason", "a test"],
+    "epoch accept-gap": ["--reason", "a test"],
+}
+"""What a command cannot be called without."""
+PULSE: Any = get_command(cli.build())
+
+
+def commands(group: Any = PULSE, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command and group below `pulse`, by its words."""
+    for name, command in group.commands.items():
+        words = f"{path} {name}".strip()
+        yield words, command
+        if hasattr(command, "commands"):
+            yield from commands(command, words)
+
+
+ALL = dict(commands())
+LEAVES = [words for words, command in ALL.items() if not hasattr(command, "commands")]
+
+
+def pulse(words: str, *more: str) -> Result:
+    """`pulse` with these words, in this process."""
+    return CliRunner().invoke(PULSE, [*words.split(), *more])
+
+
+@pytest.fixture
+def nobody_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Settings that name engines and a service that are not there, and an empty document."""
+    (port,) = free_ports(1)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pulse.yaml").write_text("monitors: []\n")
+    monkeypatch.setenv("PULSE_KAFKA", f"127.0.0.1:{port}")
+    monkeypatch.setenv("PULSE_CLICKHOUSE", f"http://127.0.0.1:{port}/pulse")
+    monkeypatch.setenv("PULSE_HTTP", f"127.0.0.1:{port}")
+    monkeypatch.setenv("PULSE_DEMO_PORT", str(port))
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize("words", ALL)
+def test_the_help_of_a_command_has_an_example_of_it(words: str) -> None:
+    shown = pulse(words, "--help")
+
+    assert shown.exit_code == 0
+    example = " ".join((ALL[words].help or "").partition("Example: ")[2].split())
+    assert f"pulse {words}" in example
+
+
+@pytest.mark.parametrize("words", ALL)
+def test_an_unknown_option_is_wrong_use(words: str) -> None:
+    assert pulse(words, "--no-such-option").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [words for words in LEAVES if words not in SERVICES | LOCAL])
+def test_a_command_that_reaches_nobody_says_so(words: str, nobody_answers: None) -> None:
+    told = pulse(words, *NEEDED.get(words, ()))
+
+    assert told.exit_code == 3, told.output
+    assert told.stdout == "", "stdout belongs to the answer"
+    assert "cannot be reached" in told.stderr or "cannot reach" in told.stderr or "does not answer" in told.stderr
+
+
+@pytest.mark.parametrize("words", sorted(SERVICES - {"up"}))
+def test_a_service_without_engines_is_wrong_use(words: str) -> None:
+    told = pulse(words)
+
+    assert told.exit_code == 2
+    assert "PULSE_KAFKA" in told.stderr
+
+
+@pytest.mark.parametrize("words", LEAVES)
+def test_what_prints_data_prints_it_as_json_too(words: str) -> None:
+    silent = SERVICES | {
+        "migrate",
+        "schemas",
+        "demo break",
+        "demo mend",
+        "keys revoke",
+        "epoch new",
+        "epoch accept-gap",
+    }
+
+    assert ("--json" in {option for each in ALL[words].params for option in each.opts}) == (words not in silent)
+
+
+def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PULSE_PARTITIONS", "many")
+    monkeypatch.setattr(sys, "argv", ["pulse", "settings"])
+    get_settings.cache_clear()
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    get_settings.cache_clear()
+
+    assert left.value.code == 2
+    assert "PULSE_PARTITIONS: Input should be a valid integer" in capsys.readouterr().err
