@@ -113,7 +113,7 @@ async def _process(settings: Settings, app: faust.App, stream: Any) -> None:
             assigned, generation = _assigned(app), app.consumer_generation_id
             await worker.take(
                 [
-                    Delivery(LogRecord(m.partition, m.offset, int(m.timestamp * 1000), event.value), event)
+                    Delivery(LogRecord(m.partition, m.offset, round(m.timestamp * 1000), event.value), event)
                     for event in events
                     if (m := event.message).generation_id == generation and m.partition in assigned
                 ]
