@@ -22,8 +22,8 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.query.story import SLUG, SLUGS
 
-METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
-"""What reads is asked first, what deletes last: each finds what the ones before it need."""
+METHODS: Final = ("POST", "GET", "PUT", "PATCH", "DELETE")
+"""What makes is asked first, what deletes last: each finds what the ones before it have left."""
 KNOWN: Final = {
     "monitor": SLUGS,
     "incident": ("c-2", "s-9"),
