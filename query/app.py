@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Final
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -18,6 +20,16 @@ from query.management.routes import router as management
 from query.problems import TellTooLarge, install_problem_handlers
 from query.public import PublicFace
 from query.routes import public
+
+DESCRIPTION: Final = """\
+Pages, badges, feeds and `/status` are public. `/v1` needs a key: `Authorization: Bearer pulse_…`.
+
+* Errors are [problems](https://www.rfc-editor.org/rfc/rfc9457): `detail` says what to do, `errors` each wrong field.
+* A list goes a page at a time: send `next_cursor` as `cursor`.
+* A write carries `If-Match` with the `ETag` of a read to change only that version.
+* What is expensive is limited by key and by address: `RateLimit` says what is left, and a 429 or a 503 has
+  `Retry-After`. Public answers are never limited.
+"""
 
 
 def create_app(settings: Settings) -> PublicFace:
@@ -39,6 +51,9 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
 
     api = FastAPI(
         title="PulseAPI",
+        version=version("pulseapi"),
+        description=DESCRIPTION,
+        generate_unique_id_function=lambda route: route.name,
         redoc_url=None,
         lifespan=lifespan,
         max_body_size=MAX_BODY_BYTES,
