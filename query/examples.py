@@ -29,8 +29,14 @@ RECIPES: Final = (
     ("A page of your own that fetches the status; any origin may", "frontend.html", "html"),
 )
 ABOUT: Final = """\
-Status pages, badges and their data need no key. `/v1` does: `Authorization: Bearer pulse_...`, made by
-`pulse keys create`. Errors are `application/problem+json`. Times are ISO 8601 in UTC.
+Pages, badges, feeds and `/status` are public. `/v1` needs a key: `Authorization: Bearer pulse_…`, made by
+`pulse keys create`. Times are ISO 8601 in UTC.
+
+* Errors are [problems](https://www.rfc-editor.org/rfc/rfc9457): `detail` says what to do, `errors` each wrong field.
+* A list goes a page at a time: send `next_cursor` as `cursor`.
+* A write carries `If-Match` with the `ETag` of a read to change only that version.
+* What is expensive is limited by key and by address: `RateLimit` says what is left, and a 429 or a 503 has
+  `Retry-After`. Public answers are never limited.
 """
 BEGAN: Final = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 NOW: Final = datetime(2026, 11, 23, 20, 31, tzinfo=UTC)

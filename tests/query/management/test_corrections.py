@@ -10,7 +10,7 @@ from schemas.events import CorrectionOrdered, PolicyChange, decode_log
 from tests.query.management.service import Service, key_of_another_workspace, with_service
 
 URL = "https://api.example.com/health"
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def ago(**span: float) -> str:
