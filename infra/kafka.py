@@ -18,7 +18,7 @@ from schemas.topics import TOPICS, Topic
 
 RETRY_FROM_S: Final = 0.1
 RETRY_UP_TO_S: Final = 5.0
-SILENCE_MS: Final = 5_000
+SILENCE_MS: Final = 1_000
 """How long a table's reader waits at a time: a new record is answered at once, only silence takes so long."""
 _log = get_logger(__name__)
 
