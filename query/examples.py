@@ -8,12 +8,14 @@ import orjson
 from fastapi import FastAPI
 
 from query.answers import document_json
+from query.maintenances import MaintenanceState
 from query.status_document import (
     ComponentView,
     Day,
     GroupView,
     IncidentView,
     LatencySummary,
+    MaintenanceView,
     MonitorView,
     PageView,
     StatusDocument,
@@ -116,6 +118,18 @@ _INCIDENT: Final = IncidentView(
     answered="HTTP/1.1 503 Service Unavailable",
     timeline=[TimelineView(EntryKind.OPENED, BEGAN, Status.DEGRADED, "cache: fail", "")],
 )
+_MAINTENANCE: Final = MaintenanceView(
+    slug="database-upgrade",
+    title="Database upgrade",
+    description="Orders may wait for a minute.",
+    state=MaintenanceState.UPCOMING,
+    starts_at=datetime(2026, 12, 1, 2, 0, tzinfo=UTC),
+    ends_at=datetime(2026, 12, 1, 4, 0, tzinfo=UTC),
+    monitors=["api"],
+    monitor_names=["Public API"],
+    version=7,
+    updated_at=BEGAN,
+)
 _STATUS: Final = StatusDocument(
     version=1,
     page=PageView("acme", "Acme", "What our customers use.", "https://status.acme.dev/"),
@@ -125,5 +139,5 @@ _STATUS: Final = StatusDocument(
     incidents=[_INCIDENT],
     generated_at=NOW,
     stale_since=None,
-    maintenances=[],
+    maintenances=[_MAINTENANCE],
 )

@@ -36,7 +36,7 @@ KNOWN: Final = {
     "badge": ("status", "uptime", "latency"),
     "extension": ("svg", "json"),
     "file": ("summary.json", "incidents.json", "scheduled-maintenances/active.json"),
-    "feed": ("history.atom", "history.rss"),
+    "feed": ("history.atom", "history.rss", "maintenance.ics"),
     "query": ("SELECT monitor, day, up_ms FROM pulse_uptime_daily LIMIT 10", "SELECT count() FROM pulse_incidents"),
     "scheduled_at": (time.time_ns() // 1_000_000,),
 }
