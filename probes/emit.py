@@ -1,4 +1,4 @@
-"""Emitting: results become batches of one partition, collected for at most 100 ms, and go to Kafka or wait on disk.
+"""Emitting: results become batches of one partition, collected for at most 250 ms, and go to Kafka or wait on disk.
 
 Nothing that a check saw is lost while Kafka is away: what was not acknowledged in time goes to the spool, and is
 delivered from there in order once Kafka answers again. What was in fact delivered and only not acknowledged comes
@@ -22,7 +22,7 @@ from probes.spool import Frame, Spool
 from schemas.events import CheckBatch, CheckResult, encode
 from schemas.topics import CHECK_RESULTS
 
-COLLECT_S: Final = 0.1
+COLLECT_S: Final = 0.25
 MAX_BATCH_BYTES: Final = 900_000
 ACKNOWLEDGED_WITHIN_S: Final = 5.0
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)
@@ -124,7 +124,7 @@ class Emitter:
         return self.counters.refused + self._spool.lost_results
 
     def add(self, result: CheckResult, partition: int) -> None:
-        """Take a result; within 100 ms it is on its way."""
+        """Take a result; within COLLECT_S it is on its way."""
         self.counters.emitted += 1
         if not self._collected:
             asyncio.get_running_loop().call_later(COLLECT_S, self.flush)

@@ -23,6 +23,8 @@ from schemas.topics import MONITORS
 
 SESSION_TIMEOUT_MS: Final = 6_000
 COMPILED_AT_ONCE: Final = 10
+SILENCE_MS: Final = 500
+"""A new record is answered at once; as long as this, a rebalance may have to wait for the answer that there is none."""
 _log = get_logger(__name__)
 
 
@@ -118,7 +120,7 @@ class MonitorFeed:
     async def _follow(self, consumer: AIOKafkaConsumer, listener: _Positions) -> None:
         settled = True
         while True:
-            batches = await consumer.getmany(timeout_ms=500, max_records=500)
+            batches = await consumer.getmany(timeout_ms=SILENCE_MS, max_records=500)
             for partition, records in batches.items():
                 for count, record in enumerate(records):
                     if not listener.take(partition, record.offset):
@@ -141,6 +143,6 @@ class MonitorFeed:
             "session_timeout_ms": SESSION_TIMEOUT_MS,
             "heartbeat_interval_ms": 1_000,
             "rebalance_timeout_ms": 10_000,
-            "fetch_max_wait_ms": 100,
+            "fetch_max_wait_ms": SILENCE_MS,
             "metadata_max_age_ms": 5_000,
         }

@@ -22,8 +22,10 @@ from query.targets import Target
 from schemas.monitors import Page, monitor_id
 from schemas.topics import MAINTENANCES, MONITORS, PAGES, Topic
 
-MADE_AGAIN_AFTER_MS: Final = 10_000
+MADE_AGAIN_AFTER_MS: Final = 8_000
 """Uptime figures grow all the time; a change of status does not wait for this."""
+SPREAD_MS: Final = 4_000
+"""Each answer waits for a time of its own, up to so much longer: what was asked for at once is not made at once."""
 
 OPEN_TO_ALL: Final = [(b"access-control-allow-origin", b"*")]
 PAGE_POLICY: Final = (
@@ -73,14 +75,15 @@ class Answers:
             return None
         now = time.time_ns() // 1_000_000
         kept = self.snapshots.get(target)
-        if kept is not None and self._is_current(kept, target.slug, now):
+        if kept is not None and self._is_current(kept, target, now):
             return kept
         return self._make(target, page, kept, now)
 
-    def _is_current(self, kept: Snapshot, slug: str, now: int) -> bool:
-        if kept.revision != self._revisions.get(slug, 0) or kept.stale_since != self._facts.stale_since(now):
+    def _is_current(self, kept: Snapshot, target: Target, now: int) -> bool:
+        if kept.revision != self._revisions.get(target.slug, 0) or kept.stale_since != self._facts.stale_since(now):
             return False
-        return now - kept.made_at < MADE_AGAIN_AFTER_MS or self._facts.read_at < kept.made_at
+        after_ms = MADE_AGAIN_AFTER_MS + hash(target) % SPREAD_MS
+        return now - kept.made_at < after_ms or self._facts.read_at < kept.made_at
 
     def _make(self, target: Target, page: Entry[Page], kept: Snapshot | None, now: int) -> Snapshot | None:
         try:
@@ -94,9 +97,8 @@ class Answers:
         if content is None:
             return None
         revision, stale_since = self._revisions.get(target.slug, 0), self._facts.stale_since(now)
-        snapshot = Snapshot(
-            KINDS[target.file if target.view == "feed" else target.view], content, now, revision, stale_since
-        )
+        kind = KINDS[target.file if target.view == "feed" else target.view]
+        snapshot = Snapshot(kind, content, now, revision, stale_since, before=kept)
         self.snapshots.keep(target, snapshot)
         return snapshot
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Final
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -13,6 +12,7 @@ from query.abandoned import EndAbandoned
 from query.analytics.routes import router as analytics
 from query.answers import Answers
 from query.context import Context
+from query.examples import description, install_examples
 from query.ingestion import router as ingestion
 from query.limits import MAX_BODY_BYTES, TellLimits
 from query.management.lines import Lines
@@ -20,16 +20,6 @@ from query.management.routes import router as management
 from query.problems import TellTooLarge, install_problem_handlers
 from query.public import PublicFace
 from query.routes import public
-
-DESCRIPTION: Final = """\
-Pages, badges, feeds and `/status` are public. `/v1` needs a key: `Authorization: Bearer pulse_…`.
-
-* Errors are [problems](https://www.rfc-editor.org/rfc/rfc9457): `detail` says what to do, `errors` each wrong field.
-* A list goes a page at a time: send `next_cursor` as `cursor`.
-* A write carries `If-Match` with the `ETag` of a read to change only that version.
-* What is expensive is limited by key and by address: `RateLimit` says what is left, and a 429 or a 503 has
-  `Retry-After`. Public answers are never limited.
-"""
 
 
 def create_app(settings: Settings) -> PublicFace:
@@ -52,7 +42,8 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
     api = FastAPI(
         title="PulseAPI",
         version=version("pulseapi"),
-        description=DESCRIPTION,
+        description=description(),
+        docs_url=None,
         generate_unique_id_function=lambda route: route.name,
         redoc_url=None,
         lifespan=lifespan,
@@ -69,6 +60,7 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
     api.include_router(management)
     api.include_router(ingestion)
     api.include_router(analytics)
+    install_examples(api)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -1,4 +1,4 @@
-"""The page's stylesheet and script, read once; their addresses carry a hash of their content, so caches keep them."""
+"""Stylesheets and scripts, read once; their addresses carry a hash of their content, so that caches keep them."""
 
 import hashlib
 from importlib.resources import files
@@ -10,9 +10,13 @@ FOREVER: Final = b"public, max-age=31536000, immutable"
 _MEDIA_TYPES: Final = {".css": b"text/css; charset=utf-8", ".js": b"text/javascript; charset=utf-8"}
 
 
+SWAGGER_UI: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
+
+
 def _load() -> dict[str, Snapshot]:
     found = {}
-    for path in files("query").joinpath("static").iterdir():
+    swagger_ui = [files("fastapi_offline").joinpath("static", name) for name in SWAGGER_UI]
+    for path in [*files("query").joinpath("static").iterdir(), *swagger_ui]:
         suffix = path.name[path.name.rindex(".") :]
         content = path.read_bytes()
         found[f"/static/{path.name}"] = Snapshot(Kind(_MEDIA_TYPES[suffix], FOREVER), content)
@@ -26,5 +30,5 @@ ASSETS: Final = _load()
 
 
 def asset_url(name: str) -> str:
-    """The address of a file of `query/static`."""
+    """The address of one of these files."""
     return f"/static/{name}?{_HASHES[name]}"

@@ -6,9 +6,9 @@ come by (`wait_for`). Everything runs on one event loop, so a reader never sees 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -20,6 +20,8 @@ from schemas.monitors import Document, Key, Maintenance, Monitor, Page, Record
 from schemas.topics import KEYS, MAINTENANCES, MONITORS, PAGES, Topic
 
 DocumentT = TypeVar("DocumentT", bound=Document)
+CopiedRecord = tuple[str, int, bytes]
+"""A record as a copy keeps it: id, version, and its value in the log."""
 _log = get_logger(__name__)
 
 
@@ -39,24 +41,62 @@ class Entry(Generic[DocumentT]):
     document: DocumentT
 
 
+class Shelf(Generic[DocumentT]):
+    """Living documents by id, and by workspace."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry[DocumentT]] = {}
+        self.by_workspace: defaultdict[str, dict[str, Entry[DocumentT]]] = defaultdict(dict)
+        self._ids: dict[str, list[str]] = {}
+
+    def put(self, name: str, current: Entry[DocumentT] | None) -> None:
+        """Put an entry in the place of the one before; None takes it away."""
+        previous = self.entries.pop(name, None) if current is None else self.entries.get(name)
+        if previous is not None and (current is None or current.workspace != previous.workspace):
+            del self.by_workspace[previous.workspace][name]
+            self._ids.pop(previous.workspace, None)
+        if current is not None:
+            if name not in self.by_workspace[current.workspace]:
+                self._ids.pop(current.workspace, None)
+            self.entries[name] = current
+            self.by_workspace[current.workspace][name] = current
+
+    def ids_of(self, workspace: str) -> Sequence[str]:
+        """The ids of a workspace in their order, sorted when it was asked for first."""
+        if workspace not in self.by_workspace:
+            return ()
+        if workspace not in self._ids:
+            self._ids[workspace] = sorted(self.by_workspace[workspace])
+        return self._ids[workspace]
+
+
 class Table(Generic[DocumentT]):
     """One topic's living documents by id, and how far it was read."""
 
     def __init__(self, topic: Topic, record: type[Record[DocumentT]]) -> None:
         self.topic = topic
-        self.entries: dict[str, Entry[DocumentT]] = {}
         self._record = record
         self._next_offsets: defaultdict[int, int] = defaultdict(int)
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._by_workspace: defaultdict[str, dict[str, Entry[DocumentT]]] = defaultdict(dict)
-        self._ids: dict[str, list[str]] = {}
+        self._read: Shelf[DocumentT] = Shelf()
+        self._shown = self._read
+
+    @property
+    def entries(self) -> dict[str, Entry[DocumentT]]:
+        """The living documents."""
+        return self._shown.entries
+
+    @property
+    def is_stood_in_for(self) -> bool:
+        """Whether a copy is shown, and not yet what was read."""
+        return self._shown is not self._read
 
     def apply(self, record: LogRecord) -> str | None:
         """Take a record in; returns the id whose document changed. A record that was taken before changes nothing."""
         if record.offset < self._next_offsets[record.partition]:
             return None
         try:
-            self._replace(record, None if record.value is None else self._record.from_log(record.value))
+            self._read.put(record.key, self.parse(record.key, record.offset, record.value))
         except ValidationError as error:
             LEFT_OUT.labels(self.topic.name).inc()
             place = {"topic": self.topic.name, "partition": record.partition, "offset": record.offset}
@@ -65,17 +105,45 @@ class Table(Generic[DocumentT]):
         self._wake(record.partition)
         return record.key
 
+    def parse(self, name: str, version: int, value: bytes | None) -> Entry[DocumentT] | None:
+        """A record's entry; None where it says that there is none. Raises pydantic.ValidationError."""
+        told = None if value is None else self._record.from_log(value)
+        if told is None or told.document is None:
+            return None
+        return Entry(name, told.workspace, version, told.at, told.by, told.document)
+
+    def records(self) -> Iterator[CopiedRecord]:
+        """What is shown, as a copy keeps it."""
+        for entry in list(self.entries.values()):
+            told = self._record(workspace=entry.workspace, by=entry.by, at=entry.at, document=entry.document)
+            yield entry.id, entry.version, told.to_log()
+
+    def shelf_of(self, records: Iterable[CopiedRecord]) -> Shelf[DocumentT]:
+        """The documents of a copy. Raises pydantic.ValidationError."""
+        shelf: Shelf[DocumentT] = Shelf()
+        for name, version, value in records:
+            shelf.put(name, self.parse(name, version, value))
+        return shelf
+
+    def stand_in(self, shelf: Shelf[DocumentT]) -> None:
+        """Show these documents until `settle`."""
+        self._shown = shelf
+
+    def settle(self) -> list[str]:
+        """Show what was read, from now on; returns the ids of which the copy told something else."""
+        if not self.is_stood_in_for:
+            return []
+        copied, self._shown = self.entries, self._read
+        return [name for name in copied | self.entries if copied.get(name) != self.entries.get(name)]
+
     def of_workspace(self, workspace: str) -> Iterable[Entry[DocumentT]]:
         """The workspace's entries, in the order in which they were first written."""
-        return self._by_workspace[workspace].values() if workspace in self._by_workspace else ()
+        by_workspace = self._shown.by_workspace
+        return by_workspace[workspace].values() if workspace in by_workspace else ()
 
     def ids_of(self, workspace: str) -> Sequence[str]:
-        """The ids of the workspace's entries in their order, sorted when it was asked for first."""
-        if workspace not in self._by_workspace:
-            return ()
-        if workspace not in self._ids:
-            self._ids[workspace] = sorted(self._by_workspace[workspace])
-        return self._ids[workspace]
+        """The ids of the workspace's entries in their order."""
+        return self._shown.ids_of(workspace)
 
     async def wait_for(self, partition: int, offset: int) -> None:
         """Return once the record at `offset` was taken in."""
@@ -83,23 +151,6 @@ class Table(Generic[DocumentT]):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((partition, offset, waiter))
             await waiter
-
-    def _replace(self, record: LogRecord, parsed: Record[DocumentT] | None) -> None:
-        previous = self.entries.get(record.key)
-        if parsed is None or parsed.document is None:
-            self.entries.pop(record.key, None)
-        else:
-            self.entries[record.key] = Entry(
-                record.key, parsed.workspace, record.offset, parsed.at, parsed.by, parsed.document
-            )
-        current = self.entries.get(record.key)
-        if previous is not None and (current is None or current.workspace != previous.workspace):
-            del self._by_workspace[previous.workspace][record.key]
-            self._ids.pop(previous.workspace, None)
-        if current is not None:
-            if record.key not in self._by_workspace[current.workspace]:
-                self._ids.pop(current.workspace, None)
-            self._by_workspace[current.workspace][record.key] = current
 
     def _wake(self, partition: int) -> None:
         reached = self._next_offsets[partition]
@@ -167,6 +218,7 @@ class Catalog:
                 group.create_task(reader.run())
             for reader in readers:
                 await reader.caught_up.wait()
+            self.settle()
             self.trouble = ""
             self.caught_up.set()
 
@@ -180,12 +232,33 @@ class Catalog:
     def take(self, table: AnyTable, record: LogRecord) -> None:
         """Take a record of a table's topic in, and tell the listeners."""
         changed = table.apply(record)
-        if changed is None:
-            return
-        if table is self.pages:
+        if changed is not None and not table.is_stood_in_for:
+            self._tell(table.topic, changed)
+
+    def stand_in(self, copied: Mapping[str, Iterable[CopiedRecord]]) -> None:
+        """Show a copy, records by topic, until the topics were read to their end. Raises pydantic.ValidationError."""
+        shelves = [table.shelf_of(copied.get(table.topic.name, ())) for table in self.copied_tables]
+        for table, shelf in zip(self.copied_tables, shelves, strict=True):
+            table.stand_in(shelf)
+            for name in table.entries:
+                self._tell(table.topic, name)
+
+    @property
+    def copied_tables(self) -> "list[Table[Any]]":
+        """What a copy may stand in for. Not keys: a revoked one must not open anything again."""
+        return [table for table in self._tables if table.topic is not KEYS]
+
+    def settle(self) -> None:
+        """Show what was read instead of the copy that stood in for it."""
+        for table in self._tables:
+            for changed in table.settle():
+                self._tell(table.topic, changed)
+
+    def _tell(self, topic: Topic, changed: str) -> None:
+        if topic is PAGES:
             self._claim_domains(changed)
         for listener in self._listeners:
-            listener(table.topic, changed)
+            listener(topic, changed)
 
     def _claim_domains(self, slug: str) -> None:
         """A domain belongs to the page that named it first, for as long as that page names it."""

@@ -19,6 +19,7 @@ from infra.kafka import open_producer
 from infra.logs import get_logger
 from infra.settings import Settings
 from query.catalog import Catalog
+from query.configuration_copy import ConfigurationCopy
 from query.connections import Connection
 from query.facts import Facts
 from query.limits import Limits
@@ -60,8 +61,10 @@ class Context:
     async def running(self) -> AsyncIterator[None]:
         """Follow the catalogue's topics and hold the connections, whether or not the others answer now."""
         refresh = Refresh(self.settings, self.facts, self.clickhouse)
-        works = (self.catalog.run(), self.clickhouse.hold(), self.producer.hold(), refresh.read(), refresh.follow())
-        tasks = [asyncio.create_task(work) for work in works]
+        copy = ConfigurationCopy(self.settings, self.catalog)
+        copy.stand_in()
+        reading = (self.catalog.run(), copy.keep(), refresh.read(), refresh.follow())
+        tasks = [asyncio.create_task(work) for work in (*reading, self.clickhouse.hold(), self.producer.hold())]
         for task in tasks:
             task.add_done_callback(_end_where_it_failed)
         try:

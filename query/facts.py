@@ -9,7 +9,7 @@ from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS, Buckets, Lasting
 from schemas.enums import IncidentState
 from schemas.events import Incident, StatusChange
 
-STALE_AFTER_MS: Final = 30_000
+STALE_AFTER_MS: Final = 15_000
 MAX_INCIDENTS: Final = 50
 
 
@@ -44,6 +44,7 @@ class Facts:
     def __init__(self, started_at: int) -> None:
         self.read_at = started_at
         """When ClickHouse was last read, or else when the service started, int ms."""
+        self._started_at = started_at
         self.trouble = "ClickHouse was not read yet"
         """Why the last read failed, in words; empty when it did not."""
         self._monitors: defaultdict[str, MonitorFacts] = defaultdict(MonitorFacts)
@@ -63,7 +64,10 @@ class Facts:
 
     def stale_since(self, now: int) -> int | None:
         """Since when nothing could be read from ClickHouse, int ms; None while all is well."""
-        return self.read_at if self.trouble and now - self.read_at > STALE_AFTER_MS else None
+        if not self.trouble:
+            return None
+        was_never_read = self.read_at == self._started_at
+        return self.read_at if was_never_read or now - self.read_at > STALE_AFTER_MS else None
 
     def take_current(self, monitor: str, current: Current) -> None:
         """Take a status in, unless a newer one is known."""

@@ -17,7 +17,9 @@ from schemas.enums import Outcome, Reason, Status
 from schemas.events import Evidence, Failure, Incident
 
 ROWS_AT_ONCE: Final = 2_000
-LIMITS: Final = {"max_execution_time": 20}
+MAX_EXECUTION_S: Final = 20
+READ_LIMIT_S: Final = 40
+"""For the whole answer: a ClickHouse that accepts and then says nothing is away too."""
 
 ItemT = TypeVar("ItemT")
 _log = get_logger(__name__)
@@ -67,7 +69,7 @@ class Bucket:
 
 
 class Reads:
-    """The queries of `query/sql`. All raise clickhouse_connect's errors; long answers let others run between rows."""
+    """The queries of `query/sql`. All raise clickhouse_connect's errors, TimeoutError; others run between the rows."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -97,7 +99,9 @@ class Reads:
         return self._read("incidents", _incident, since=since)
 
     async def _read(self, name: str, parse: Callable[[Any], ItemT], **parameters: int) -> AsyncIterator[ItemT]:
-        result = await self._client.query(_sql(name), parameters=parameters, settings=LIMITS)
+        limits = {"max_execution_time": MAX_EXECUTION_S}
+        asking = self._client.query(_sql(name), parameters=parameters, settings=limits)
+        result = await asyncio.wait_for(asking, READ_LIMIT_S)
         for number, row in enumerate(result.result_rows):
             try:
                 item = parse(row)

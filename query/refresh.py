@@ -62,13 +62,14 @@ class Refresh:
             try:
                 await self.read_once()
             except (ClickHouseError, Away, OSError) as error:
-                self.facts.trouble = f"ClickHouse cannot be read: {error}"
-                _log.warning("cannot read; what is shown gets older", error=str(error))
+                told = str(error) or "it takes too long"
+                self.facts.trouble = f"ClickHouse cannot be read: {told}"
+                _log.warning("cannot read; what is shown gets older", error=told)
                 pause_s = RETRY_S
             await self._pause(pause_s)
 
     async def read_once(self) -> None:
-        """Read what is due. Raises clickhouse_connect's errors, Away."""
+        """Read what is due. Raises clickhouse_connect's errors, Away, TimeoutError."""
         now = int(time.time() * 1000)
         reads = Reads(self._clickhouse.get())
         await self._read_present(reads, now)

@@ -7,9 +7,11 @@ valid, and give the same answers when something else calls them.
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from query.answers import Answers
+from query.assets import asset_url
 from query.badges import MAX_LABEL, BadgeKind
 from query.context import CurrentContext
 from query.page import render_not_found
@@ -124,6 +126,18 @@ async def monitor_badge(
 ) -> Response:
     """Its status, its uptime, or the 95th percentile of its latency over 24 hours."""
     return _badge(request, Target(extension, slug, monitor, badge, window, label))
+
+
+@public.get("/docs", include_in_schema=False)
+async def docs() -> HTMLResponse:
+    """Swagger UI, from this service alone."""
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="PulseAPI",
+        swagger_js_url=asset_url("swagger-ui-bundle.js"),
+        swagger_css_url=asset_url("swagger-ui.css"),
+        swagger_favicon_url="data:,",
+    )
 
 
 @public.get("/", include_in_schema=False)

@@ -52,12 +52,21 @@ class Kind:
 
 
 class Snapshot:
-    """An answer as it was at `made_at` (int ms). What is long is kept compressed, and unpacked if asked."""
+    """An answer as it was at `made_at` (int ms). What is long is kept compressed, and unpacked if asked.
+
+    Where it says what the one `before` said, their bodies are the same and are not compressed again.
+    """
 
     __slots__ = ("_content", "_etag", "_zipped", "kind", "made_at", "revision", "size_bytes", "stale_since")
 
     def __init__(
-        self, kind: Kind, content: bytes, made_at: int = 0, revision: int = 0, stale_since: int | None = None
+        self,
+        kind: Kind,
+        content: bytes,
+        made_at: int = 0,
+        revision: int = 0,
+        stale_since: int | None = None,
+        before: "Snapshot | None" = None,
     ) -> None:
         self.kind = kind
         self.made_at = made_at
@@ -71,7 +80,9 @@ class Snapshot:
         """In gzip, once somebody has asked for that; None for ever where it is short."""
         self.size_bytes = OVERHEAD_BYTES + len(content)
         """What it may come to take in memory, about."""
-        if len(content) >= MIN_COMPRESSED_BYTES:
+        if before is not None and before._etag == self._etag:
+            self._content, self._zipped, self.size_bytes = before._content, before._zipped, before.size_bytes
+        elif len(content) >= MIN_COMPRESSED_BYTES:
             self._content = bytes(cramjam.brotli.compress(content, level=BROTLI_QUALITY))
             self._zipped = b""
             self.size_bytes = OVERHEAD_BYTES + 3 * len(self._content) + len(content) // GZIP_AT_BEST

@@ -1,7 +1,6 @@
 """Questions to ClickHouse that a request waits for: bounded in time there and here, answered with rows or a problem."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -15,8 +14,7 @@ from query.context import Context
 from query.problems import ProblemError, ProblemKind
 
 MAX_EXECUTION_S: Final = 10
-MAX_STREAM_S: Final = 600
-MAX_STREAM_BYTES: Final = 500_000_000
+MAX_RAW_BYTES: Final = 500_000_000
 GRACE_S: Final = 2
 RETRY_AFTER_S: Final = 5
 TOO_MUCH: Final = frozenset({158, 159, 160, 241, 307, 396})
@@ -39,21 +37,14 @@ async def rows(context: Context, package: str, name: str, parameters: Row) -> li
     return list(result.named_results())
 
 
-async def stream(context: Context, package: str, name: str, parameters: Row) -> AsyncIterator[bytes]:
-    """The rows of a question as CSV with names, chunk by chunk. Raises ProblemError if it does not begin."""
-    settings = limits() | {"max_execution_time": MAX_STREAM_S, "max_memory_usage": MAX_STREAM_BYTES}
+async def raw(context: Context, package: str, name: str, parameters: Row, output_format: str) -> bytes:
+    """The rows of a question as ClickHouse writes them in a format. Raises ProblemError."""
+    settings = limits() | {"max_memory_usage": MAX_RAW_BYTES, "date_time_output_format": "iso"}
     try:
-        asking = context.clickhouse.get().raw_stream(sql(package, name), parameters, settings, fmt="CSVWithNames")
-        source = await asyncio.wait_for(asking, MAX_EXECUTION_S + GRACE_S)
+        asking = context.clickhouse.get().raw_query(sql(package, name), parameters, settings, fmt=output_format)
+        return await asyncio.wait_for(asking, MAX_EXECUTION_S + GRACE_S)
     except FAILURES as error:
         raise refusal(error) from None
-
-    async def chunks() -> AsyncIterator[bytes]:
-        async with source as found:
-            async for chunk in found:
-                yield chunk
-
-    return chunks()
 
 
 def limits() -> dict[str, Any]:

@@ -113,7 +113,7 @@ async def _process(settings: Settings, app: faust.App, stream: Any) -> None:
             assigned, generation = _assigned(app), app.consumer_generation_id
             await worker.take(
                 [
-                    Delivery(LogRecord(m.partition, m.offset, int(m.timestamp * 1000), event.value), event)
+                    Delivery(LogRecord(m.partition, m.offset, round(m.timestamp * 1000), event.value), event)
                     for event in events
                     if (m := event.message).generation_id == generation and m.partition in assigned
                 ]
@@ -242,7 +242,8 @@ def run_worker(settings: Settings) -> None:
     """Run a stream worker in this process until it is told to stop."""
     configure_logs("stream", settings.log_level)
     quieten("aiokafka")
-    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Faust's consumer has a loop and a thread of its own
+    loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = StreamWorker(build_app(settings), loglevel="warning", quiet=True, override_logging=False, loop=loop)
     worker.spinner = None  # it writes to the terminal, even where there is none

@@ -31,7 +31,7 @@ from stream.terms import MonitorTerms
 SNAPSHOT_EVERY_S: Final = 10.0
 SNAPSHOT_EVERY_BYTES: Final = 64 << 20
 STATES_A_CUT: Final = 20_000
-WRITE_POLL_S: Final = 0.25
+WRITE_POLL_S: Final = 1.0
 _log = get_logger(__name__)
 
 

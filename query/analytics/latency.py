@@ -1,12 +1,12 @@
-"""Latency by window and step."""
+"""Latency by window, step, region and phase."""
 
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 
 from query import store
-from query.analytics.common import MAX_DAYS, PACKAGE, Analyst, OneMonitor, answer_window, between
-from query.analytics.models import LatencyAnswer, LatencyPoint, Phases
+from query.analytics.common import MAX_DAYS, MAX_RAW_DAYS, Analyst, OneMonitor, answer_window, between, rows_of
+from query.analytics.models import LatencyAnswer, LatencyPoint, Phase, Phases
 from query.analytics.steps import Step, Zone, aligned, borders
 from query.context import CurrentContext
 from query.management.monitors import found_monitor
@@ -15,7 +15,6 @@ from query.uptime import HOUR_MS
 from query.windows import From, To, window_ms
 
 SHARES: Final = {"p50_ms": 0.5, "p75_ms": 0.75, "p90_ms": 0.9, "p95_ms": 0.95, "p99_ms": 0.99, "p999_ms": 0.999}
-PHASES: Final = ("dns_ms", "connect_ms", "tls_ms", "ttfb_ms", "transfer_ms", "total_ms")
 
 router: Final = APIRouter()
 
@@ -31,31 +30,41 @@ async def analyse_latency(
     zone: Zone = "UTC",
     region: Annotated[str, Query(max_length=64, description="Only this region.")] = "",
     by_region: Annotated[bool, Query(description="Tell regions apart.")] = False,
+    phase: Annotated[
+        Phase, Query(description="Whose quantiles; all but `total` are of raw results, as far back as they are kept.")
+    ] = Phase.TOTAL,
 ) -> LatencyAnswer:
-    """Quantiles of latency, and the means of its phases, by step. Results of an overloaded probe are not in it."""
+    """Quantiles of latency, and the means of its phases, by step, of answers: up or degraded, no overloaded probe."""
     entry = found_monitor(context, caller, monitor)
-    since, until = aligned(window_ms(begin, end, default_days=1, largest_days=MAX_DAYS), HOUR_MS)
+    source, largest_days = ("latency_hourly", MAX_DAYS) if phase is Phase.TOTAL else ("check_results", MAX_RAW_DAYS)
+    since, until = aligned(window_ms(begin, end, default_days=1, largest_days=largest_days), HOUR_MS)
     parameters = between(borders(since, until, step, zone)) | {
-        "monitor": entry.id,
         "region": region,
         "by_region": by_region,
         "shares": list(SHARES.values()),
+        "phase": f"{phase}_us",
     }
-    rows = await store.rows(context, PACKAGE, "latency", parameters)
+    name = "latency" if phase is Phase.TOTAL else "phase"
+    rows = await rows_of(context, [entry.id], name, parameters)
     return LatencyAnswer(
-        **answer_window(since, until, "latency_hourly", [row["last_hour"] * 1000 + HOUR_MS for row in rows]),
+        **answer_window(since, until, source, [row["as_of"] for row in rows]),
         monitor=monitor,
+        phase=phase,
         points=[_latency_point(row) for row in rows],
     )
 
 
+def quantiles_of(row: store.Row) -> dict[str, float]:
+    """A row's quantiles by their names."""
+    return dict(zip(SHARES, row["quantiles_ms"], strict=True))
+
+
 def _latency_point(row: store.Row) -> LatencyPoint:
-    quantiles = dict(zip(SHARES, row["quantiles_ms"], strict=True))
-    phases = dict(zip(PHASES, row["phases_ms"], strict=True))
+    phases = {f"{phase}_ms": mean for phase, mean in zip(Phase, row["phases_ms"], strict=True)}
     return LatencyPoint(
         begin=iso(row["begin"] * 1000),
         region=row["of_region"] or None,
         checks=row["answered"],
         mean=Phases(**phases),
-        **quantiles,
+        **quantiles_of(row),
     )

@@ -1,5 +1,6 @@
 """What `/v1/analytics` answers: each answer says which data it is from, and how far that goes."""
 
+from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +12,17 @@ from schemas.enums import Outcome, Reason
 from schemas.monitors import Slug
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Phase(StrEnum):
+    """A part of a check; `total` is all of it."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TTFB = "ttfb"
+    TRANSFER = "transfer"
+    TOTAL = "total"
 
 
 class Answer(BaseModel):
@@ -75,11 +87,9 @@ class Phases(BaseModel):
     total_ms: float
 
 
-class LatencyPoint(BaseModel):
-    """Latency of answered checks in a step; `region` is null over all regions."""
+class Quantiles(BaseModel):
+    """Latency below which a share of the answered checks were."""
 
-    begin: Iso
-    region: str | None
     checks: int
     p50_ms: float
     p75_ms: float
@@ -87,13 +97,21 @@ class LatencyPoint(BaseModel):
     p95_ms: float
     p99_ms: float
     p999_ms: float
+
+
+class LatencyPoint(Quantiles):
+    """Latency of answered checks in a step; `region` is null over all regions."""
+
+    begin: Iso
+    region: str | None
     mean: Phases
 
 
 class LatencyAnswer(Answer):
-    """Latency of a monitor by step. Quantiles are read off histograms: some 1 % off at p50, 4 % at p99."""
+    """Latency of a monitor by step. Quantiles of `total` are read off histograms: some 1 % off at p50, 4 % at p99."""
 
     monitor: Slug
+    phase: Phase
     points: list[LatencyPoint]
 
 
@@ -132,6 +150,51 @@ class WorstAnswer(Answer):
     """The monitors with the lowest uptime."""
 
     monitors: list[RankedMonitor]
+
+
+class Compared(BaseModel):
+    """A monitor in one of two windows; `latency` is null where no check was answered."""
+
+    uptime: UptimeFigures
+    incidents: IncidentFigures
+    latency: Quantiles | None
+
+
+class ComparedMonitor(BaseModel):
+    """A monitor in both windows, and by how much it changed: below 0 it got less."""
+
+    monitor: Slug
+    now: Compared
+    before: Compared
+    uptime_change: Annotated[float | None, Field(description="Null where either window has no uptime.")]
+    p95_change_ms: Annotated[float | None, Field(description="Null where either window has no answered check.")]
+
+
+class CompareAnswer(Answer):
+    """Two windows of the same length, side by side; `begin` and `end` are those of the later one."""
+
+    before_begin: Iso
+    before_end: Iso
+    monitors: list[ComparedMonitor]
+
+
+class ComponentFigures(BaseModel):
+    """A part that a monitor's health document names. Checks are of raw results that were not up."""
+
+    component: str
+    outcome: Annotated[Outcome | None, Field(description="What it is now; null where it is named no more.")]
+    degraded: Annotated[int, Field(description="Checks that said so of it.")]
+    down: int
+    unknown: int
+    incidents: Annotated[int, Field(description="Incidents of the window that named it.")]
+    affected_ms: Annotated[int, Field(description="How long those took inside the window.")]
+
+
+class ComponentsAnswer(Answer):
+    """The parts of a monitor, the most troubled first."""
+
+    monitor: Slug
+    components: list[ComponentFigures]
 
 
 class ReasonCount(BaseModel):

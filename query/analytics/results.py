@@ -1,12 +1,11 @@
-"""Raw results: why they were not up, one by one, and as a stream of CSV."""
+"""Raw results: why they were not up, and one by one."""
 
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
-from fastapi.responses import StreamingResponse
 
 from query import store
-from query.analytics.common import MAX_RAW_DAYS, PACKAGE, Analyst, Monitors, OneMonitor, answer_window, wanted_monitors
+from query.analytics.common import MAX_RAW_DAYS, PACKAGE, Analyst, OneMonitor, answer_window
 from query.analytics.models import ReasonCount, ReasonsAnswer, ResultsAnswer, ResultView
 from query.context import CurrentContext
 from query.cursors import HIGHEST, Cursor, cursor_to, place_of
@@ -70,27 +69,4 @@ async def list_results(
         monitor=monitor,
         results=[ResultView(scheduled_at=iso(row["scheduled"]), **row) for row in rows[:limit]],
         next_cursor=cursor_to([last["scheduled"], last["region"]]) if last else None,
-    )
-
-
-@router.get(
-    "/export.csv",
-    operation_id="export_results",
-    response_class=StreamingResponse,
-    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "Lines of CSV."}},
-)
-async def export_results(
-    context: CurrentContext,
-    caller: Analyst,
-    monitors: Monitors = [],  # noqa: B006
-    begin: From = None,
-    end: To = None,
-) -> StreamingResponse:
-    """Raw results as CSV, in bounded memory for any number of lines."""
-    wanted = wanted_monitors(context, caller, monitors)
-    since, until = window_ms(begin, end, default_days=7, largest_days=MAX_RAW_DAYS)
-    chosen = {"prefix": f"{caller.workspace}/", "monitors": wanted if monitors else []}
-    lines = await store.stream(context, PACKAGE, "export", chosen | {"since": since, "until": until})
-    return StreamingResponse(
-        lines, media_type="text/csv", headers={"Content-Disposition": 'attachment; filename="results.csv"'}
     )

@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from query.analytics import incidents, latency, results, sql, uptime
+from query.analytics import compare, components, exports, incidents, latency, results, sql, uptime
 from query.problems import ProblemKind, problems
 
 router: Final = APIRouter(
@@ -21,5 +21,5 @@ router: Final = APIRouter(
         ProblemKind.STORE_AWAY,
     ),
 )
-for part in (uptime, latency, incidents, results, sql):
+for part in (uptime, compare, latency, incidents, components, results, exports, sql):
     router.include_router(part.router)

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 def replay_command(
     monitor: MonitorOption,
     begin: FromOption,
-    reason: ReasonOption,
+    reason: ReasonOption = "no reason given",
     end: Annotated[str | None, typer.Option("--to", help="Its end; now without.")] = None,
     policy: Annotated[list[str] | None, typer.Option(help="What else holds, like confirmations=3; repeatable.")] = None,
     as_json: JsonOption = False,

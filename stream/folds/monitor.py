@@ -4,7 +4,8 @@ What was told is compared with what holds after an event, and the difference is 
 what it changes and nothing else.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from sys import intern
 from typing import Final, NamedTuple
 
 import msgspec
@@ -22,7 +23,7 @@ from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
 WINDOW_MS: Final = 600_000
-SLACK_MS: Final = 180_000
+SLACK_MS: Final = 120_000
 """So much longer than the window results are kept, so that not every result has to move the base."""
 TELLING_INTERVALS: Final = 5
 TELLING_MS: Final = 120_000
@@ -79,6 +80,7 @@ class MonitorFold:
     """The state of a monitor."""
 
     __slots__ = (
+        "_told",
         "changed",
         "corrections",
         "due_at",
@@ -93,7 +95,6 @@ class MonitorFold:
         "story",
         "tell_at",
         "terms",
-        "told",
         "told_at",
         "uptime",
         "version",
@@ -120,7 +121,8 @@ class MonitorFold:
         """What people wrote into the timelines of incidents that are not settled yet, by number."""
         self.terms = HeldTerms()
         self.regions: dict[str, Watched] = {}
-        self.told = Told([], {}, {}, self.story)
+        self._told: Told | None = Told([], {}, {}, self.story)
+        """None where nothing has happened since the settled time."""
         self.told_at = 0
         """When `tell_time` last told."""
         self.tell_at = 0
@@ -130,11 +132,22 @@ class MonitorFold:
         self.changed = False
         """Since the last snapshot."""
 
+    @property
+    def told(self) -> Told:
+        """What holds, as it was last told."""
+        return self._told or Told([(self.uptime.until, self.story.status)], {}, {}, self.story)
+
+    @told.setter
+    def told(self, told: Told) -> None:
+        self._told = told
+        if told == Told([(self.uptime.until, self.story.status)], {}, {}, self.story):
+            self._told = None
+
     def take(self, region_name: str, result: CheckResult, facts: Facts, earliest: int, find_terms: FindTerms) -> int:
         """Fold a result that is inside the window; returns what the monitor must do then: TELL, SETTLE, both, 0."""
         region = self.regions.get(region_name)
         if region is None:
-            region = self.regions[region_name] = Watched()
+            region = self.regions[intern(region_name)] = Watched()
             region.annulled = self._annulled_in(region_name)
         self.changed = True
         overdue = SETTLE if region.oldest < earliest - SLACK_MS else 0
@@ -200,6 +213,11 @@ class MonitorFold:
         """Whether the maintenance may still bring it into maintenance."""
         return any(window.id == maintenance for window in self.windows)
 
+    def _window_borders(self) -> Iterator[int]:
+        for window in self.windows:
+            yield window.start
+            yield window.end
+
     def _begin(self, at: int) -> None:
         self.start = min(self.start, at)
         self.due_at = -1
@@ -209,9 +227,9 @@ class MonitorFold:
 
     def pass_time(self, horizon: int) -> bool:
         """A tick beyond `due_at`; returns whether the monitor must `tell`."""
-        different = any(self.due_at < window.start <= horizon for window in self.windows)
+        different = any(self.due_at < border <= horizon for border in self._window_borders())
         self.horizon = horizon
-        self.due_at = min([window.start - 1 for window in self.windows if window.start > horizon], default=FOREVER)
+        self.due_at = min([border - 1 for border in self._window_borders() if border > horizon], default=FOREVER)
         for region in self.regions.values():
             if region.quieten(horizon, self.terms, self.offs):
                 different = True
@@ -261,7 +279,7 @@ class MonitorFold:
             region.sleep()
 
     def _settle(self, cut: int, facts: Facts) -> None:
-        until = min([cut, *(window.start for window in self.windows if window.start > self.horizon)])
+        until = min([cut, *(border for border in self._window_borders() if border > self.horizon)])
         for region in self.regions.values():
             region.move_base(cut, self.terms, self.offs, self.horizon)
             until = min(until, region.base.settled_until(cut, self.offs))
@@ -366,12 +384,14 @@ class MonitorFold:
         monitor.terms.known = dict(stored.terms)
         monitor.correct(stored.corrections)
         monitor.regions = {
-            region.name: Watched.restore(
+            intern(region.name): Watched.restore(
                 region, monitor.terms, monitor._annulled_in(region.name), monitor.offs, monitor.horizon
             )
             for region in stored.regions
         }
         monitor.told = monitor._derive()
+        for watched in monitor.regions.values():
+            watched.sleep()
         return monitor
 
     @property
@@ -383,7 +403,11 @@ class MonitorFold:
         return until
 
     def _moments(self, begin: int) -> list[Moment]:
-        windows = [(window.start, window.end, MAINTENANCE) for window in self.windows if window.start <= self.horizon]
+        windows = [
+            (window.start, window.end if window.end <= self.horizon else FOREVER, MAINTENANCE)
+            for window in self.windows
+            if window.start <= self.horizon
+        ]
         regions = [(name, region.wake(self.terms)) for name, region in sorted(self.regions.items())]
         return list(moments(regions, self.offs, windows, begin, self.terms))
 

@@ -112,6 +112,11 @@ class PartitionFold:
         monitor = self.monitors[name] = MonitorFold(name)
         return monitor
 
+    def put(self, version: int, monitor: MonitorFold) -> None:
+        """Let a monitor that was folded anew stand in the place of the old one, as of the event at `version`."""
+        self._version = version
+        self.monitors[monitor.name] = monitor
+
     def _fold_batch(self, version: int, batch: CheckBatch) -> Facts:
         facts, clock, region = Facts(version, batch.region), self.clock, batch.region
         clock.log_time = max(clock.log_time, batch.sent_at)

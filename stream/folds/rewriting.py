@@ -144,7 +144,7 @@ class Rewriting:
         facts = self._facts(incidents, renamed)
         monitor.take_over(self._live, numbers, {names.index(i.id): notes_of(i) for i in incidents})
         facts.current = [monitor.current(self._version)]
-        self._fold.monitors[name] = monitor
+        self._fold.put(self._version, monitor)
         return facts
 
     def _add(self, found: Found) -> None:

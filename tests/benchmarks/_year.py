@@ -99,6 +99,7 @@ FROM (
         sum(ttfb_us) AS ttfb, sum(transfer_us) AS transfer, sum(total_us) AS total
     FROM check_results FINAL
     WHERE scheduled_at >= toDateTime({begin:UInt32}, 'UTC') AND scheduled_at < toDateTime({end:UInt32}, 'UTC')
+      AND outcome IN ('up', 'degraded')
     GROUP BY monitor, region, hour, bin
 )
 GROUP BY monitor, region, hour

@@ -62,7 +62,7 @@ SELECT
     roundDown(toUnixTimestamp(toDateTime(scheduled_at)), {borders:Array(UInt32)}) AS begin, count() AS answered,
     arrayMap(share -> ordered[toUInt32(ceil(share * answered))] / 1000, {shares:Array(Float64)}) AS quantiles_ms
 FROM check_results FINAL
-WHERE monitor = {monitor:String}
+WHERE monitor IN {monitors:Array(String)} AND outcome IN ('up', 'degraded')
   AND scheduled_at >= toDateTime({since:UInt32}, 'UTC') AND scheduled_at < toDateTime({until:UInt32}, 'UTC')
 GROUP BY begin
 ORDER BY begin
@@ -132,7 +132,7 @@ def questions(year: Year) -> list[Question]:
     hours = [*range(until - 30 * DAY_MS, until + 1, HOUR_MS)]
     monitors = [f"default/service-{number:04}" for number in range(0, MONITORS, max(1, MONITORS // ON_A_PAGE))]
     by_day = {"source": "uptime_daily", "round_ms": year.interval_s * 1000}
-    one = {"monitor": monitors[7], "region": "", "by_region": False, "shares": list(SHARES.values())}
+    all_regions = {"region": "", "by_region": False, "shares": list(SHARES.values())}
     return [
         Question("bars", "uptime", RAW_BARS, chosen_among(monitors) | between(days) | by_day, _same_spans),
         Question(
@@ -145,7 +145,13 @@ def questions(year: Year) -> list[Question]:
             {"prefix": "default/", "monitors": [], "limit": RANKED} | between([days[0], until]) | by_day,
             _same_spans,
         ),
-        Question("latency", "latency", RAW_LATENCY, between(hours) | one, _same_quantiles),
+        Question(
+            "latency",
+            "latency",
+            RAW_LATENCY,
+            chosen_among(monitors[7:8]) | between(hours) | all_regions,
+            _same_quantiles,
+        ),
     ]
 
 

@@ -58,8 +58,7 @@ def main() -> None:
         def ask(name: str, targets: list[str], more: str = "") -> float:
             used_s = service.cpu_s
             found = load(service.port, load_core, targets, more)
-            found["per_cpu_second"] = found["answered"] / (service.cpu_s - used_s)
-            figures[name].append(found)
+            figures[name].append(found | {"per_cpu_second": found["answered"] / (service.cpu_s - used_s)})
             return found["requests_per_second"]
 
         measured = alternate(
@@ -93,9 +92,12 @@ def main() -> None:
 
 def load(port: int, core: int, targets: list[str], more: str = "", seconds: float = SECONDS) -> dict[str, float]:
     """What the load generator measured in a process and on a core of its own; each target once in 0 seconds."""
-    command = [sys.executable, "-m", "tests.benchmarks._load", str(port), str(core), str(seconds)]
+    command = [sys.executable, "-m", "tests.benchmarks._load", str(port), str(core), str(seconds), "0"]
     asked = orjson.dumps({"targets": targets, "headers": f"Accept-Encoding: br\r\n{more}"})
-    return dict(orjson.loads(subprocess.run(command, input=asked, stdout=subprocess.PIPE, check=True).stdout))
+    found = orjson.loads(subprocess.run(command, input=asked, stdout=subprocess.PIPE, check=True).stdout)
+    if found["failed"]:
+        raise RuntimeError(f"{found['failed']} requests failed: {found['failures']}")
+    return dict(found)
 
 
 @contextmanager

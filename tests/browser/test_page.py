@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,26 @@ def after_first_page(filled: Filled, change: Callable[[], object]) -> Any:
                 change()
 
     return app
+
+
+def test_a_page_of_another_origin_fetches_the_status(chromium: Chromium, tmp_path: Path) -> None:
+    recipe = files("infra.demo.recipes").joinpath("frontend.html").read_text("utf-8")
+    page = tmp_path / "frontend.html"
+    with serving(shop().app) as url:
+        page.write_text(recipe.replace("https://pulse.example.com", url), "utf-8")
+        seen = chromium.see(page.as_uri(), "--virtual-time-budget=5000")
+
+    assert not seen.complaints
+    for line in ("Public API: up", "Checkout: down", "Mail delivery: up"):
+        assert line in seen.text
+
+
+def test_the_api_description_needs_nothing_but_the_service(chromium: Chromium) -> None:
+    with serving(shop().app) as url:
+        seen = chromium.see(
+            f"{url}/docs", "--virtual-time-budget=10000", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+        )
+
+    assert not seen.complaints
+    assert "Everything that the status page shows" in seen.text
+    assert "Your own FastAPI app, as JSON through httpx or as HTML through Jinja2" in seen.text

@@ -21,6 +21,7 @@ WEIGHTS: Final = {
     "freeze worker": 2,
     "rebalance": 3,
     "revise monitors": 2,
+    "correct records": 3,
 }
 SECONDS_A_FAULT: Final = 3.0
 

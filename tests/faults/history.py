@@ -5,21 +5,24 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
+from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
 
 from infra.kafka import partition_of
 from infra.settings import Settings
-from schemas.enums import Outcome, Reason
-from schemas.events import CheckBatch, CheckResult
+from schemas.enums import CorrectionKind, Outcome, Reason
+from schemas.events import CheckBatch, CheckResult, CorrectionOrdered, PolicyChange, encode
 from schemas.monitors import Monitor, Policy, Record, monitor_id
-from schemas.topics import MONITORS
+from schemas.topics import CHECK_RESULTS, MONITORS
 
 INTERVAL_MS: Final = 1_000
 REGIONS: Final = ("east", "west")
 RUN_SLOTS: Final = 7
 CALM_SLOTS: Final = 60
 REVISED_AT_ONCE: Final = 20
+CORRECTED_AT_ONCE: Final = 10
 Weather = Callable[[str, str, int], Outcome]
 """(monitor, region, slot) to what is seen."""
 _OUTCOMES: Final = (Outcome.UP,) * 6 + (Outcome.DOWN, Outcome.DOWN, Outcome.DEGRADED, Outcome.UNKNOWN)
@@ -65,6 +68,33 @@ async def revise_monitors(producer: AIOKafkaProducer, settings: Settings, versio
         )
         revised[monitor] = await write_monitor(producer, settings, document)
     return revised
+
+
+async def correct_records(
+    producer: AIOKafkaProducer, settings: Settings, versions: dict[str, int], earlier: list[CorrectionOrdered]
+) -> list[CorrectionOrdered]:
+    """Replay or annul the last minutes of some monitors, or undo what was ordered before; returns the orders."""
+    orders = [
+        _correction(monitor, [order for order in earlier if order.monitor == monitor])
+        for monitor in random.sample(sorted(versions), k=min(len(versions), CORRECTED_AT_ONCE))
+    ]
+    for order in orders:
+        partition = partition_of(order.monitor, settings.partitions)
+        await producer.send_and_wait(CHECK_RESULTS.name, encode(order), partition=partition)
+    return orders
+
+
+def _correction(monitor: str, earlier: list[CorrectionOrdered]) -> CorrectionOrdered:
+    at = int(time.time() * 1000)
+    since = at - random.choice((20_000, 60_000, 300_000))
+    kind = random.choice([*CorrectionKind] if earlier else [CorrectionKind.REPLAY, CorrectionKind.ANNUL])
+    order = CorrectionOrdered(uuid4().hex[:12], monitor, kind, at, since, at, "somebody", "said so")
+    if kind is CorrectionKind.REPLAY:
+        return replace(order, policy=PolicyChange(confirmations=random.randint(1, 4)))
+    if kind is CorrectionKind.ANNUL:
+        return replace(order, until=since + 10_000, region=random.choice(("", *REGIONS)))
+    undone = random.choice(earlier)
+    return replace(order, since=undone.since, until=undone.until, undoes=undone.id)
 
 
 def stormy(monitor: str, region: str, slot: int) -> Outcome:

@@ -1,5 +1,6 @@
 """What the log says: folded once from its beginning, without a crash, and compared with what ClickHouse holds."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,12 +16,16 @@ from schemas.monitors import Monitor, Record
 from schemas.topics import CHECK_RESULTS, MONITORS, Topic
 from stream.dead_letters import LogRecord, read_event
 from stream.epochs import identify_log
-from stream.folds import PartitionFold, Terms
-from stream.pending import Pending
+from stream.folds import RULES, Terms
+from stream.outbox import Message
+from stream.partition import Delivery
+from stream.pasts import Pasts
 from stream.sink import Sink
-from stream.snapshots import Position, Snapshots, version_of
+from stream.snapshots import Epoch, Position, Snapshots
+from stream.worker import Worker
 
 FIRST_EPOCH: Final = 1
+AT_ONCE: Final = 200
 COMPARED: Final = {
     "check_results": "monitor, region, scheduled_at",
     "status_changes": "monitor, at",
@@ -30,6 +35,7 @@ COMPARED: Final = {
     "uptime_hourly": "monitor, bucket",
     "uptime_daily": "monitor, bucket",
     "latency_hourly": "monitor, bucket, region",
+    "corrections": "monitor, id",
 }
 """Tables and their identities."""
 
@@ -86,24 +92,68 @@ async def compare(settings: Settings) -> Verdict:
 
 
 async def _fold_log(settings: Settings, beside: Settings) -> set[tuple[str, str, int]]:
-    terms = await _all_terms(settings)
+    """A worker that nobody disturbs folds the log into the database beside."""
+    database = address_of(settings).database
     log = await read_log(settings, CHECK_RESULTS)
-    pending = Pending()
     identities: set[tuple[str, str, int]] = set()
-    for position in await _positions(settings):
-        fold = PartitionFold(lambda monitor, version: terms.get((monitor, version)))
-        for record in log[position.partition][: position.offset + 1]:
-            event, _ = read_event(LogRecord(position.partition, record.offset, record.timestamp, record.value))
-            if event is not None:
-                pending.add(fold.fold(version_of(FIRST_EPOCH, record.offset), event), None)
-            if isinstance(event, CheckBatch):
-                identities.update(_identity(event.region, result) for result in event.results)
     async with open_client(beside) as client:
+        await client.command(f"INSERT INTO monitor_versions SELECT * FROM {database}.monitor_versions")
         sink = await Sink.open(beside, client)
-        batch = pending.take(everything=True)
-        await sink.write(*batch.urgent)
-        await sink.write(*batch.others)
+        calm, terms = _CalmLog(log), _AllTerms(await _all_terms(settings))
+        snapshots, pasts = Snapshots(beside, client, sink), Pasts(beside, client, sink)
+        worker = Worker(calm, snapshots, sink, _NoOutbox(), terms, pasts)  # type: ignore[arg-type]
+        for position in await _positions(settings):
+            records = [
+                LogRecord(position.partition, record.offset, record.timestamp, record.value)
+                for record in log[position.partition][: position.offset + 1]
+            ]
+            for first in range(0, len(records), AT_ONCE):
+                await worker.take(Delivery(record, None) for record in records[first : first + AT_ONCE])
+                await worker.write(everything=True)
+            for record in records:
+                event, _ = read_event(record)
+                if isinstance(event, CheckBatch):
+                    identities.update(_identity(event.region, result) for result in event.results)
     return identities
+
+
+class _CalmLog:
+    """The log as it stands, in the first epoch."""
+
+    def __init__(self, log: dict[int, list[Any]]) -> None:
+        self._log = log
+
+    async def epoch(self) -> Epoch:
+        return Epoch(FIRST_EPOCH, "the log itself", RULES, len(self._log))
+
+    async def bounds(self, partition: int) -> tuple[int, int]:
+        return 0, len(self._log[partition])
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        pass
+
+
+class _NoOutbox:
+    """Nobody is told."""
+
+    async def send(self, messages: Sequence[Message]) -> list[int]:
+        return []
+
+
+class _AllTerms:
+    """Every version that there was."""
+
+    def __init__(self, terms: dict[tuple[str, int], Terms]) -> None:
+        self._terms = terms
+
+    def get(self, monitor: str, version: int) -> Terms | None:
+        return self._terms.get((monitor, version))
+
+    async def find(self, wanted: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+        return set(wanted) - self._terms.keys()
+
+    def knows(self, monitor: str) -> bool:
+        return any(name == monitor for name, _ in self._terms)
 
 
 def _identity(region: str, result: CheckResult) -> tuple[str, str, int]:

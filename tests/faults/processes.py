@@ -19,8 +19,9 @@ from infra.embedded.kafka import Broker, prepare
 from infra.kafka import open_producer, provision_topics
 from infra.settings import Settings
 from infra.supervisor.leash import Leash
+from schemas.events import CorrectionOrdered
 from tests.engines import free_ports
-from tests.faults.history import revise_monitors, write_monitors
+from tests.faults.history import correct_records, revise_monitors, write_monitors
 
 READY_WITHIN_S: Final = 60
 STOP_WITHIN_S: Final = 20
@@ -33,6 +34,7 @@ class Installation:
     def __init__(self, folder: Path, monitors: int) -> None:
         self.folder = folder
         self._monitors = monitors
+        self._corrections: list[CorrectionOrdered] = []
         self._leash = Leash()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.acknowledged = folder / "acknowledged"
@@ -74,6 +76,15 @@ class Installation:
 
         self.versions |= asyncio.run(revise())
         self._write_versions()
+
+    def correct_records(self) -> None:
+        """Orders to replay or annul what some monitors' results of the last minutes led to, or to undo that."""
+
+        async def correct() -> list[CorrectionOrdered]:
+            async with open_producer(self.settings) as producer:
+                return await correct_records(producer, self.settings, self.versions, self._corrections)
+
+        self._corrections += asyncio.run(correct())
 
     def _write_versions(self) -> None:
         (self.folder / "versions.json").write_text(json.dumps(self.versions), "utf-8")

@@ -130,4 +130,5 @@ FAULTS: Final[dict[str, Callable[[Installation], None]]] = {
     "freeze worker": _freeze_worker,
     "rebalance": _rebalance,
     "revise monitors": Installation.revise_monitors,
+    "correct records": Installation.correct_records,
 }

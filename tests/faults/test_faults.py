@@ -9,7 +9,18 @@ pytestmark = pytest.mark.engines
 
 
 def test_that_nothing_is_lost_or_doubled_whoever_is_killed(tmp_path: Path) -> None:
-    faults = ["revise monitors", "kill producer", "kill worker", "kill kafka", "kill clickhouse", "rebalance"]
+    faults = [
+        "revise monitors",
+        "kill producer",
+        "correct records",
+        "kill worker",
+        "kill kafka",
+        "correct records",
+        "kill clickhouse",
+        "rebalance",
+        "correct records",
+        "kill worker",
+    ]
 
     with Installation(tmp_path, monitors=500) as installation:
         report = run_faults(installation, faults, pause_s=2)
@@ -17,3 +28,4 @@ def test_that_nothing_is_lost_or_doubled_whoever_is_killed(tmp_path: Path) -> No
     report.check()
     assert report.acknowledged > 5_000
     assert report.verdict.rows["status_changes"] > 100
+    assert report.verdict.rows["corrections"] == 30

@@ -8,14 +8,16 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from infra.clickhouse import load_migrations, migrate
+from infra.clickhouse import OneNodeOnly, load_migrations, migrate, sql_account
 from infra.settings import Settings
 from tests.infra.gateway import Gateway, start
 
@@ -279,9 +281,15 @@ def test_uptime_by_hour_and_day_is_deaf_to_repeats_and_order(migrated: Gateway) 
     for step, target in (("hour", "uptime_hourly"), ("day", "uptime_daily")):
         newest = [row for row in buckets.newest(rows) if row["step"] == step]
         _expect(migrated, buckets, [{k: v for k, v in row.items() if k != "step"} for row in newest], target)
-    months = migrated.rows("SELECT sum(up_ms), sum(down_ms) FROM pulse.uptime_monthly")
-    days = [row for row in buckets.newest(rows) if row["step"] == "day"]
-    assert months == [[str(sum(row["up_ms"] for row in days)), str(sum(row["down_ms"] for row in days))]]
+    months: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
+    for row in buckets.newest(rows):
+        if row["step"] == "day":
+            begin = datetime.fromtimestamp(row["bucket"], UTC).replace(day=1, hour=0)
+            month = months[row["monitor"], int(begin.timestamp())]
+            month[:] = [month[0] + row["up_ms"], month[1] + row["down_ms"]]
+    assert migrated.rows(
+        "SELECT monitor, toUnixTimestamp(month), up_ms, down_ms FROM pulse.uptime_monthly ORDER BY monitor, month"
+    ) == [[monitor, str(month), str(up), str(down)] for (monitor, month), (up, down) in sorted(months.items())]
 
 
 @pytest.mark.engines
@@ -326,18 +334,113 @@ def test_status_history_tells_until_when(migrated: Gateway) -> None:
 
 
 @pytest.mark.engines
-def test_minutes_count_each_result_once(migrated: Gateway) -> None:
+def test_minutes_count_each_result_once_in_its_newest_version(migrated: Gateway) -> None:
     migrated.post("TRUNCATE TABLE pulse.check_results")
-    for _ in range(2):
-        migrated.post(
-            "INSERT INTO pulse.check_results (monitor, region, scheduled_at, version, outcome, total_us, overloaded) "
-            "SELECT 'w/a', 'eu', toStartOfMinute(now()) - toIntervalSecond(number * 30), 1, "
-            "if(number = 0, 'down', 'up'), 1000, number = 1 FROM numbers(4)"
-        )
+    results = Table(migrated, "check_results")
+    yesterday = int(time.time()) - 86_400
+    identities = {
+        at: yesterday + place * 13 for place, at in enumerate({row["scheduled_at"] for row in results.rows(7)})
+    }
+    rows = [row | {"scheduled_at": identities[row["scheduled_at"]]} for row in results.rows(seed=7)]
 
-    rows = migrated.rows("SELECT checks, up, down, mean_total_us FROM pulse.results_minutely ORDER BY minute")
+    results.deliver(rows, seed=8, merge=lambda: migrated.post("OPTIMIZE TABLE pulse.check_results"))
 
-    assert rows == [["1", "1", "0", "1000"], ["2", "2", "0", "1000"], ["1", "0", "1", "1000"]]
+    minutes: defaultdict[tuple[str, str, int], list[dict[str, Any]]] = defaultdict(list)
+    for row in results.newest(rows):
+        minutes[row["monitor"], row["region"], row["scheduled_at"] // 60 * 60].append(row)
+    expected = []
+    for (monitor, region, minute), inside in sorted(minutes.items()):
+        measured = [row["total_us"] for row in inside if row["outcome"] != "unknown" and not row["overloaded"]]
+        downs = sum(row["outcome"] == "down" for row in inside)
+        largest = str(max(measured)) if measured else r"\N"
+        expected.append([monitor, region, str(minute), str(len(inside)), str(downs), largest])
+    assert expected == migrated.rows(
+        "SELECT monitor, region, toUnixTimestamp(minute), checks, down, max_total_us FROM pulse.results_minutely "
+        "ORDER BY monitor, region, minute"
+    )
+
+
+# The views for everybody.
+
+VIEWS = {
+    "pulse_component_status": ("components", "NOT gone"),
+    "pulse_current_status": ("current_status", "NOT deleted"),
+    "pulse_incidents": ("incidents", "1"),
+    "pulse_latency_hourly": ("latency_hourly", "checks > 0"),
+    "pulse_results": ("check_results", "1"),
+    "pulse_uptime_daily": ("uptime_daily", "1"),
+    "pulse_uptime_hourly": ("uptime_hourly", "1"),
+}
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_shows_the_newest_versions_of_its_table(migrated: Gateway, view: str) -> None:
+    name, condition = VIEWS[view]
+    migrated.post(f"TRUNCATE TABLE pulse.{name}")
+    table = Table(migrated, name)
+    rows = table.rows(seed=9)
+    table.deliver(rows, seed=10, merge=lambda: migrated.post(f"OPTIMIZE TABLE pulse.{name}"))
+    migrated.post("DROP TABLE IF EXISTS pulse.oracle")
+    migrated.post(f"CREATE TABLE pulse.oracle AS pulse.{name} ENGINE = Memory")
+    table.insert(table.newest(rows), into="oracle")
+
+    shared = sorted(table.columns.keys() & Table(migrated, view, identity=["monitor"]).columns.keys())
+
+    columns = ", ".join(f"toString({column})" for column in shared)
+    assert {"monitor"} < set(shared)
+    assert int(migrated.rows(f"SELECT count() FROM pulse.{view}")[0][0]) > 0
+    expected = f"SELECT {columns} FROM pulse.oracle WHERE {condition}"
+    assert _differences(migrated, f"SELECT {columns} FROM pulse.{view}", expected) == 0
+
+
+@pytest.mark.engines
+def test_the_views_say_whose_each_row_is_and_what_each_column_means(migrated: Gateway) -> None:
+    found = migrated.rows(
+        "SELECT table, groupArray(name), countIf(comment = '') FROM (SELECT * FROM system.columns "
+        "WHERE database = 'pulse' AND startsWith(table, 'pulse_') ORDER BY position) GROUP BY table"
+    )
+
+    assert {view for view, *_ in found} > set(VIEWS)
+    for view, columns, undocumented in found:
+        assert columns.startswith("['workspace','monitor',"), view
+        assert undocumented == "0", view
+    assert migrated.rows("SELECT name FROM system.tables WHERE startsWith(name, 'pulse_') AND comment = ''") == []
+
+
+@pytest.mark.engines
+def test_deleted_monitors_are_not_in_the_view(migrated: Gateway) -> None:
+    migrated.post("TRUNCATE TABLE pulse.monitor_versions")
+    migrated.post(
+        """INSERT INTO pulse.monitor_versions (monitor, version, document) VALUES
+        ('w/a', 1, '{"url": "http://old"}'), ('w/a', 5, '{"url": "http://a", "paused": true}'),
+        ('w/gone', 2, '{"url": "http://b"}'), ('w/gone', 3, '')"""
+    )
+
+    rows = migrated.rows("SELECT workspace, monitor, slug, url, paused, version FROM pulse.pulse_monitors")
+
+    assert rows == [["w", "w/a", "a", "http://a", "true", "5"]]
+
+
+@pytest.mark.engines
+def test_the_engine_can_read_every_statement_for_a_server(migrated: Gateway) -> None:
+    account = sql_account(Settings(clickhouse=SecretStr("http://u:p@host/pulse")), "secret")
+    assert not [statement for statement in account if re.search(r"\{[a-z_ ]+\}", statement)]
+
+    for statement in [*account, *_statements(CLUSTER)]:
+        response = migrated.post(f"EXPLAIN AST {statement}")
+        assert response.status_code == 200, f"{statement}: {response.text}"
+
+
+def test_the_account_sees_only_rows_of_the_workspace_that_is_named() -> None:
+    account = sql_account(Settings(clickhouse=SecretStr("http://u:p@host/pulse")), "secret")
+    granted = {match[1] for each in account if (match := re.match(r"GRANT SELECT ON pulse\.(\w+)", each))}
+    filtered = {match[1] for each in account if (match := re.match(r"CREATE ROW POLICY .* ON pulse\.(\w+)", each))}
+    created = [re.match(r"CREATE (TABLE|VIEW) IF NOT EXISTS (\w+)", statement) for statement in _statements(Settings())]
+
+    assert granted - filtered == {found[2] for found in created if found is not None and found[1] == "VIEW"}
+    with pytest.raises(OneNodeOnly):
+        sql_account(CLUSTER, "secret")
 
 
 def _wait_until(true: Callable[[], bool], limit_s: float = 30) -> None:

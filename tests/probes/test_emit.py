@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from probes.emit import ACKNOWLEDGED_WITHIN_S, MAX_BATCH_BYTES, Emitter, NotDelivered
+from probes.emit import ACKNOWLEDGED_WITHIN_S, COLLECT_S, MAX_BATCH_BYTES, Emitter, NotDelivered
 from probes.spool import Frame, Spool
 from schemas.enums import Outcome
 from schemas.events import CheckBatch, CheckResult, Evidence, decode_log
@@ -57,7 +57,7 @@ def test_results_of_a_partition_travel_together(tmp_path: Path) -> None:
         running = asyncio.create_task(emits.run())
         for number in range(10):
             emits.add(result(number), partition=number % 2)
-        await asyncio.sleep(0.11)
+        await asyncio.sleep(COLLECT_S + 0.01)
         running.cancel()
 
     run_virtual(main())

@@ -31,24 +31,24 @@ class Filled:
         """Configure a monitor; returns its id."""
         document = Monitor(slug=slug, url="https://acme.test/", **fields)
         record = Record[Monitor](workspace="default", by="ada", at=1, document=document)
-        self._take(self.catalog.monitors, monitor_id("default", slug), record.to_log())
+        self.put(self.catalog.monitors, monitor_id("default", slug), record.to_log())
         return monitor_id("default", slug)
 
     def delete_monitor(self, slug: str) -> None:
         """Delete a monitor, as an event says it."""
         record = Record[Monitor](workspace="default", by="ada", at=2, document=None)
-        self._take(self.catalog.monitors, monitor_id("default", slug), record.to_log())
+        self.put(self.catalog.monitors, monitor_id("default", slug), record.to_log())
 
     def page(self, slug: str, *monitors: str, **fields: Any) -> None:
         """Configure a page with one group."""
         document = Page(slug=slug, groups=[Group(name="All", monitors=list(monitors))], **fields)
         record = Record[Page](workspace="default", by="ada", at=1, document=document)
-        self._take(self.catalog.pages, slug, record.to_log())
+        self.put(self.catalog.pages, slug, record.to_log())
 
     def delete_page(self, slug: str) -> None:
         """Delete a page, as an event says it."""
         record = Record[Page](workspace="default", by="ada", at=2, document=None)
-        self._take(self.catalog.pages, slug, record.to_log())
+        self.put(self.catalog.pages, slug, record.to_log())
 
     def maintenance(self, slug: str, starts_at: int, ends_at: int, *monitors: str, at: int = 1, **fields: Any) -> None:
         """Announce a maintenance, or change it; moments are int ms."""
@@ -56,12 +56,12 @@ class Filled:
         times = {"starts_at": format_moment(starts_at), "ends_at": format_moment(ends_at)}
         document = Maintenance.model_validate(written | times)
         record = Record[Maintenance](workspace="default", by="ada", at=at, document=document)
-        self._take(self.catalog.maintenances, maintenance_id("default", slug), record.to_log())
+        self.put(self.catalog.maintenances, maintenance_id("default", slug), record.to_log())
 
     def delete_maintenance(self, slug: str) -> None:
         """Delete a maintenance, as an event says it."""
         record = Record[Maintenance](workspace="default", by="ada", at=2, document=None)
-        self._take(self.catalog.maintenances, maintenance_id("default", slug), record.to_log())
+        self.put(self.catalog.maintenances, maintenance_id("default", slug), record.to_log())
 
     def status(self, monitor: str, status: Status, now: int, reason: Reason = Reason.OK, version: int = 1) -> None:
         """What a monitor is since an hour before `now`, known until `now`."""
@@ -85,6 +85,7 @@ class Filled:
 
         return asyncio.run(ask())
 
-    def _take(self, table: Any, key: str, value: bytes) -> None:
+    def put(self, table: Any, key: str, value: bytes) -> None:
+        """A record of a table's topic."""
         self._offset += 1
         self.catalog.take(table, LogRecord(0, self._offset, 0, key, value))

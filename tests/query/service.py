@@ -24,9 +24,17 @@ def wait_until(condition: Callable[[], bool], what: str, within_s: float = 30) -
         time.sleep(0.05)
 
 
+def is_ready(client: httpx.Client) -> bool:
+    """Whether it answers, and misses nothing."""
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 @contextmanager
-def running_query(settings: Settings) -> Iterator[httpx.Client]:
-    """A client of the running service, once it is ready; SIGTERM must end it well."""
+def running_query(settings: Settings, until: Callable[[httpx.Client], bool] = is_ready) -> Iterator[httpx.Client]:
+    """A client of the running service, once it is ready (or what `until` says); SIGTERM must end it well."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
     environment = {
         f"PULSE_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
@@ -38,7 +46,7 @@ def running_query(settings: Settings) -> Iterator[httpx.Client]:
 
             def ready() -> bool:
                 assert process.poll() is None, "the query service ended"
-                return is_ready(client)
+                return until(client)
 
             wait_until(ready, "the query service is ready", START_LIMIT_S)
             yield client
@@ -47,11 +55,3 @@ def running_query(settings: Settings) -> Iterator[httpx.Client]:
     finally:
         process.kill()
         process.wait()
-
-
-def is_ready(client: httpx.Client) -> bool:
-    """Whether it answers, and misses nothing."""
-    try:
-        return client.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False

@@ -1,8 +1,6 @@
 """`/v1/analytics` over a real ClickHouse, against sums made here."""
 
 import asyncio
-import csv
-import io
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -55,15 +53,25 @@ async def fill(store: AsyncClient, days: int) -> None:
         {"begin": ms(TODAY - timedelta(days=2)) // 1000},
     )
     await store.command(
-        "INSERT INTO check_results (monitor, region, scheduled_at, version, outcome, reason, total_us, message) "
+        "INSERT INTO check_results "
+        "(monitor, region, scheduled_at, version, outcome, reason, total_us, message, dns_us, detail) "
         "SELECT 'default/api', 'eu', fromUnixTimestamp64Milli({begin:Int64} + 60000 * number), 1, "
         "if(number % 10 = 0, 'down', 'up'), multiIf(number % 10, 'ok', number % 20, 'timeout', 'http_status'), "
-        "number * 1000, 'a, \"b\"' FROM numbers(300)",
+        "number * 1000, 'a, \"b\"', number * 500, "
+        """if(number % 10, '', '{"components":[{"name":"db","outcome":"down"},{"name":"mail","outcome":"up"}]}') """
+        "FROM numbers(300)",
         {"begin": ms(TODAY - timedelta(days=1))},
     )
     await store.command(
-        "INSERT INTO incidents (monitor, id, version, state, severity, opened_at, decided_at, resolved_at) "
-        "SELECT 'default/api', toString(number), 1, ['resolved', 'open', 'annulled'][number + 1], 'down', "
+        "INSERT INTO components (monitor, region, component, version, outcome) VALUES "
+        "('default/api', 'eu', 'db', 1, 'up'), ('default/api', 'us', 'db', 1, 'down'), "
+        "('default/api', 'eu', 'mail', 1, 'up')"
+    )
+    await store.command(
+        "INSERT INTO incidents "
+        "(monitor, id, version, state, severity, components, opened_at, decided_at, resolved_at) "
+        "SELECT 'default/api', toString(number), 1, "
+        "['resolved', 'open', 'annulled'][number + 1], 'down', ['db', 'db'], "
         "fromUnixTimestamp64Milli({begin:Int64}), fromUnixTimestamp64Milli({begin:Int64} + 5000), "
         "if(number = 1, NULL, fromUnixTimestamp64Milli({begin:Int64} + 60000)) FROM numbers(3)",
         {"begin": ms(TODAY - timedelta(days=1))},
@@ -160,6 +168,72 @@ def test_latency_is_read_off_the_histograms(engine_settings: Settings) -> None:
 
 
 @pytest.mark.engines
+def test_a_phase_has_quantiles_of_its_own(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        window = {"from": (TODAY - timedelta(days=1)).isoformat(), "to": TODAY.isoformat()}
+        told = await ask(service, "latency", monitor="api", step="all", phase="dns", **window)
+        assert (told["source"], told["phase"]) == ("check_results", "dns")
+        [point] = told["points"]
+        answered = [number for number in range(300) if number % 10]
+        assert point["checks"] == len(answered)
+        assert point["p50_ms"] == pytest.approx(answered[134] * 0.5)
+        assert point["p999_ms"] == pytest.approx(answered[-1] * 0.5)
+        assert point["mean"]["dns_ms"] == pytest.approx(sum(answered) / len(answered) * 0.5)
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_two_windows_are_compared(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        window = {"from": (TODAY - timedelta(days=1)).isoformat(), "to": TODAY.isoformat()}
+        told = await ask(service, "compare", monitor=["api", "quiet"], **window)
+        assert told["before_begin"] == f"{TODAY - timedelta(days=2):%Y-%m-%dT00:00:00.000Z}"
+        assert (told["before_end"], told["source"]) == (told["begin"], "uptime_hourly")
+        api, quiet = told["monitors"]
+        assert api["now"]["uptime"]["down_ms"] == sum(spans_of("api", hour)[2] for hour in range(216, 240))
+        assert api["before"]["uptime"]["down_ms"] == sum(spans_of("api", hour)[2] for hour in range(192, 216))
+        assert api["uptime_change"] == api["now"]["uptime"]["uptime"] - api["before"]["uptime"]["uptime"]
+        assert (api["now"]["incidents"]["incidents"], api["before"]["incidents"]["incidents"]) == (2, 0)
+        assert (api["now"]["latency"]["checks"], api["p95_change_ms"]) == (4_800, 0)
+        assert (quiet["uptime_change"], quiet["now"]["latency"], quiet["p95_change_ms"]) == (None, None, None)
+        other = await ask(service, "compare", monitor="api", before=(TODAY - timedelta(days=9)).isoformat(), **window)
+        [api] = other["monitors"]
+        assert api["before"]["uptime"]["down_ms"] == sum(spans_of("api", hour)[2] for hour in range(24, 48))
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_components_are_told_apart(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        window = {"from": (TODAY - timedelta(days=1, seconds=-30)).isoformat(), "to": TODAY.isoformat()}
+        told = await ask(service, "components", monitor="api", **window)
+        assert told["components"] == [
+            {
+                "component": "db",
+                "outcome": "down",
+                "degraded": 0,
+                "down": 29,
+                "unknown": 0,
+                "incidents": 2,
+                "affected_ms": DAY_MS,
+            },
+            {
+                "component": "mail",
+                "outcome": "up",
+                "degraded": 0,
+                "down": 0,
+                "unknown": 0,
+                "incidents": 0,
+                "affected_ms": 0,
+            },
+        ]
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
 def test_incidents_have_means_and_annulled_ones_never_were(engine_settings: Settings) -> None:
     async def scenario(service: Service) -> None:
         told = await ask(service, "incidents")
@@ -234,20 +308,6 @@ def test_results_are_listed_by_filters_a_page_at_a_time(engine_settings: Setting
     with_filled_service(engine_settings, scenario)
 
 
-@pytest.mark.engines
-def test_results_are_exported_as_csv(engine_settings: Settings) -> None:
-    async def scenario(service: Service) -> None:
-        answer = await service.client.get("/v1/analytics/export.csv", params={"monitor": "api"})
-        assert answer.headers["Content-Type"].startswith("text/csv")
-        lines = list(csv.DictReader(io.StringIO(answer.text)))
-        assert len(lines) == 300
-        assert lines[0]["monitor"] == "api"
-        assert lines[0]["scheduled_at"] == f"{TODAY - timedelta(days=1):%Y-%m-%dT%H:%M:%S}.000Z"
-        assert lines[0]["message"] == 'a, "b"'
-
-    with_filled_service(engine_settings, scenario)
-
-
 @pytest.mark.parametrize(
     ("path", "parameter"),
     [
@@ -265,6 +325,9 @@ def test_results_are_exported_as_csv(engine_settings: Settings) -> None:
         ("results?monitor=api&cursor=WzFd", "cursor"),
         ("results?monitor=api&limit=1001", "limit"),
         ("worst?limit=0", "limit"),
+        ("export.xml", "form"),
+        ("latency?monitor=api&phase=wire", "phase"),
+        ("compare?before=1999-01-01T00:00:00Z", "before"),
     ],
 )
 def test_what_cannot_be_asked_is_told_by_its_parameter(path: str, parameter: str) -> None:
@@ -281,6 +344,8 @@ def test_an_unknown_monitor_is_not_found() -> None:
     async def scenario(service: Service) -> None:
         for path in (
             "uptime?monitor=nobody",
+            "compare?monitor=nobody",
+            "components?monitor=nobody",
             "latency?monitor=nobody",
             "results?monitor=nobody",
             "export.csv?monitor=nobody",
@@ -293,7 +358,15 @@ def test_an_unknown_monitor_is_not_found() -> None:
 def test_without_the_store_the_service_says_so() -> None:
     async def scenario(service: Service) -> None:
         await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
-        for path in ("uptime", "worst", "latency?monitor=api", "incidents", "results?monitor=api", "export.csv"):
+        for path in (
+            "uptime",
+            "worst",
+            "latency?monitor=api",
+            "incidents",
+            "results?monitor=api",
+            "export.arrow",
+            "compare",
+        ):
             answer = await service.client.get(f"/v1/analytics/{path}")
             assert answer.status_code == 503
             assert answer.headers["Retry-After"] == "5"

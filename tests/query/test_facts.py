@@ -90,9 +90,14 @@ def test_asking_for_an_unknown_monitor_leaves_nothing_behind() -> None:
 
 
 def test_facts_are_stale_once_reading_has_failed_for_a_while() -> None:
-    facts = Facts(NOW)
+    facts = Facts(NOW - 1)
+    facts.read_at = NOW
 
     assert facts.stale_since(NOW + STALE_AFTER_MS) is None
     assert facts.stale_since(NOW + STALE_AFTER_MS + 1) == NOW
     facts.trouble = ""
     assert facts.stale_since(NOW + 10 * STALE_AFTER_MS) is None
+
+
+def test_facts_that_were_never_read_are_stale_from_the_start() -> None:
+    assert Facts(NOW).stale_since(NOW) == NOW

@@ -1,6 +1,7 @@
 """The query service over the real engines, with tables filled by hand."""
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,7 @@ import pytest
 
 from infra.kafka import open_producer
 from infra.settings import Settings
+from query.facts import STALE_AFTER_MS
 from schemas.enums import IncidentState, Reason, Severity, Status
 from schemas.events import Event, Incident, StatusChange, encode
 from schemas.topics import INCIDENTS, STATUS_CHANGES
@@ -20,6 +22,7 @@ from tests.query.service import is_ready, running_query, wait_until
 from tests.query.story import SLUG, Story, story_of
 
 pytestmark = pytest.mark.engines
+ADDRESSES = (f"/p/{SLUG}", f"/status/{SLUG}", f"/badges/{SLUG}/status.svg", f"/badges/{SLUG}/api/uptime.json")
 
 
 @pytest.fixture(scope="module")
@@ -125,29 +128,36 @@ def test_a_told_change_shows_before_clickhouse_has_it_and_an_older_row_does_not_
     assert client.get(f"/badges/{SLUG}/docs/status.json").json()["message"] == "down"
 
 
-def test_with_clickhouse_away_everything_still_answers_and_comes_back_with_it(kafka: str, tmp_path: Path) -> None:
+def test_with_clickhouse_killed_everything_asked_before_still_answers_and_is_fresh_after_its_return(
+    kafka: str, tmp_path: Path
+) -> None:
     (port,) = free_ports(1)
-    addresses = [f"/p/{SLUG}", f"/status/{SLUG}", f"/badges/{SLUG}/status.svg", f"/badges/{SLUG}/api/uptime.json"]
-    with ExitStack() as clickhouse:
-        url = clickhouse.enter_context(clickhouse_at(port, tmp_path))
+    with clickhouse_at(port, tmp_path) as (url, process):
         story = story_of(fresh_settings(kafka, url))
         asyncio.run(story.tell())
         with running_query(story.settings) as client:
             wait_until(lambda: monitors_of(client)["checkout"]["status"] == "down", "the tables were read")
-            clickhouse.close()
-            wait_until(lambda: not is_ready(client), "the service has noticed")
+            assert all("age" not in client.get(path).headers for path in ADDRESSES)
+            process.kill()
+            wait_until(lambda: "clickhouse" in client.get("/readyz").json()["missing"], "the service has noticed")
+            wait_until(lambda: "age" in client.get(ADDRESSES[-1]).headers, "answers say how old they are")
 
-            assert [client.get(path).status_code for path in addresses] == [200] * len(addresses)
+            told = [client.get(path) for path in ADDRESSES]
+            assert [answer.status_code for answer in told] == [200] * len(ADDRESSES)
+            assert all(int(answer.headers["age"]) >= STALE_AFTER_MS // 1000 for answer in told)
+            assert "These figures are old" in told[0].text
             assert monitors_of(client)["checkout"]["status"] == "down"
-            assert "clickhouse" in client.get("/readyz").json()["missing"]
 
             with clickhouse_at(port, tmp_path):
                 wait_until(lambda: is_ready(client), "the service is ready again")
+                assert all("age" not in client.get(path).headers for path in ADDRESSES)
+                assert "These figures are old" not in client.get(ADDRESSES[0]).text
 
 
-def test_with_kafka_away_everything_still_answers(clickhouse: str, tmp_path: Path) -> None:
+def test_with_kafka_away_everything_still_answers_even_after_a_restart(clickhouse: str, tmp_path: Path) -> None:
+    kafka_ports = free_ports(2)
     with ExitStack() as broker:
-        kafka = broker.enter_context(running_kafka(tmp_path))
+        kafka = broker.enter_context(running_kafka(tmp_path, (kafka_ports[0], kafka_ports[1])))
         story = story_of(fresh_settings(kafka, clickhouse))
         asyncio.run(story.tell())
         with running_query(story.settings) as client:
@@ -156,18 +166,33 @@ def test_with_kafka_away_everything_still_answers(clickhouse: str, tmp_path: Pat
 
             wait_until(lambda: "kafka" in client.get("/readyz").json()["missing"], "the service has noticed")
             assert monitors_of(client)["checkout"]["status"] == "down"
-            assert client.get(f"/p/{SLUG}").status_code == 200
-            assert client.get(f"/badges/{SLUG}/status.svg").status_code == 200
+            assert [client.get(path).status_code for path in ADDRESSES] == [200] * len(ADDRESSES)
+
+    with running_query(story.settings, until=answers) as client:
+        wait_until(lambda: monitors_of(client)["checkout"]["status"] == "down", "the tables were read")
+        assert [client.get(path).status_code for path in ADDRESSES] == [200] * len(ADDRESSES)
+        assert "is a copy of" in client.get("/readyz").json()["missing"]["configuration"]
+        with running_kafka(tmp_path, (kafka_ports[0], kafka_ports[1])):
+            wait_until(lambda: is_ready(client), "the log was read again", 60)
+            assert monitors_of(client)["checkout"]["status"] == "down"
+
+
+def answers(client: httpx.Client) -> bool:
+    """Whether it says anything."""
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @contextmanager
-def clickhouse_at(port: int, folder: Path) -> Iterator[str]:
-    """An embedded ClickHouse at this port over this folder; gives its URL."""
+def clickhouse_at(port: int, folder: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """An embedded ClickHouse at this port over this folder; gives its URL and its process."""
     command = [sys.executable, "-m", "infra.embedded.clickhouse", "--data", str(folder), "--port", str(port)]
-    with running(command, folder / "output.log"):
+    with running(command, folder / "output.log") as process:
         ping = f"http://127.0.0.1:{port}/ping"
         wait_until(lambda: _answers(ping), "ClickHouse answers")
-        yield f"http://default:{(folder / 'password').read_text('ascii').strip()}@127.0.0.1:{port}"
+        yield f"http://default:{(folder / 'password').read_text('ascii').strip()}@127.0.0.1:{port}", process
 
 
 def _answers(url: str) -> bool:

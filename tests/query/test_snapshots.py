@@ -34,6 +34,17 @@ def test_an_encoding_is_made_once() -> None:
     assert all(snapshot.body(encoding) is body for encoding, body in made.items())
 
 
+def test_what_says_the_same_as_before_is_not_compressed_again() -> None:
+    before = Snapshot(KIND, LONG)
+    zipped = before.body(GZIP)
+    same, other = Snapshot(KIND, LONG, made_at=9, before=before), Snapshot(KIND, LONG + b"!", before=before)
+
+    assert same.body(BROTLI) is before.body(BROTLI)
+    assert same.body(GZIP) is zipped
+    assert (same.made_at, same.etag(PLAIN), same.size_bytes) == (9, before.etag(PLAIN), before.size_bytes)
+    assert other.body(PLAIN) == LONG + b"!"
+
+
 def test_what_is_short_is_not_compressed() -> None:
     snapshot = Snapshot(KIND, b"short")
 

@@ -269,6 +269,25 @@ def test_that_a_worker_struck_at_any_step_of_a_correction_leaves_what_an_unharme
     assert [row["stage"] for row in struck.rows["corrections"].values()] == [1, 1, 1, 1]
 
 
+def test_that_the_state_a_correction_leaves_is_of_the_correction() -> None:
+    async def scenario() -> World:
+        partition, order = correct(CorrectionKind.REPLAY, "one", 24)
+        world = World(
+            log_of([*history(MONITORS, 24, [UP, DOWN], PARTITIONS), (partition, order)], PARTITIONS), MONITORS
+        )
+        whole, world.log[partition] = world.log[partition], world.log[partition][:-1]
+        await run_to_the_end(world)
+        world.log[partition] = whole  # what comes first after the restart is the correction
+        await run_to_the_end(world)
+        return world
+
+    world = asyncio.run(scenario())
+
+    partition, _ = correct(CorrectionKind.REPLAY, "one", 24)
+    state = world.known_states[partition, MONITORS[0]]
+    assert state.version == world.known_positions[partition].version == version_of(1, len(world.log[partition]) - 1)
+
+
 def test_that_a_late_result_counts_where_a_replay_takes_it_in_and_no_longer_when_that_is_undone() -> None:
     late = CheckBatch("p", "local", START_AT + 50 * 60_000, (result(MONITORS[0], START_AT + 30_000, DOWN),))
     events = [*history(MONITORS[:1], 20, [UP], 1), (0, late), (0, Tick(START_AT + 51 * 60_000))]

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -57,6 +58,16 @@ class PatientServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, kill_running: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
         self._kill_running = kill_running
+        self._told = asyncio.Event()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal has come."""
+        super().handle_exit(sig, frame)
+        asyncio.get_running_loop().call_soon_threadsafe(self._told.set)
+
+    async def main_loop(self) -> None:
+        """Until a signal comes; uvicorn itself would wake ten times a second to look for one."""
+        await self._told.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain, close."""

@@ -1,5 +1,5 @@
--- Quantiles of latency between borders, read off histograms whose bin i begins at 2 ^ (i / 8) ms: the bin where the
--- rank falls, and the place in it by logarithmic interpolation; and the means of the phases.
+-- Quantiles of latency of monitors between borders, read off histograms whose bin i begins at 2 ^ (i / 8) ms: the bin
+-- where the rank falls, and the place in it by logarithmic interpolation; and the means of the phases.
 WITH
     sumForEach(histogram) AS bins,
     arrayCumSum(bins) AS cumulative,
@@ -7,10 +7,11 @@ WITH
     arrayMap(share -> total * share, {shares:Array(Float64)}) AS ranks,
     arrayMap(rank -> arrayFirstIndex(count -> count >= rank, cumulative), ranks) AS places
 SELECT
+    monitor,
     roundDown(toUnixTimestamp(bucket), {borders:Array(UInt32)}) AS begin,
     if({by_region:Bool}, region, '') AS of_region,
     sum(checks) AS answered,
-    toUnixTimestamp(max(bucket)) AS last_hour,
+    toUnixTimestamp64Milli(toDateTime64(max(bucket), 3, 'UTC')) + 3600000 AS as_of,
     arrayMap(
         (rank, place) -> exp2((place - 1 + (rank - cumulative[place] + bins[place]) / bins[place]) / 8), ranks, places
     ) AS quantiles_ms,
@@ -18,8 +19,9 @@ SELECT
         us -> us / answered / 1000, [sum(dns_us), sum(connect_us), sum(tls_us), sum(ttfb_us), sum(transfer_us), sum(total_us)]
     ) AS phases_ms
 FROM latency_hourly FINAL
-WHERE monitor = {monitor:String} AND ({region:String} = '' OR region = {region:String})
+WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) OR monitor IN {monitors:Array(String)})
+  AND ({region:String} = '' OR region = {region:String})
   AND bucket >= toDateTime({since:UInt32}, 'UTC') AND bucket < toDateTime({until:UInt32}, 'UTC')
-GROUP BY begin, of_region
+GROUP BY monitor, begin, of_region
 HAVING total > 0
-ORDER BY begin, of_region
+ORDER BY monitor, begin, of_region

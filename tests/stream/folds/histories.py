@@ -113,7 +113,7 @@ def histories(draw: st.DrawFn, monitors: int = 1) -> History:
         for region in ("ams", "lon", "nyc", "sgp")[: draw(st.integers(1, 4))]:
             results += [(region, r) for r in draw(_results(name, interval_ms, length_ms, sorted(versions)))]
         events += draw(_decisions(name, length_ms))
-    every_ms = draw(st.sampled_from((5_000, 20_000, 130_000, 1_500_000)))
+    every_ms = draw(st.sampled_from((length_ms // 200, length_ms // 50, 130_000, 1_500_000)))
     events += [(at, Tick(at)) for at in range(BEGIN + draw(st.integers(0, every_ms)), end, every_ms)]
     return History(results, events, policies, end + 600_000)
 
@@ -121,7 +121,7 @@ def histories(draw: st.DrawFn, monitors: int = 1) -> History:
 @st.composite
 def _results(draw: st.DrawFn, name: str, interval_ms: int, length_ms: int, versions: list[int]) -> list[CheckResult]:
     offset = draw(st.integers(0, interval_ms - 1))
-    patterns = draw(st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=8))
+    patterns = draw(st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=6))
     random = Random(draw(st.integers(0, 1_000)))
     slots = "".join(patterns)
     rounds = min(length_ms // interval_ms, len(slots) * 2)

@@ -196,7 +196,11 @@ def _work_out(monitor: ExpectedMonitor, log: _Log, version_terms: Callable[[int]
         regions[region] = _region(results, offs, log.horizon, terms_of)
         _components(monitor, region, told[region])
     _latency(monitor, counted)
-    windows = [(start, end) for _, start, end in log.windows if start < end and start <= log.horizon]
+    windows = [
+        (start, end if end <= log.horizon else FOREVER)
+        for _, start, end in log.windows
+        if start < end and start <= log.horizon
+    ]
     moments = {begin}
     for start, end, _ in offs:
         moments |= {start, end}

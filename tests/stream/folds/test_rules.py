@@ -6,7 +6,7 @@ from math import floor, log2
 import pytest
 
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
-from schemas.events import CheckBatch, CheckResult, MonitorRevised, Tick
+from schemas.events import CheckBatch, CheckResult, MaintenanceRevised, MonitorRevised, Tick
 from stream.folds import Facts, PartitionFold, Terms
 from stream.folds.latency import EDGES
 from stream.folds.terms import DEFAULT_TERMS
@@ -24,7 +24,7 @@ class Log:
         self.fold = PartitionFold(lambda monitor, version: terms)
         self.offset = 0
 
-    def add(self, *events: CheckBatch | Tick | MonitorRevised) -> Facts:
+    def add(self, *events: CheckBatch | Tick | MonitorRevised | MaintenanceRevised) -> Facts:
         """The facts of the last of the events."""
         for event in events:
             facts = self.fold.fold(self.offset, event)
@@ -53,6 +53,20 @@ def test_a_status_change_is_dated_by_the_first_failure_and_decided_by_the_one_th
         BEGIN + 2 * MINUTE,
         BEGIN + 3 * MINUTE,
     )
+
+
+def test_a_maintenance_is_told_when_it_begins_and_its_end_not_before_it_is_there() -> None:
+    log = Log()
+    log.see("uu")
+    log.add(MaintenanceRevised("m", NAME, BEGIN, BEGIN + 2 * MINUTE, BEGIN + 5 * MINUTE))
+    began = log.add(Tick(BEGIN + 3 * MINUTE))
+    failing = log.see("dd", first=3)
+    ended = log.add(Tick(BEGIN + 5 * MINUTE))
+
+    assert [(change.status, change.at) for change in began.changes] == [(Status.MAINTENANCE, BEGIN + 2 * MINUTE)]
+    assert [current.status for current in began.current] == [Status.MAINTENANCE]
+    assert not any(facts.changes or facts.incidents for facts in failing)
+    assert [(change.status, change.at) for change in ended.changes] == [(Status.DOWN, BEGIN + 5 * MINUTE)]
 
 
 def test_one_failure_and_unknown_results_confirm_nothing() -> None:

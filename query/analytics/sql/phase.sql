@@ -1,0 +1,19 @@
+-- Quantiles of one phase of answered checks between borders, from the raw results: rollups keep its sum only.
+WITH arraySort(groupArray({phase:Identifier})) AS ordered
+SELECT
+    monitor,
+    roundDown(toUnixTimestamp(toDateTime(scheduled_at)), {borders:Array(UInt32)}) AS begin,
+    if({by_region:Bool}, region, '') AS of_region,
+    count() AS answered,
+    toUnixTimestamp64Milli(max(scheduled_at)) AS as_of,
+    arrayMap(share -> ordered[toUInt32(ceil(share * answered))] / 1000, {shares:Array(Float64)}) AS quantiles_ms,
+    arrayMap(
+        us -> us / 1000, [avg(dns_us), avg(connect_us), avg(tls_us), avg(ttfb_us), avg(transfer_us), avg(total_us)]
+    ) AS phases_ms
+FROM check_results FINAL
+WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) OR monitor IN {monitors:Array(String)})
+  AND ({region:String} = '' OR region = {region:String})
+  AND scheduled_at >= toDateTime({since:UInt32}, 'UTC') AND scheduled_at < toDateTime({until:UInt32}, 'UTC')
+  AND outcome IN ('up', 'degraded') AND NOT overloaded
+GROUP BY monitor, begin, of_region
+ORDER BY monitor, begin, of_region

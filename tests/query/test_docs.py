@@ -1,0 +1,57 @@
+"""`/docs` stands on this service alone, and shows examples that are true."""
+
+import ast
+import re
+from importlib.resources import files
+
+import orjson
+import pytest
+from pydantic import TypeAdapter
+
+from query.examples import RECIPES, status_example
+from query.status_document import StatusDocument
+from tests.query.filled import Filled
+
+
+@pytest.fixture(scope="module")
+def filled() -> Filled:
+    return Filled()
+
+
+def test_the_page_loads_nothing_from_elsewhere(filled: Filled) -> None:
+    page = filled.get("/docs").text
+    loaded = re.findall(r'(?:src|href)="(.*?)"', page)
+
+    assert "swagger-ui-bundle.js" in page
+    assert "http://" not in page
+    assert "https://" not in page
+    assert [address for address in loaded if filled.get(address).status_code != 200] == ["data:,"]
+
+
+def test_swagger_ui_is_cached_for_ever_and_compressed(filled: Filled) -> None:
+    address = re.findall(r'src="(/static/.*?)"', filled.get("/docs").text)[0]
+    answer = filled.get(address, headers={"accept-encoding": "br"})
+
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-encoding"] == "br"
+    assert int(answer.headers["content-length"]) < 600_000
+
+
+def test_every_recipe_stands_in_the_description_as_it_is_in_its_file(filled: Filled) -> None:
+    told = filled.get("/openapi.json").json()["info"]["description"]
+
+    assert "## Examples" in told
+    for title, name, language in RECIPES:
+        text = files("infra.demo.recipes").joinpath(name).read_text("utf-8")
+        assert f"### {title}\n\n```{language}\n{text}```" in told
+        if language == "python":
+            ast.parse(text)
+
+
+def test_the_example_of_the_status_document_is_one(filled: Filled) -> None:
+    status = filled.get("/openapi.json").json()["paths"]["/status/{slug}"]["get"]["responses"]["200"]
+    shown = status["content"]["application/json"]
+
+    assert shown["example"] == status_example()
+    assert shown["schema"] == {"$ref": "#/components/schemas/StatusDocument"}
+    TypeAdapter(StatusDocument).validate_json(orjson.dumps(shown["example"]))
