@@ -34,6 +34,7 @@ KNOWN: Final = {
     "monitor": SLUGS,
     "incident": ("c-2", "s-9"),
     "badge": ("status", "uptime", "latency"),
+    "form": ("csv", "arrow", "parquet"),
     "extension": ("svg", "json"),
     "file": ("summary.json", "incidents.json", "scheduled-maintenances/active.json"),
     "feed": ("history.atom", "history.rss", "maintenance.ics"),

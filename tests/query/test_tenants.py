@@ -38,6 +38,7 @@ NAMES: Final = {
     "incident": INCIDENT,
     "correction": CORRECTION,
     "key_id": KEY.id,
+    "form": "csv",
     "region": "eu",
 }
 """What a parameter of this name is called in our workspace; a slug is what the path says."""
@@ -83,7 +84,7 @@ class Operation:
     @property
     def in_one(self) -> bool:
         """Whether it is about one thing, which its path names."""
-        return "{" in self.path
+        return "{" in self.path and "{form}" not in self.path
 
     @property
     def address(self) -> str:
