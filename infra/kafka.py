@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
@@ -18,8 +19,10 @@ from schemas.topics import TOPICS, Topic
 
 RETRY_FROM_S: Final = 0.1
 RETRY_UP_TO_S: Final = 5.0
-SILENCE_MS: Final = 5_000
+SILENCE_MS: Final = 1_000
 """How long a table's reader waits at a time: a new record is answered at once, only silence takes so long."""
+TOPIC_CONFIG: Final = 1
+"""The source of a setting that was made for its topic, in Kafka's protocol."""
 _log = get_logger(__name__)
 
 
@@ -45,6 +48,13 @@ class TopicNotCreated(RuntimeError):
 
     def __init__(self, topic: str, reason: str) -> None:
         super().__init__(f"Kafka does not create the topic {topic}: {reason}")
+
+
+class TopicNotConfigured(RuntimeError):
+    """The brokers refuse to change how a topic is kept."""
+
+    def __init__(self, topic: str, reason: str) -> None:
+        super().__init__(f"Kafka does not change the settings of the topic {topic}: {reason}")
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:
@@ -99,9 +109,9 @@ def partition_count(topic: Topic, settings: Settings) -> int:
 
 
 async def provision_topics(settings: Settings) -> list[str]:
-    """Create the topics that are missing; returns their names. What exists stays as it is.
+    """Create the topics that are missing; returns their names. One that exists gets the settings that it lacks.
 
-    Raises PartitionsDiffer, TopicNotCreated, aiokafka's KafkaError.
+    Raises PartitionsDiffer, TopicNotCreated, TopicNotConfigured, aiokafka's KafkaError.
     """
     admin = AIOKafkaAdminClient(**connection_options(settings))
     await admin.start()
@@ -114,6 +124,7 @@ async def provision_topics(settings: Settings) -> list[str]:
         missing = [topic for topic in TOPICS if topic.name not in existing]
         if missing:
             await _create(admin, [_new_topic(topic, settings) for topic in missing])
+        await _configure(admin, [topic for topic in TOPICS if topic not in missing])
         return [topic.name for topic in missing]
     finally:
         await admin.close()
@@ -129,6 +140,27 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> None:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:  # another process provisions too
             raise TopicNotCreated(name, message or error.__name__)
+
+
+async def _configure(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
+    """What an operator has set stays: Kafka is told all of a topic's settings, or it would forget the others."""
+    if not topics:
+        return
+    wanted = {topic.name: topic.config for topic in topics}
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted])
+    changed = []
+    for code, message, _, name, entries in (found for answer in answers for found in answer.resources):
+        if code:
+            raise TopicNotConfigured(name, message or for_code(code).__name__)
+        held = {entry[0]: entry[1] for entry in entries if entry[3] == TOPIC_CONFIG}
+        if wanted[name].keys() - held.keys():
+            changed.append(ConfigResource(ConfigResourceType.TOPIC, name, wanted[name] | held))
+    if not changed:
+        return
+    for answer in await admin.alter_configs(changed):
+        for code, message, _, name in answer.resources:
+            if code:
+                raise TopicNotConfigured(name, message or for_code(code).__name__)
 
 
 def _new_topic(topic: Topic, settings: Settings) -> NewTopic:

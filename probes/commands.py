@@ -1,7 +1,9 @@
 """Subcommands of `pulse` that check: `check`, `probe`."""
 
 import asyncio
+import gc
 import signal
+from typing import Final
 
 import typer
 import uvloop
@@ -15,6 +17,9 @@ from infra.settings import get_settings
 from probes.check_command import check_command
 from probes.own_health import InvalidCanary
 from probes.service import ProbeService
+
+COLLECT_GARBAGE_AFTER: Final = 20_000
+"""Objects. A check leaves no rings of references; by default Python looks for them every few checks."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +36,7 @@ def probe_command() -> None:
     settings = get_settings()
     configure_logs("probe", settings.log_level)
     quieten("aiokafka")
+    gc.set_threshold(COLLECT_GARBAGE_AFTER)
     try:
         uvloop.run(_probe())
     except (KafkaNotConfigured, PortTaken, InvalidCanary) as error:

@@ -250,12 +250,17 @@ class Schedule(Generic[JobT]):
         job = entry.job
         self.counters.started += 1
         self._flight.enter(job.target)
-        task = asyncio.get_running_loop().create_task(self._check(job, scheduled_at))
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(done, job.target))
+        self._tasks.add(asyncio.get_running_loop().create_task(self._run(job, scheduled_at)))
 
-    def _ended(self, task: asyncio.Task[None], target: Hashable) -> None:
-        self._tasks.discard(task)
+    async def _run(self, job: JobT, scheduled_at: int) -> None:
+        try:
+            await self._check(job, scheduled_at)
+        finally:  # not in a callback of the task: that would cost the loop another turn
+            self._ended(asyncio.current_task(), job.target)
+
+    def _ended(self, task: asyncio.Task[None] | None, target: Hashable) -> None:
+        if task is not None:
+            self._tasks.discard(task)
         self._flight.leave(target)
         turn = self._flight.turn
         while self._open and turn and self._flight.total < self._flight.limits.in_flight:

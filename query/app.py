@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -40,7 +41,9 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
 
     api = FastAPI(
         title="PulseAPI",
+        version=version("pulseapi"),
         description=description(),
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,

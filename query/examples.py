@@ -8,12 +8,14 @@ import orjson
 from fastapi import FastAPI
 
 from query.answers import document_json
+from query.maintenances import MaintenanceState
 from query.status_document import (
     ComponentView,
     Day,
     GroupView,
     IncidentView,
     LatencySummary,
+    MaintenanceView,
     MonitorView,
     PageView,
     StatusDocument,
@@ -29,8 +31,14 @@ RECIPES: Final = (
     ("A page of your own that fetches the status; any origin may", "frontend.html", "html"),
 )
 ABOUT: Final = """\
-Status pages, badges and their data need no key. `/v1` does: `Authorization: Bearer pulse_...`, made by
-`pulse keys create`. Errors are `application/problem+json`. Times are ISO 8601 in UTC.
+Pages, badges, feeds and `/status` are public. `/v1` needs a key: `Authorization: Bearer pulse_…`, made by
+`pulse keys create`. Times are ISO 8601 in UTC.
+
+* Errors are [problems](https://www.rfc-editor.org/rfc/rfc9457): `detail` says what to do, `errors` each wrong field.
+* A list goes a page at a time: send `next_cursor` as `cursor`.
+* A write carries `If-Match` with the `ETag` of a read to change only that version.
+* What is expensive is limited by key and by address: `RateLimit` says what is left, and a 429 or a 503 has
+  `Retry-After`. Public answers are never limited.
 """
 BEGAN: Final = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 NOW: Final = datetime(2026, 11, 23, 20, 31, tzinfo=UTC)
@@ -110,6 +118,18 @@ _INCIDENT: Final = IncidentView(
     answered="HTTP/1.1 503 Service Unavailable",
     timeline=[TimelineView(EntryKind.OPENED, BEGAN, Status.DEGRADED, "cache: fail", "")],
 )
+_MAINTENANCE: Final = MaintenanceView(
+    slug="database-upgrade",
+    title="Database upgrade",
+    description="Orders may wait for a minute.",
+    state=MaintenanceState.UPCOMING,
+    starts_at=datetime(2026, 12, 1, 2, 0, tzinfo=UTC),
+    ends_at=datetime(2026, 12, 1, 4, 0, tzinfo=UTC),
+    monitors=["api"],
+    monitor_names=["Public API"],
+    version=7,
+    updated_at=BEGAN,
+)
 _STATUS: Final = StatusDocument(
     version=1,
     page=PageView("acme", "Acme", "What our customers use.", "https://status.acme.dev/"),
@@ -119,5 +139,5 @@ _STATUS: Final = StatusDocument(
     incidents=[_INCIDENT],
     generated_at=NOW,
     stale_since=None,
-    maintenances=[],
+    maintenances=[_MAINTENANCE],
 )

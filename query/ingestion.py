@@ -6,9 +6,8 @@ A result's identity is (monitor, region, scheduled_at): sending a batch again ch
 import asyncio
 import re
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -20,7 +19,7 @@ from infra.kafka import partition_of
 from query.context import Context, CurrentContext
 from query.encodings import decoded
 from query.keys import Caller, requires
-from query.limits import RatePolicy, limited
+from query.limits import Places, RatePolicy, limited
 from query.management.writes import append
 from query.problems import FieldProblem, ProblemError, ProblemKind, problems
 from query.turns import Turn
@@ -84,8 +83,7 @@ class Accepted(BaseModel):
 
 
 router: Final = APIRouter(prefix="/v1", tags=["ingestion"], max_body_size=MAX_BYTES)
-_held: Final[Counter[str]] = Counter()
-"""Places that are taken, by key."""
+_places: Final = Places(MAX_AT_ONCE, MAX_AT_ONCE_OF_A_KEY, "batches")
 _pusher: Final = limited(RatePolicy("results", quota=600, window_s=60), requires(KeyScope.PUSH))
 _batches: Final = msgspec.json.Decoder(PushedBatch)
 _results: Final = msgspec.json.Decoder(PushedResult)
@@ -141,7 +139,7 @@ async def push_results(
     content_encoding: Annotated[str, Header(description="gzip, zstd, or none.")] = "",
 ) -> Accepted:
     """Push up to 10,000 results or 5 MB. Answered once Kafka has them; send the same batch again after a 503."""
-    with _place(caller):
+    with _places.hold(caller.by):  # before the body is read
         packed = await _body(request)
         batch = _parse(await asyncio.to_thread(decoded, packed, content_encoding, MAX_BYTES))
         accepted, errors = await _judge(context, caller, batch)
@@ -149,20 +147,6 @@ async def push_results(
             raise ProblemError(ProblemKind.INVALID, "no result of the batch can be taken", errors[:100])
         await _write(context, caller, batch.region, accepted)
     return Accepted(accepted=len(accepted), rejected=len(errors), errors=errors[:100])
-
-
-@contextmanager
-def _place(caller: Caller) -> Iterator[None]:
-    """Hold a place, before the body is read. Raises ProblemError: all are taken, or all that a key may have."""
-    if _held.total() >= MAX_AT_ONCE or _held[caller.by] >= MAX_AT_ONCE_OF_A_KEY:
-        raise ProblemError(ProblemKind.BUSY, "too many batches are being written", headers={"Retry-After": "1"})
-    _held[caller.by] += 1
-    try:
-        yield
-    finally:
-        _held[caller.by] -= 1
-        if not _held[caller.by]:
-            del _held[caller.by]
 
 
 async def _body(request: Request) -> bytes:

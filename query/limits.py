@@ -6,8 +6,9 @@ application itself, windows and points by their routes.
 
 import math
 import time
-from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -110,6 +111,31 @@ class Limits:
         if policy not in self._by_address:
             self._by_address[policy] = RateLimiter(policy.times(self._factor), "an address")
         self._by_address[policy].take(address_of(scope, self._proxies))
+
+
+class Places:
+    """So many at the same time, and of one key fewer, so that it leaves some to others."""
+
+    def __init__(self, whole: int, of_a_key: int, what: str) -> None:
+        self._whole = whole
+        self._of_a_key = of_a_key
+        self._what = what
+        self._held: Counter[str] = Counter()
+
+    @contextmanager
+    def hold(self, by: str) -> Iterator[None]:
+        """Hold a place. Raises ProblemError: all are taken, or all that a key may have."""
+        if self._held.total() >= self._whole or self._held[by] >= self._of_a_key:
+            raise ProblemError(
+                ProblemKind.BUSY, f"too many {self._what} are under way; try again", headers={"Retry-After": "1"}
+            )
+        self._held[by] += 1
+        try:
+            yield
+        finally:
+            self._held[by] -= 1
+            if not self._held[by]:
+                del self._held[by]
 
 
 class Named(Protocol):

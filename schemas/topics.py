@@ -11,7 +11,8 @@ class Topic:
     """A topic's name, its record key, its event types, and how it is kept.
 
     `partitions` is None where the installation's count holds (the setting `partitions`):
-    `check-results` and `monitors` are co-partitioned by murmur2 of the monitor id.
+    `check-results` and `monitors` are co-partitioned by murmur2 of the monitor id. `broker_time`: a record's time is
+    when the broker got it, whatever its sender's clock says.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Topic:
     partitions: int | None = None
     compacted: bool = False
     retention_ms: int | None = None
+    broker_time: bool = False
 
     @property
     def config(self) -> dict[str, str]:
@@ -30,7 +32,8 @@ class Topic:
                 "min.cleanable.dirty.ratio": "0.1",
                 "segment.ms": "3600000",
             }
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        kept = {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        return kept | {"message.timestamp.type": "LogAppendTime"} if self.broker_time else kept
 
 
 MONITORS: Final = Topic("monitors", "monitor id", ("monitor",), compacted=True)
@@ -39,6 +42,7 @@ CHECK_RESULTS: Final = Topic(
     "monitor id",
     ("check-batch", "tick", "monitor-revised", "maintenance-revised", "correction-ordered"),
     retention_ms=7 * DAY_MS,
+    broker_time=True,
 )
 STATUS_CHANGES: Final = Topic("status-changes", "monitor id", ("status-change",), retention_ms=30 * DAY_MS)
 INCIDENTS: Final = Topic("incidents", "monitor id", ("incident",), retention_ms=30 * DAY_MS)

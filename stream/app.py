@@ -4,6 +4,7 @@ The process is the unit of failure: what cannot go on leaves with an exit code, 
 """
 
 import asyncio
+import gc
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -46,6 +47,8 @@ TAKE_WITHIN_S: Final = 0.1
 STOP_WITHIN_S: Final = 8.0
 LAST_WRITE_WITHIN_S: Final = 5.0
 CRASH_POLL_S: Final = 1.0
+COLLECT_GARBAGE_AFTER: Final = 20_000
+"""Objects. States live long and have no rings of references; by default Python looks for them every 700 objects."""
 T = TypeVar("T")
 _log = get_logger(__name__)
 
@@ -113,7 +116,7 @@ async def _process(settings: Settings, app: faust.App, stream: Any) -> None:
             assigned, generation = _assigned(app), app.consumer_generation_id
             await worker.take(
                 [
-                    Delivery(LogRecord(m.partition, m.offset, int(m.timestamp * 1000), event.value), event)
+                    Delivery(LogRecord(m.partition, m.offset, round(m.timestamp * 1000), event.value), event)
                     for event in events
                     if (m := event.message).generation_id == generation and m.partition in assigned
                 ]
@@ -242,7 +245,9 @@ def run_worker(settings: Settings) -> None:
     """Run a stream worker in this process until it is told to stop."""
     configure_logs("stream", settings.log_level)
     quieten("aiokafka")
-    loop = uvloop.new_event_loop()
+    gc.set_threshold(COLLECT_GARBAGE_AFTER)
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Faust's consumer has a loop and a thread of its own
+    loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = StreamWorker(build_app(settings), loglevel="warning", quiet=True, override_logging=False, loop=loop)
     worker.spinner = None  # it writes to the terminal, even where there is none

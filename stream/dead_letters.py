@@ -9,6 +9,7 @@ from schemas.events import UNREADABLE, CheckBatch, CheckResult, DeadLetter, LogE
 from schemas.topics import CHECK_RESULTS, DEAD_LETTERS
 from stream import metrics
 from stream.folds import FoldedEvent
+from stream.log_time import bounded
 from stream.outbox import Message
 
 
@@ -36,9 +37,9 @@ _result_decoder: Final = msgspec.json.Decoder(CheckResult)
 
 
 def read_event(record: LogRecord) -> tuple[LogEvent | None, list[DeadLetter]]:
-    """The event, without the results that cannot be decoded, and the dead letters of what is missing."""
+    """The event in the log's time, without the results that cannot be decoded, and dead letters of what is missing."""
     try:
-        return decode_log(record.value), []
+        return bounded(decode_log(record.value), record.logged_at), []
     except UNREADABLE as error:
         whole = [dead_letter(record, record.value, f"not an event: {error}", "undecodable")]
     try:
@@ -55,7 +56,8 @@ def _read_results(record: LogRecord, batch: _LooseBatch) -> tuple[LogEvent, list
             results.append(_result_decoder.decode(raw))
         except UNREADABLE as error:
             letters.append(dead_letter(record, bytes(raw), f"result {index}: {error}", "undecodable"))
-    return CheckBatch(batch.probe, batch.region, batch.sent_at, tuple(results)), letters
+    event = CheckBatch(batch.probe, batch.region, batch.sent_at, tuple(results))
+    return bounded(event, record.logged_at), letters
 
 
 def without_unknown_monitors(

@@ -14,13 +14,22 @@ from rich.console import Console
 
 from infra.cli import Exit, fail
 from infra.embedded.kafka import EmbeddedKafkaError
-from infra.kafka import PartitionsDiffer, TopicNotCreated
+from infra.kafka import PartitionsDiffer, TopicNotConfigured, TopicNotCreated
 from infra.ports import PortTaken
 from infra.running import DataLock, FolderInUse
 from infra.settings import Settings, get_settings
 from infra.supervisor.topology import ApplyFailed, NotReady
 
-_REASONS = (EmbeddedKafkaError, FolderInUse, PortTaken, NotReady, ApplyFailed, PartitionsDiffer, TopicNotCreated)
+_REASONS = (
+    EmbeddedKafkaError,
+    FolderInUse,
+    PortTaken,
+    NotReady,
+    ApplyFailed,
+    PartitionsDiffer,
+    TopicNotConfigured,
+    TopicNotCreated,
+)
 
 
 def register(app: typer.Typer) -> None:

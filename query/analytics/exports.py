@@ -3,18 +3,24 @@
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 
 from query import store
-from query.analytics.common import MAX_RAW_DAYS, PACKAGE, Analyst, Monitors, wanted_monitors
+from query.analytics.common import MAX_RAW_DAYS, PACKAGE, Monitors, wanted_monitors
 from query.analytics.parquet import ParquetJoin
 from query.context import Context, CurrentContext
+from query.keys import Caller, requires
+from query.limits import Places, RatePolicy, limited
 from query.uptime import DAY_MS
 from query.windows import From, To, window_ms
+from schemas.monitors import KeyScope
 
+MAX_AT_ONCE: Final = 4
+"""Exports; each holds a piece in memory, here and in ClickHouse."""
+MAX_AT_ONCE_OF_A_KEY: Final = 2
 RESULTS_AT_ONCE: Final = 50_000
 """About what a piece has; the day of a monitor is never cut."""
 
@@ -23,6 +29,14 @@ MESSAGE_HEAD_BYTES: Final = 8
 """Of a message of an Arrow stream: a mark, and the length of what describes it."""
 
 router: Final = APIRouter()
+_places: Final = Places(MAX_AT_ONCE, MAX_AT_ONCE_OF_A_KEY, "exports")
+Exporter = Annotated[Caller, Depends(limited(RatePolicy("exports", quota=30, window_s=60), requires(KeyScope.READ)))]
+
+
+async def _place(caller: Exporter) -> AsyncIterator[None]:
+    """Hold a place until the last byte is sent."""
+    with _places.hold(caller.by):
+        yield
 
 
 class Join(Protocol):
@@ -98,6 +112,7 @@ class Piece:
     "/export.{form}",
     operation_id="export_results",
     response_class=StreamingResponse,
+    dependencies=[Depends(_place)],
     responses={
         200: {
             "content": {form.media_type: {"schema": {"type": "string"}} for form in FORMS.values()},
@@ -107,7 +122,7 @@ class Piece:
 )
 async def export_results(
     context: CurrentContext,
-    caller: Analyst,
+    caller: Exporter,
     form: Literal["csv", "arrow", "parquet"],
     monitors: Monitors = [],  # noqa: B006
     begin: From = None,

@@ -12,13 +12,14 @@ from query.analytics.common import (
     answer_window,
     rows_of,
     slug_of,
+    spans_of,
     uptime_rows,
     wanted_monitors,
 )
 from query.analytics.models import IncidentFigures, IncidentsAnswer, MonitorIncidents
 from query.analytics.steps import aligned
 from query.context import CurrentContext
-from query.uptime import DAY_MS
+from query.uptime import DAY_MS, coverage_of, total
 from query.windows import From, To, window_ms
 
 SUMMED: Final = ("incidents", "open", "down", "repair_ms", "detect_ms")
@@ -45,6 +46,7 @@ async def analyse_incidents(
     summed["longest_ms"] = max((row["longest_ms"] for row in rows), default=0)
     return IncidentsAnswer(
         **answer_window(since, until, "incidents", [row["as_of"] for row in held]),
+        coverage=coverage_of(total([spans_of(row) for row in held]), (until - since) * len(wanted)) if wanted else None,
         total=IncidentFigures(**incident_figures(summed, sum(held_ms.values()))),
         monitors=[
             MonitorIncidents(monitor=slug_of(row["monitor"]), **incident_figures(row, held_ms.get(row["monitor"], 0)))

@@ -26,7 +26,9 @@ SlugOption = Annotated[str, typer.Option(help="Its name in addresses; made of ti
 
 def register(app: typer.Typer) -> None:
     """Add this module's subcommands."""
-    maintenance = typer.Typer(help="Start, plan, end and list maintenances.", no_args_is_help=True)
+    maintenance = typer.Typer(
+        help="Start, plan, end and list maintenances. Example: pulse maintenance list", no_args_is_help=True
+    )
     maintenance.command("start")(start_command)
     maintenance.command("plan")(plan_command)
     maintenance.command("end")(end_command)

@@ -142,10 +142,18 @@ class Rewriting:
         renamed = {names[old]: names[new] for old, new in enumerate(numbers)}
         incidents = [self._renamed(i, renamed[i.id], pairs.get(i.id)) for i in self._told.incidents.values()]
         facts = self._facts(incidents, renamed)
+        self._add_owed(facts)
         monitor.take_over(self._live, numbers, {names.index(i.id): notes_of(i) for i in incidents})
         facts.current = [monitor.current(self._version)]
         self._fold.put(self._version, monitor)
         return facts
+
+    def _add_owed(self, facts: Facts) -> None:
+        """What the old one had still to tell of the days before."""
+        owed = Facts(self._version)
+        self._live.tell_time(owed)
+        facts.uptime += [bucket for bucket in owed.uptime if bucket.bucket < self._day]
+        facts.latency += [hour for hour in owed.latency if hour.bucket < self._day]
 
     def _add(self, found: Found) -> None:
         at = found[1].scheduled_at

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import msgspec
 import psutil
 import pytest
@@ -44,16 +43,7 @@ def family(product: Product) -> list[psutil.Process]:
 
 def newest_result(product: Product) -> datetime:
     """When the newest stored result of the monitor `api` was due; the beginning of time while nothing answers."""
-    key = (product.data / "admin-key").read_text().strip()
-    try:
-        answer = product.client.get(
-            "/v1/analytics/results",
-            params={"monitor": "api", "limit": 1},
-            headers={"Authorization": f"Bearer {key}"},
-        )
-    except httpx.TransportError:
-        return datetime.min.replace(tzinfo=UTC)
-    results = answer.json().get("results", []) if answer.status_code == 200 else []
+    results = product.results("api", 1)
     return max(
         (datetime.fromisoformat(one["scheduled_at"]) for one in results), default=datetime.min.replace(tzinfo=UTC)
     )

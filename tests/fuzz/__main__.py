@@ -1,6 +1,7 @@
 """`make fuzz REQUESTS=…`: so many generated requests; prints how many of which operation, and fails on any finding."""
 
 import asyncio
+import re
 import sys
 import tempfile
 import time
@@ -23,8 +24,13 @@ def main(wanted: int) -> int:
         running_kafka(Path(folder) / "kafka") as kafka,
         running_clickhouse(Path(folder) / "clickhouse") as clickhouse,
     ):
-        unlimited = {"admin_key": SecretStr(ADMIN_KEY), "rate_factor": 1e6}
-        settings = fresh_settings(kafka, clickhouse).model_copy(update=unlimited)
+        settings = fresh_settings(kafka, clickhouse)
+        assert settings.clickhouse
+        reader = (Path(folder) / "clickhouse" / "reader-password").read_text()
+        account = re.sub("//.*@", f"//reader:{reader}@", settings.clickhouse.get_secret_value())
+        settings = settings.model_copy(
+            update={"admin_key": SecretStr(ADMIN_KEY), "rate_factor": 1e6, "clickhouse_sql": SecretStr(account)}
+        )
         asyncio.run(story_of(settings).tell())
         with running_query(settings):
             findings = fuzz(f"http://{settings.http}", ADMIN_KEY, wanted)

@@ -3,7 +3,12 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
+from multiprocessing import get_context
 from typing import Any, Final
 
 import requests  # noqa: TID251 - schemathesis speaks by it
@@ -22,15 +27,18 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.query.story import SLUG, SLUGS
 
-METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
-"""What reads is asked first, what deletes last: each finds what the ones before it need."""
+WORKERS: Final = 4
+METHODS: Final = ("POST", "GET", "PUT", "PATCH", "DELETE")
+"""What makes is asked first, what deletes last: each finds what the ones before it have left."""
 KNOWN: Final = {
     "monitor": SLUGS,
     "incident": ("c-2", "s-9"),
     "badge": ("status", "uptime", "latency"),
+    "form": ("csv", "arrow", "parquet"),
     "extension": ("svg", "json"),
     "file": ("summary.json", "incidents.json", "scheduled-maintenances/active.json"),
-    "feed": ("history.atom", "history.rss"),
+    "feed": ("history.atom", "history.rss", "maintenance.ics"),
+    "query": ("SELECT monitor, day, up_ms FROM pulse_uptime_daily LIMIT 10", "SELECT count() FROM pulse_incidents"),
     "scheduled_at": (time.time_ns() // 1_000_000,),
 }
 """What there is, by the name of a parameter or of a body's field: a generated one finds nothing, again and again."""
@@ -51,7 +59,7 @@ schemathesis.openapi.format(
 class Findings:
     """What was asked, what was answered, and what was wrong with it."""
 
-    answers: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    answers: defaultdict[str, Counter[int]] = field(default_factory=partial(defaultdict, Counter))
     """Of each operation, how many had which status."""
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
     """The first of a kind, by operation and title: how to make it again."""
@@ -59,15 +67,17 @@ class Findings:
     @property
     def requests(self) -> int:
         """How many were made."""
-        return sum(self.of(label) for label in self.answers)
+        return sum(told.total() for told in self.answers.values())
 
-    def of(self, label: str) -> int:
-        """How many of one operation were made."""
-        return self.answers[label].total()
+    def add(self, other: "Findings") -> None:
+        """Count another's too."""
+        for label, told in other.answers.items():
+            self.answers[label].update(told)
+        self.failures = other.failures | self.failures
 
     def __str__(self) -> str:
         lines = [
-            f"{self.of(label):7} {label}: {', '.join(f'{status} x {count}' for status, count in sorted(told.items()))}"
+            f"{told.total():7} {label}: {', '.join(f'{status} x {count}' for status, count in sorted(told.items()))}"
             for label, told in self.answers.items()
         ]
         failures = [f"{label}: {title}\n{told}" for (label, title), told in self.failures.items()]
@@ -76,26 +86,37 @@ class Findings:
 
 def fuzz(base_url: str, key: str, wanted: int, *, derandomize: bool = False) -> Findings:
     """At least `wanted` requests with an admin key, evenly over all operations whose inputs are not used up."""
-    document = schemathesis.openapi.from_url(f"{base_url}/openapi.json")
-    operations = sorted(
-        (found.ok() for found in document.get_all_operations()),
-        key=lambda operation: METHODS.index(operation.method.upper()),
-    )
     findings = Findings()
-    with requests.Session() as session:
-        session.trust_env = False
-        session.headers["Authorization"] = f"Bearer {key}"
-        left = operations
+    with ProcessPoolExecutor(WORKERS, get_context("spawn"), _load, (base_url, key)) as pool:
+        left = sorted(pool.submit(_labels).result(), key=lambda label: METHODS.index(label.split()[0]))
         while left and findings.requests < wanted:
             share = -(-(wanted - findings.requests) // len(left))
-            before = {operation.label: findings.of(operation.label) for operation in left}
-            for operation in left:
-                _ask(operation, session, share, findings, derandomize)
-            left = [each for each in left if findings.of(each.label) - before[each.label] >= share]
+            asked = list(pool.map(_ask, left, repeat(share), repeat(derandomize)))
+            for part in asked:
+                findings.add(part)
+            left = [label for label, part in zip(left, asked, strict=True) if part.requests >= share]
     return findings
 
 
-def _ask(operation: Any, session: requests.Session, count: int, findings: Findings, derandomize: bool) -> None:
+# Of a worker's process: the document's operations by label, and its connection.
+_operations: Final[dict[str, Any]] = {}
+_session: Final = requests.Session()
+
+
+def _load(base_url: str, key: str) -> None:
+    document = schemathesis.openapi.from_url(f"{base_url}/openapi.json")
+    _operations.update((found.ok().label, found.ok()) for found in document.get_all_operations())
+    _session.trust_env = False
+    _session.headers["Authorization"] = f"Bearer {key}"
+
+
+def _labels() -> list[str]:
+    return list(_operations)
+
+
+def _ask(label: str, count: int, derandomize: bool) -> Findings:
+    """Up to so many requests of one operation."""
+    operation, findings = _operations[label], Findings()
     modes = operation.as_strategy(GenerationMode.POSITIVE) | operation.as_strategy(GenerationMode.NEGATIVE)
 
     @given(case=modes, pick=strategies.randoms(use_true_random=False), sensible=strategies.booleans())
@@ -110,19 +131,18 @@ def _ask(operation: Any, session: requests.Session, count: int, findings: Findin
     def run(case: Any, pick: Any, sensible: bool) -> None:
         if sensible:
             _make_sensible(case, pick.choice)
-        answer = case.call(session=session)
-        findings.answers[operation.label][answer.status_code] += 1
+        answer = case.call(session=_session)
+        findings.answers[label][answer.status_code] += 1
         try:
             case.validate_response(answer, checks=CHECKS)
         except FailureGroup as group:
             for failure in group.exceptions:
                 told = f"{failure}\n{case.as_curl_command()}\n{answer.status_code} {answer.text[:500]}"
-                findings.failures.setdefault((operation.label, failure.title), told)
+                findings.failures.setdefault((label, failure.title), told)
 
-    try:
+    with suppress(Unsatisfiable):
         run()
-    except Unsatisfiable:
-        return
+    return findings
 
 
 def _make_sensible(case: Any, choice: Callable[[tuple[Any, ...]], Any]) -> None:

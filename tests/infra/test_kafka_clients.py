@@ -8,14 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra import kafka as clients
-from infra.kafka import LogRecord, PartitionsDiffer, TableReader, open_producer, partition_of, provision_topics
+from infra.kafka import (
+    LogRecord,
+    PartitionsDiffer,
+    TableReader,
+    connection_options,
+    open_producer,
+    partition_of,
+    provision_topics,
+)
 from infra.settings import Settings
-from schemas.topics import MONITORS, PAGES, TOPICS
+from schemas.topics import CHECK_RESULTS, MONITORS, PAGES, TOPICS
 from tests.engines import forget_topics, free_ports, running_kafka
 
 LIMIT_S = 60
+LOG_APPEND_TIME = 1
 
 
 def run(work: Coroutine[Any, Any, object]) -> None:
@@ -86,6 +98,42 @@ async def _forget_and_provision(settings: Settings) -> None:
     assert set(first) | set(second) == {topic.name for topic in TOPICS}
 
     assert await provision_topics(settings) == []
+
+
+@pytest.mark.engines
+def test_a_topic_of_before_gets_the_setting_that_it_lacks_and_keeps_what_an_operator_set(
+    engine_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = replace(CHECK_RESULTS, broker_time=False, retention_ms=1_234_567)
+
+    async def work() -> None:
+        await forget_topics(engine_settings)
+        with monkeypatch.context() as before:
+            before.setattr(clients, "TOPICS", (older,))
+            await provision_topics(engine_settings)
+        await provision_topics(engine_settings)
+
+        async with open_producer(engine_settings) as producer:
+            while await _time_type(producer) != LOG_APPEND_TIME:
+                await asyncio.sleep(0.1)  # the broker hears of it a moment later
+        assert (await _config_of(engine_settings, CHECK_RESULTS.name))["retention.ms"] == "1234567"
+
+    run(work())
+
+
+async def _time_type(producer: AIOKafkaProducer) -> int:
+    kept = await producer.send_and_wait(CHECK_RESULTS.name, b"", partition=0, timestamp_ms=1)
+    return int(kept.timestamp_type)
+
+
+async def _config_of(settings: Settings, topic: str) -> dict[str, str]:
+    admin = AIOKafkaAdminClient(**connection_options(settings))
+    await admin.start()
+    try:
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    finally:
+        await admin.close()
+    return {entry[0]: entry[1] for entry in answer.resources[0][4]}
 
 
 @pytest.mark.engines

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from probes.fetch import Fetched, Phases, Response
 from probes.judge import compile_rules, judge
-from probes.text import Redactor
+from probes.text import NOTHING_SECRET, Redactor
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckBatch, CheckResult, decode_log, encode
 from schemas.monitors import Assertion
@@ -42,7 +42,8 @@ def judged(
 ) -> CheckResult:
     parsed = [Assertion.model_validate(each) for each in assertions]
     rules = compile_rules("default/api", 7, parsed, latency_threshold_ms)
-    return judge(fetched, rules, scheduled_at=1_000, started_at=1_002, redact=Redactor(secrets))
+    redact = Redactor(secrets) if secrets else NOTHING_SECRET
+    return judge(fetched, rules, scheduled_at=1_000, started_at=1_002, redact=redact)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,13 @@ def test_a_secret_that_the_server_echoes_is_redacted_everywhere(echo: str) -> No
     shown = encode(CheckBatch("p", "r", 1, (result,))).decode()
     assert "s3cr" not in shown
     assert "***" in shown
+
+
+def test_a_body_that_was_read_for_a_monitor_without_secrets_is_redacted_for_one_with() -> None:
+    body = b'{"status": "ok", "hunter2": "fail"}'
+
+    assert judged(answered(200, body)).components[0].name == "hunter2"
+    assert judged(answered(200, body), secrets=("hunter2",)).components[0].name == "***"
 
 
 def test_a_secret_at_the_cut_of_the_evidence_is_redacted() -> None:

@@ -373,19 +373,3 @@ def test_without_the_store_the_service_says_so() -> None:
             assert answer.json()["type"] == "urn:pulse:problem:store-away"
 
     with_service(scenario)
-
-
-def test_a_key_that_asks_too_often_is_told_when_to_come_back() -> None:
-    async def scenario(service: Service) -> None:
-        made = await service.client.post("/v1/keys", json={"scopes": ["read"]})
-        async with service.as_key(made.json()["key"]) as reader:
-            for _ in range(320):
-                answer = await reader.get("/v1/analytics/worst")
-                if answer.status_code == 429:
-                    break
-        assert answer.status_code == 429
-        assert answer.headers["RateLimit-Policy"] == '"analytics";q=300;w=60'
-        assert int(answer.headers["Retry-After"]) >= 1
-        assert (await service.client.get("/v1/monitors")).status_code == 200
-
-    with_service(scenario)

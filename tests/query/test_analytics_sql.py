@@ -63,8 +63,8 @@ def test_a_select_answers_columns_and_rows(gateway: Gateway) -> None:
     ("query", "why"),
     [
         ("SELECT nonsense FROM pulse_results", "nonsense"),
-        ("SELECT FROM", "Syntax error"),
-        ("SELECT 1; SELECT 2", "Multi-statements|Syntax error"),
+        ("SELECT (1", "Syntax error"),
+        ("SELECT 1; SELECT 2", "refused"),
         ("SELECT 1 FORMAT CSV", "Syntax error"),
         ("SELECT * FROM uptime_daily", "inside"),
         ("SELECT * FROM system.tables", "inside"),
@@ -81,7 +81,7 @@ def test_what_is_wrong_with_it_is_told(gateway: Gateway, query: str, why: str) -
         assert answer.status_code == 422, answer.text
         [error] = answer.json()["errors"]
         assert error["pointer"] == "#/query"
-        assert any(part in error["detail"] for part in why.split("|")), error
+        assert why in error["detail"]
         assert str(gateway.port) not in answer.text
 
     with_sql(gateway, scenario)

@@ -67,6 +67,19 @@ def test_workspaces_see_only_what_is_theirs(catalog: Catalog) -> None:
     assert list(catalog.monitors.of_workspace("three")) == []
 
 
+def test_ids_stay_in_order_whatever_comes_and_goes(catalog: Catalog) -> None:
+    for offset, slug in enumerate(("mail", "api", "web")):
+        catalog.take(catalog.monitors, at(offset, f"default/{slug}", monitor_record(slug)))
+    assert catalog.monitors.ids_of("default") == ["default/api", "default/mail", "default/web"]
+
+    catalog.take(catalog.monitors, at(3, "default/docs", monitor_record("docs")))
+    catalog.take(catalog.monitors, at(4, "default/mail", monitor_record("mail", deleted=True)))
+    catalog.take(catalog.monitors, at(5, "default/api", monitor_record("api")))
+
+    assert catalog.monitors.ids_of("default") == ["default/api", "default/docs", "default/web"]
+    assert list(catalog.monitors.ids_of("nobody")) == []
+
+
 def test_what_cannot_be_read_is_counted_and_the_version_before_it_stays(catalog: Catalog) -> None:
     catalog.take(catalog.monitors, at(0, "default/api", monitor_record("api")))
     counted = REGISTRY.get_sample_value(*LEFT_OUT_MONITORS) or 0

@@ -133,7 +133,7 @@ def test_a_long_export_comes_in_pieces_and_is_whole(gateway: Gateway, monkeypatc
                 assert answer.status_code == 200, answer.text
                 assert answer.headers["content-type"].startswith(exports.FORMS[form].media_type)
                 found[form] = answer.content
-                assert len(pieces) == MONITORS - 1
+                assert len(pieces) >= MONITORS - 1
                 assert max(pieces) < len(answer.content) / 5
                 pieces.clear()
             return found

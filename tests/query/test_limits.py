@@ -1,5 +1,6 @@
 """Rates by key and by address, and what they do not touch."""
 
+import asyncio
 import re
 from ipaddress import ip_network
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from infra.settings import Settings
+from query import store
 from query.limits import BUCKETS_KEPT, KEYS_AT_AN_ADDRESS, Limits, RateLimiter, RatePolicy, address_of
 from query.problems import ProblemError, ProblemKind
 from tests.query.filled import Filled
@@ -161,3 +163,55 @@ def test_no_public_answer_is_ever_limited() -> None:
             assert len({answer.status_code for answer in answers}) == 1, filled_in
             assert 429 not in {answer.status_code for answer in answers}
             assert not any("RateLimit" in answer.headers for answer in answers)
+
+
+def test_a_key_that_exports_much_at_once_is_told_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = asyncio.Event()
+
+    async def nothing(*_: object) -> list[store.Row]:
+        return []
+
+    async def slowly(*_: object) -> bytes:
+        await go_on.wait()
+        return b"lines"
+
+    monkeypatch.setattr(store, "rows", nothing)
+    monkeypatch.setattr(store, "raw", slowly)
+
+    async def scenario(service: Service) -> None:
+        for _ in range(2):
+            exports = [asyncio.create_task(service.client.get("/v1/analytics/export.csv")) for _ in range(3)]
+            done, waiting = await asyncio.wait(exports, return_when=asyncio.FIRST_COMPLETED)
+            assert [(each.result().status_code, each.result().headers["Retry-After"]) for each in done] == [(503, "1")]
+            go_on.set()
+            assert {each.text for each in await asyncio.gather(*waiting)} == {"lines"}
+            go_on.clear()
+
+    with_service(scenario)
+
+
+def test_an_export_that_nobody_waits_for_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> list[store.Row]:
+        return []
+
+    asked = 0
+
+    async def never(*_: object) -> bytes:
+        nonlocal asked
+        asked += 1
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(store, "rows", nothing)
+    monkeypatch.setattr(store, "raw", never)
+
+    async def scenario(service: Service) -> None:
+        for times in range(1, 4):
+            exports = [asyncio.create_task(service.client.get("/v1/analytics/export.csv")) for _ in range(2)]
+            while asked < 2 * times:
+                assert not any(export.done() for export in exports)
+                await asyncio.sleep(0.01)
+            for export in exports:
+                export.cancel()
+            await asyncio.gather(*exports, return_exceptions=True)
+
+    with_service(scenario)

@@ -224,8 +224,15 @@ def log_of(events: Iterable[tuple[int, LogEvent | bytes]], partitions: int) -> d
     log: dict[int, list[LogRecord]] = {number: [] for number in range(partitions)}
     for partition, event in events:
         value = event if isinstance(event, bytes) else encode(event)
-        log[partition].append(LogRecord(partition, len(log[partition]), START_AT, value))
+        log[partition].append(LogRecord(partition, len(log[partition]), _logged_at(event), value))
     return log
+
+
+def _logged_at(event: LogEvent | bytes) -> int:
+    """As a broker whose clock agrees with the senders'."""
+    if isinstance(event, CheckBatch):
+        return event.sent_at
+    return START_AT if isinstance(event, bytes) else event.at
 
 
 def result(monitor: str, at: int, outcome: Outcome = Outcome.UP, version: int = 0) -> CheckResult:

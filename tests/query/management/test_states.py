@@ -1,6 +1,6 @@
 """The uptime of the last 24 hours, kept as a sum."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from query.uptime import HOUR_MS, HOURS, STATUSES, Buckets, Lasting, total
@@ -10,6 +10,7 @@ puts = st.lists(st.tuples(st.integers(0, 60), spans), max_size=80)
 filled = st.tuples(*[spans] * HOURS).map(lambda each: list(enumerate(each, 30)))
 
 
+@settings(deadline=None)
 @given(puts | filled, st.integers(0, 62), st.sampled_from(STATUSES), st.integers(0, 3 * HOUR_MS))
 def test_the_quick_sum_is_the_sum_of_the_buckets(
     written: list[tuple[int, tuple[int, ...]]], hour: int, status: str, lasted_ms: int
