@@ -173,7 +173,7 @@ class MonitorFold:
         if version not in self.terms.known:
             self.terms.known[version] = find_terms(self.name, version)
         if in_order and at > region.wake(self.terms).quiet_at:
-            different = region.step(self.terms, self.offs)
+            different = region.step(self.terms, self.offs, self.horizon)
         else:
             different = region.make_head(self.terms, self.offs, self.horizon)
         self.due_at = min(self.due_at, region.quiet_from(self.offs))

@@ -136,6 +136,19 @@ def test_silence_is_unknown_once_a_tick_tells_so() -> None:
     assert (change.status, change.at, change.reason) == (Status.UNKNOWN, BEGIN + 3 * MINUTE, Reason.NO_RESULTS)
 
 
+def test_a_result_that_comes_after_time_has_passed_it_is_followed_by_silence_at_once() -> None:
+    log = Log()
+    log.see("uu")
+    log.add(Tick(BEGIN + 8 * MINUTE))
+
+    changes = log.add(batch("u", 4, sent=8)).changes
+
+    assert [(change.status, change.at) for change in changes] == [
+        (Status.UP, BEGIN + 4 * MINUTE),
+        (Status.UNKNOWN, BEGIN + 6 * MINUTE),
+    ]
+
+
 def test_deletion_ends_the_incident() -> None:
     log = Log()
     log.see("uudd")
