@@ -1,7 +1,7 @@
 """What pages and badges need from ClickHouse: one set of queries for all pages together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,10 +11,11 @@ import msgspec
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from infra.logs import get_logger
+from infra.stored import incident_of
 from query.metrics import LEFT_OUT
 from query.uptime import Spans
 from schemas.enums import Outcome, Reason, Status
-from schemas.events import Evidence, Failure, Incident
+from schemas.events import Incident
 
 ROWS_AT_ONCE: Final = 2_000
 MAX_EXECUTION_S: Final = 20
@@ -23,8 +24,6 @@ READ_LIMIT_S: Final = 40
 
 ItemT = TypeVar("ItemT")
 _log = get_logger(__name__)
-_failures: Final = msgspec.json.Decoder(tuple[Failure, ...])
-_evidence: Final = msgspec.json.Decoder(Evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class Reads:
 
     def incidents(self, since: int) -> AsyncIterator[Incident]:
         """Incidents of every monitor that are open, or changed at `since` (int ms) or later; the newest first."""
-        return self._read("incidents", _incident, since=since)
+        return self._read("incidents", incident_of, since=since)
 
     async def _read(self, name: str, parse: Callable[[Any], ItemT], **parameters: int) -> AsyncIterator[ItemT]:
         limits = {"max_execution_time": MAX_EXECUTION_S}
@@ -137,38 +136,3 @@ def _bucket(row: Any) -> tuple[str, Bucket]:
 def _latency(row: Any) -> tuple[str, Latency]:
     monitor, checks, quantiles = row
     return monitor, Latency(checks, *quantiles)
-
-
-def _incident(row: Any) -> Incident:
-    *_, failures, evidence, entries = row
-    return msgspec.convert(
-        dict(zip(_INCIDENT_FIELDS, row, strict=False))
-        | {
-            "failures": _failures.decode(failures) if failures else (),
-            "evidence": _evidence.decode(evidence) if evidence else None,
-            "entries": list(_entries(entries)),
-        },
-        Incident,
-    )
-
-
-_INCIDENT_FIELDS: Final = (
-    "monitor",
-    "id",
-    "version",
-    "state",
-    "severity",
-    "opened_at",
-    "decided_at",
-    "resolved_at",
-    "reason",
-    "message",
-    "regions",
-    "components",
-)
-
-
-def _entries(rows: list[Any]) -> Iterator[dict[str, Any]]:
-    for row in rows:
-        kind, at, status, message, by = row.values() if isinstance(row, dict) else row
-        yield {"kind": kind, "at": at, "status": status, "message": message, "by": by}
