@@ -19,7 +19,7 @@ _CONFIG: Final = """<clickhouse>
     <uncompressed_cache_size>0</uncompressed_cache_size>
     <background_pool_size>2</background_pool_size>
     <background_schedule_pool_size>4</background_schedule_pool_size>
-    <memory_worker_period_ms>1000</memory_worker_period_ms>
+    <memory_worker_period_ms>1000</memory_worker_period_ms> <!-- by default it looks 20 times a second -->
     <backups><allowed_path>{backups}</allowed_path></backups>
 </clickhouse>
 """
