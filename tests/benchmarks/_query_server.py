@@ -17,12 +17,12 @@ from tests.query.filled import Filled
 MONITORS = 2
 
 
-def filled_service(pages: int) -> Filled:
-    """Pages of two monitors with 90 days each."""
+def filled_service(pages: int, monitors: int = MONITORS) -> Filled:
+    """Pages of so many monitors with 90 days each."""
     now = time.time_ns() // 1_000_000
     filled = Filled()
     for page in range(pages):
-        slugs = slugs_of(page)
+        slugs = slugs_of(page, monitors)
         for slug in slugs:
             monitor = filled.monitor(slug)
             filled.status(monitor, Status.UP, now)
@@ -33,9 +33,9 @@ def filled_service(pages: int) -> Filled:
     return filled
 
 
-def slugs_of(page: int) -> list[str]:
+def slugs_of(page: int, monitors: int = MONITORS) -> list[str]:
     """The monitors of a page."""
-    return [f"service-{page}-{number}" for number in range(MONITORS)]
+    return [f"service-{page}-{number}" for number in range(monitors)]
 
 
 def badges_of(page: int) -> list[str]:

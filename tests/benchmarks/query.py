@@ -14,7 +14,8 @@ import httpx
 import orjson
 import psutil
 
-from tests.benchmarks._query_server import badges_of
+from query.targets import Target
+from tests.benchmarks._query_server import badges_of, filled_service, slugs_of
 from tests.benchmarks.report import alternate, report
 from tests.engines import free_ports
 
@@ -87,7 +88,20 @@ def main() -> None:
         per_cpu_second=round(middle("status", "per_cpu_second")),
         badge_per_cpu_second=round(middle("badge", "per_cpu_second")),
         rss_mb=round(rss_mb),
+        page_of_50_ms=round(page_ms(50), 1),
     )
+
+
+def page_ms(monitors: int) -> float:
+    """CPU milliseconds to make a page of so many monitors again: everybody else waits for so long."""
+    filled = filled_service(pages=1, monitors=monitors)
+    taken_ms = []
+    for revision in range(ROUNDS + 1):
+        filled.page("page-0", *slugs_of(0, monitors), title=str(revision))
+        used_s = time.process_time()
+        filled.app.answers.find(Target("page", "page-0"))
+        taken_ms.append((time.process_time() - used_s) * 1000)
+    return median(taken_ms[1:])
 
 
 def load(port: int, core: int, targets: list[str], more: str = "", seconds: float = SECONDS) -> dict[str, float]:
