@@ -61,6 +61,8 @@ class StoredMonitor(msgspec.Struct, array_like=True):
     notes: tuple[tuple[int, Notes], ...]
     terms: list[tuple[int, Terms]]
     regions: list[StoredRegion]
+    quiet: bool
+    """Nothing was told since the settled time."""
 
 
 class Told(NamedTuple):
@@ -369,6 +371,7 @@ class MonitorFold:
                 self.notes,
                 sorted(self.terms.known.items()),
                 [self.regions[name].store(name) for name in sorted(self.regions)],
+                self._told is None,
             )
         )
 
@@ -390,9 +393,7 @@ class MonitorFold:
             )
             for region in stored.regions
         }
-        monitor.told = monitor._derive()
-        for watched in monitor.regions.values():
-            watched.sleep()
+        monitor._told = None if stored.quiet else monitor._derive()
         return monitor
 
     @property

@@ -41,7 +41,7 @@ _NEW: Final = _pack_base(Region())
 
 
 class StoredRegion(msgspec.Struct, array_like=True):
-    """A region as a snapshot keeps it; its head is made again."""
+    """A region as a snapshot keeps it; the head of one that does not sleep is made again."""
 
     name: str
     base: bytes
@@ -49,7 +49,12 @@ class StoredRegion(msgspec.Struct, array_like=True):
     count: int
     uncounted: int
     counted_bytes: int
+    oldest: int
+    newest: int
     kinds: list[Kind]
+    kind: int
+    calm: int
+    silence_ms: int
     hours: bytes
     told_components: tuple[ComponentSince, ...]
 
@@ -264,7 +269,12 @@ class Watched:
             self.count,
             self.uncounted,
             self.counted_bytes,
+            self.oldest,
+            self.newest,
             self.kinds,
+            self.kind,
+            self.calm,
+            self.silence_ms,
             self.hours,
             self.told_components,
         )
@@ -283,11 +293,16 @@ class Watched:
         region.annulled = annulled
         region._packed, region.tail, region.count = stored.base, bytearray(stored.tail), stored.count
         region.uncounted, region.counted_bytes = stored.uncounted, stored.counted_bytes
-        region.kinds, region.hours, region.told_components = stored.kinds, stored.hours, stored.told_components
-        if region.count:
-            numbers = numbers_of(region.tail, region.count)
-            region.oldest, region.newest, region.kind = numbers[0], sum(numbers[::WIDTH]), numbers[-WIDTH + 2]
-        region.make_head(terms, offs, horizon)
+        region.oldest, region.newest, region.kinds, region.kind = (
+            stored.oldest,
+            stored.newest,
+            stored.kinds,
+            stored.kind,
+        )
+        region.calm, region.silence_ms = stored.calm, stored.silence_ms
+        region.hours, region.told_components = stored.hours, stored.told_components
+        if region.calm == NOWHERE:
+            region.make_head(terms, offs, horizon)
         return region
 
     def kept(self, monitor: str) -> list[CheckResult]:

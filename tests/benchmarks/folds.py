@@ -1,8 +1,16 @@
 """Results a second that one core decodes and folds: batches, beside one message for each result."""
 
+import gc
+import resource
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import count
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from schemas.enums import Outcome
 from schemas.events import CheckBatch, CheckResult, LogEvent, Tick, decode_log, encode
@@ -14,6 +22,9 @@ INTERVAL_MS: Final = 10_000
 ROUNDS: Final = 90
 BATCH: Final = 50
 BATCHES_A_TICK: Final = 10
+HELD: Final = 10_000
+"""Monitors, whose memory is measured."""
+HELD_MS: Final = 15 * 60_000
 BEGIN: Final = 1_767_225_600_000
 TERMS: Final = Terms(interval_ms=INTERVAL_MS, silence_ms=90_000)
 
@@ -69,6 +80,47 @@ def _state_bytes(log: Iterable[bytes]) -> float:
     return sum(len(row.state) for row in fold.changed()) / MONITORS
 
 
+def _bytes_a_monitor(interval_ms: int) -> float:
+    """By how much this process grows as it folds HELD_MS of a fleet without an incident."""
+    terms = Terms(interval_ms=interval_ms, silence_ms=max(90_000, 2 * interval_ms))
+    fold = PartitionFold(lambda monitor, version: terms)
+    offsets = count()
+    before = _resident_bytes()
+    for turn in range(HELD_MS // interval_ms):
+        for first in range(0, HELD, BATCH * BATCHES_A_TICK):
+            for event in _events_of(turn, first, interval_ms):
+                fold.fold(next(offsets), decode_log(encode(event)))
+    gc.collect()
+    return (_resident_bytes() - before) / HELD
+
+
+def _events_of(turn: int, first: int, interval_ms: int) -> Iterator[LogEvent]:
+    for number in range(first, first + BATCH * BATCHES_A_TICK, BATCH):
+        at = BEGIN + turn * interval_ms + number * interval_ms // HELD
+        results = [_result(each, turn) for each in range(number, number + BATCH)]
+        yield CheckBatch("probe", "local", at + 20, tuple(_healthy(result, at) for result in results))
+    yield Tick(at + 20)
+
+
+def _healthy(result: CheckResult, at: int) -> CheckResult:
+    """As the probe measures: the total of a whole response is its phases' sum."""
+    total_us = result.dns_us + result.connect_us + result.tls_us + result.ttfb_us + result.transfer_us
+    return replace(
+        result,
+        scheduled_at=at,
+        started_at=at + 1,
+        outcome=Outcome.UP,
+        status_code=200,
+        message="",
+        total_us=total_us,
+        certificate_expires_at=1_800_000_000_000,
+    )
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+
+
 def main() -> None:
     """Print the line."""
     started = time.monotonic()
@@ -83,4 +135,15 @@ def main() -> None:
         started,
         state_bytes_a_monitor=round(_state_bytes(batches)),
         interval_ms=INTERVAL_MS,
+        **_held(),
     )
+
+
+def _held() -> dict[str, int]:
+    """Memory, in processes that do nothing else."""
+    found = {}
+    for interval_ms in (10_000, 60_000):
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            grown = pool.submit(_bytes_a_monitor, interval_ms).result()
+        found[f"bytes_a_monitor_at_{interval_ms // 1_000}_s"] = round(grown)
+    return found
