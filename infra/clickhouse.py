@@ -20,9 +20,10 @@ for _unused in ("np", "pd", "pd_time_test", "arrow", "pl"):
 
 _MIGRATION: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _SHARDED: Final = re.compile(r"(?<=CREATE TABLE IF NOT EXISTS )(\w+) \{sharded by (\w+)\}")
-_CREATED: Final = re.compile(r"CREATE (?P<kind>TABLE|VIEW) IF NOT EXISTS (?P<name>\w+)")
-_NOT_BY_MONITOR: Final = ("stream_", "uptime_buckets")
-"""Tables that no view stands on."""
+_CREATED: Final = re.compile(r"CREATE (?:TABLE|VIEW) IF NOT EXISTS (\w+)")
+_READ: Final = re.compile(r"\b(?:FROM|JOIN) (\w+)")
+_FOR_EVERYBODY: Final = "pulse_"
+"""How the names of the views begin that everybody's own SQL may read."""
 _MIGRATIONS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS migrations {sharded by number}
     (number UInt32, name String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))
@@ -161,22 +162,29 @@ def sql_account(settings: Settings, password: str) -> list[str]:
     """
     if settings.clickhouse_cluster:
         raise OneNodeOnly
-    created = [_CREATED.match(statement) for each in load_migrations(settings) for statement in each.statements]
-    read = [found for found in created if found is not None and not found["name"].startswith(_NOT_BY_MONITOR)]
+    statements = [statement for each in load_migrations(settings) for statement in each.statements]
+    created = {found[1]: statement for statement in statements if (found := _CREATED.match(statement))}
+    read = sorted(_read_by_everybody(created))
     marks = {
         "{database}": [address_of(settings).database],
         "{password}": [password],
-        "{readable}": [found["name"] for found in read],
-        "{table}": [found["name"] for found in read if found["kind"] == "TABLE"],
+        "{readable}": read,
+        "{table}": [name for name in read if created[name].startswith("CREATE TABLE")],
     }
-    statements = _parts(files("schemas").joinpath("sql", "account.sql").read_text("utf-8"))
+    account = _parts(files("schemas").joinpath("sql", "account.sql").read_text("utf-8"))
     for mark, values in marks.items():
-        statements = [
-            statement.replace(mark, value)
-            for statement in statements
-            for value in (values if mark in statement else values[:1])
-        ]
-    return statements
+        account = [part.replace(mark, value) for part in account for value in (values if mark in part else [""])]
+    return account
+
+
+def _read_by_everybody(created: dict[str, str]) -> set[str]:
+    """The views for everybody, and all that they stand on."""
+    found: set[str] = set()
+    wanted = {name for name in created if name.startswith(_FOR_EVERYBODY)}
+    while wanted:
+        found |= wanted
+        wanted = {name for each in wanted for name in _READ.findall(created[each]) if name in created} - found
+    return found
 
 
 async def migrate(settings: Settings) -> list[str]:

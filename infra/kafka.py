@@ -19,7 +19,7 @@ from schemas.topics import TOPICS, Topic
 
 RETRY_FROM_S: Final = 0.1
 RETRY_UP_TO_S: Final = 5.0
-SILENCE_MS: Final = 5_000
+SILENCE_MS: Final = 1_000
 """How long a table's reader waits at a time: a new record is answered at once, only silence takes so long."""
 TOPIC_CONFIG: Final = 1
 """The source of a setting that was made for its topic, in Kafka's protocol."""

@@ -65,6 +65,7 @@ class Answers:
         self._revisions: defaultdict[str, int] = defaultdict(int)
         self._pages_of_monitor: defaultdict[str, set[str]] = defaultdict(set)
         self._monitors_of_page: dict[str, set[str]] = {}
+        self._monitors_of_maintenance: dict[str, set[str]] = {}
         catalog.on_change(self._on_configuration)
         facts.on_change(self._on_monitor)
 
@@ -138,9 +139,16 @@ class Answers:
             self._link(changed)
             self._revisions[changed] += 1
         elif topic is MAINTENANCES:
-            # Which monitors it named before is not known any more: any page of the workspace may have shown it.
-            for page in self._catalog.pages.of_workspace(changed.partition("/")[0]):
-                self._revisions[page.id] += 1
+            self._on_maintenance(changed)
+
+    def _on_maintenance(self, changed: str) -> None:
+        """Tell the pages of the monitors that it names now, and of those that it named before."""
+        entry = self._catalog.maintenance(changed)
+        named = {monitor_id(entry.workspace, slug) for slug in entry.document.monitors} if entry else set()
+        for monitor in named | self._monitors_of_maintenance.pop(changed, set()):
+            self._on_monitor(monitor)
+        if named:
+            self._monitors_of_maintenance[changed] = named
 
     def _link(self, slug: str) -> None:
         """Note which monitors a page names, whether or not they exist yet."""

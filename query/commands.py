@@ -7,6 +7,7 @@ from infra.cli import Exit, fail
 from infra.clickhouse import ClickHouseNotConfigured, address_of
 from infra.kafka import KafkaNotConfigured, connection_options
 from infra.logs import configure_logs
+from infra.quiet import quieten
 from infra.settings import get_settings
 
 SHUTDOWN_LIMIT_S = 5
@@ -26,6 +27,7 @@ def query_command() -> None:
     """
     settings = get_settings()
     configure_logs("query", settings.log_level)
+    quieten("aiokafka")
     try:
         connection_options(settings)
         address_of(settings)

@@ -8,12 +8,14 @@ import orjson
 from fastapi import FastAPI
 
 from query.answers import document_json
+from query.maintenances import MaintenanceState
 from query.status_document import (
     ComponentView,
     Day,
     GroupView,
     IncidentView,
     LatencySummary,
+    MaintenanceView,
     MonitorView,
     PageView,
     StatusDocument,
@@ -29,7 +31,7 @@ RECIPES: Final = (
     ("A page of your own that fetches the status; any origin may", "frontend.html", "html"),
 )
 ABOUT: Final = """\
-Status pages, badges and their data need no key. `/v1` does: `Authorization: Bearer pulse_...`, made by
+Pages, badges, feeds and `/status` are public. `/v1` needs a key: `Authorization: Bearer pulse_…`, made by
 `pulse keys create`. Times are ISO 8601 in UTC.
 
 * Errors are [problems](https://www.rfc-editor.org/rfc/rfc9457): `detail` says what to do, `errors` each wrong field.
@@ -116,6 +118,18 @@ _INCIDENT: Final = IncidentView(
     answered="HTTP/1.1 503 Service Unavailable",
     timeline=[TimelineView(EntryKind.OPENED, BEGAN, Status.DEGRADED, "cache: fail", "")],
 )
+_MAINTENANCE: Final = MaintenanceView(
+    slug="database-upgrade",
+    title="Database upgrade",
+    description="Orders may wait for a minute.",
+    state=MaintenanceState.UPCOMING,
+    starts_at=datetime(2026, 12, 1, 2, 0, tzinfo=UTC),
+    ends_at=datetime(2026, 12, 1, 4, 0, tzinfo=UTC),
+    monitors=["api"],
+    monitor_names=["Public API"],
+    version=7,
+    updated_at=BEGAN,
+)
 _STATUS: Final = StatusDocument(
     version=1,
     page=PageView("acme", "Acme", "What our customers use.", "https://status.acme.dev/"),
@@ -125,5 +139,5 @@ _STATUS: Final = StatusDocument(
     incidents=[_INCIDENT],
     generated_at=NOW,
     stale_since=None,
-    maintenances=[],
+    maintenances=[_MAINTENANCE],
 )

@@ -47,7 +47,7 @@ class PublicFace:
         known = headers.get(b"if-none-match")
         status = 304 if known and (snapshot.etag(encoding) in known or known == b"*") else 200
         PUBLIC_ANSWERS[status].inc()
-        return Reply(snapshot, encoding, status, method == "HEAD")
+        return Reply.of(snapshot, encoding, status, method == "HEAD")
 
     def _find(self, path: str, query: bytes, host: bytes) -> Snapshot | None:
         page = self._catalog.page_of_domain(_host_name(host))

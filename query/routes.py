@@ -182,5 +182,5 @@ def _answer(request: Request, target: Target) -> Response | None:
     snapshot = answers.find(target)
     if snapshot is None:
         return None
-    reply = Reply(snapshot, PLAIN, 200, without_body=False)
+    reply = Reply.of(snapshot, PLAIN)
     return Response(reply.body, headers={name.decode(): value.decode() for name, value in reply.headers()})

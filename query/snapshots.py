@@ -116,13 +116,19 @@ class Reply(NamedTuple):
     snapshot: Snapshot
     encoding: bytes
     status: int
+    content: bytes
     without_body: bool
     """As HEAD asks."""
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, encoding: bytes, status: int = 200, without_body: bool = False) -> "Reply":
+        """The reply in an encoding that `choose` has named."""
+        return cls(snapshot, encoding, status, snapshot.body(encoding) if status == 200 else b"", without_body)
 
     @property
     def body(self) -> bytes:
         """What follows the headers."""
-        return b"" if self.without_body or self.status == 304 else self.snapshot.body(self.encoding)
+        return b"" if self.without_body else self.content
 
     def headers(self) -> Headers:
         """All headers."""
@@ -135,10 +141,10 @@ class Reply(NamedTuple):
         return b"".join((STATUS_LINES[self.status], own, shared, b"\r\n", self.body))
 
     def _own(self) -> Headers:
-        snapshot, encoding = self.snapshot, self.encoding
-        own = [(b"etag", snapshot.etag(encoding))]
+        snapshot = self.snapshot
+        own = [(b"etag", snapshot.etag(self.encoding))]
         if self.status == 200:
-            own.append((b"content-length", b"%d" % len(snapshot.body(encoding))))
+            own.append((b"content-length", b"%d" % len(self.content)))
         if snapshot.stale_since is not None:
             own.append((b"age", b"%d" % (time.time() - snapshot.stale_since / 1000)))
         return own

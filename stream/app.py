@@ -4,6 +4,7 @@ The process is the unit of failure: what cannot go on leaves with an exit code, 
 """
 
 import asyncio
+import gc
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -46,6 +47,8 @@ TAKE_WITHIN_S: Final = 0.1
 STOP_WITHIN_S: Final = 8.0
 LAST_WRITE_WITHIN_S: Final = 5.0
 CRASH_POLL_S: Final = 1.0
+COLLECT_GARBAGE_AFTER: Final = 20_000
+"""Objects. States live long and have no rings of references; by default Python looks for them every 700 objects."""
 T = TypeVar("T")
 _log = get_logger(__name__)
 
@@ -242,6 +245,7 @@ def run_worker(settings: Settings) -> None:
     """Run a stream worker in this process until it is told to stop."""
     configure_logs("stream", settings.log_level)
     quieten("aiokafka")
+    gc.set_threshold(COLLECT_GARBAGE_AFTER)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Faust's consumer has a loop and a thread of its own
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

@@ -1,4 +1,5 @@
--- What pages ask for, kept ready: hours and days of uptime, incident timelines.
+-- What pages ask for, kept ready: hours and days of uptime, incident timelines. Months are partitions, so that a window
+-- reads only its own, and no FINAL looks for versions across them.
 
 CREATE TABLE IF NOT EXISTS uptime_hourly {sharded by monitor}
 (
@@ -14,13 +15,15 @@ CREATE TABLE IF NOT EXISTS uptime_hourly {sharded by monitor}
     paused_ms      UInt32 CODEC(T64('bit'), ZSTD(1))
 )
 ENGINE = {replicated}ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(bucket)
 ORDER BY (monitor, bucket)
 SETTINGS index_granularity = 256;
 
 CREATE TABLE IF NOT EXISTS uptime_daily {sharded by monitor} AS uptime_hourly{local}
 ENGINE = {replicated}ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(bucket)
 ORDER BY (monitor, bucket)
-SETTINGS index_granularity = 256;
+SETTINGS index_granularity = 1024;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS uptime_hourly_mv {on_cluster} TO uptime_hourly{local} AS
 SELECT * EXCEPT step FROM uptime_buckets{local} WHERE step = 'hour';

@@ -21,7 +21,7 @@ AS SELECT
     substring(id, position(id, '/') + 1) AS slug,
     JSONExtractString(newest.3, 'name') AS name,
     JSONExtractString(newest.3, 'url') AS url,
-    JSONExtractBool(newest.3, 'paused') AS paused,
+    JSONExtractBool(newest.3, 'paused')::Bool AS paused,
     newest.1 AS revised_at,
     newest.2 AS revised_by,
     newest.4 AS version,

@@ -173,7 +173,7 @@ class MonitorFold:
         if version not in self.terms.known:
             self.terms.known[version] = find_terms(self.name, version)
         if in_order and at > region.wake(self.terms).quiet_at:
-            different = region.step(self.terms, self.offs)
+            different = region.step(self.terms, self.offs, self.horizon)
         else:
             different = region.make_head(self.terms, self.offs, self.horizon)
         self.due_at = min(self.due_at, region.quiet_from(self.offs))
@@ -308,7 +308,8 @@ class MonitorFold:
         for region in self.regions.values():
             region.forget(until)
         self.offs = tuple(off for off in self.offs if off[1] > until)
-        self.windows = tuple(window for window in self.windows if window.end > until)
+        ended = min(until, self.horizon)
+        self.windows = tuple(window for window in self.windows if window.end > ended)
         if len(self.terms.known) > 1:
             needed = set[int]().union(*(region.versions for region in self.regions.values()))
             self.terms.known = {version: terms for version, terms in self.terms.known.items() if version in needed}

@@ -92,7 +92,7 @@ class Rewriting:
         newest = [
             (name, result) for name, region in self._live.regions.items() for result in region.kept(order.monitor)
         ]
-        self._newest = deque(sorted(newest, key=lambda found: found[1].scheduled_at))
+        self._newest = deque(sorted(newest, key=lambda found: (found[1].scheduled_at, found[0])))
         self._held = {(region, result.scheduled_at) for region, result in newest}
         self._slice: list[Found] = []
         self._slice_ends = 0
@@ -140,12 +140,21 @@ class Rewriting:
             paired = pairs.get(names[number])
             numbers.append(names.index(paired.id) if paired else taken + sum(n >= taken for n in numbers))
         renamed = {names[old]: names[new] for old, new in enumerate(numbers)}
-        incidents = [self._renamed(i, renamed[i.id], pairs.get(i.id)) for i in self._told.incidents.values()]
+        found = sorted(self._told.incidents.values(), key=attrgetter("opened_at"))
+        incidents = [self._renamed(i, renamed[i.id], pairs.get(i.id)) for i in found]
         facts = self._facts(incidents, renamed)
+        self._add_owed(facts)
         monitor.take_over(self._live, numbers, {names.index(i.id): notes_of(i) for i in incidents})
         facts.current = [monitor.current(self._version)]
         self._fold.put(self._version, monitor)
         return facts
+
+    def _add_owed(self, facts: Facts) -> None:
+        """What the old one had still to tell of the days before."""
+        owed = Facts(self._version)
+        self._live.tell_time(owed)
+        facts.uptime += [bucket for bucket in owed.uptime if bucket.bucket < self._day]
+        facts.latency += [hour for hour in owed.latency if hour.bucket < self._day]
 
     def _add(self, found: Found) -> None:
         at = found[1].scheduled_at
@@ -165,7 +174,7 @@ class Rewriting:
         by_region: defaultdict[str, list[CheckResult]] = defaultdict(list)
         for region, result in self._slice:
             by_region[region].append(result)
-        for region, results in by_region.items():
+        for region, results in sorted(by_region.items()):
             self._tell(CheckBatch("", region, results[-1].scheduled_at, tuple(results)))
         self._slice = []
         self._tick(end)
@@ -182,7 +191,7 @@ class Rewriting:
         facts.uptime = list(told.uptime.values())
         facts.latency = [*told.latency.values(), *self._empty_hours()]
         known = {change.at: change for change in before.changes}
-        changes = {at: replace(c, incident=renamed.get(c.incident, "")) for at, c in told.changes.items()}
+        changes = {at: replace(c, incident=renamed.get(c.incident, "")) for at, c in sorted(told.changes.items())}
         facts.changes = [c for at, c in changes.items() if at not in known or not _same(c, known[at])]
         gone = [c for at, c in known.items() if at >= self._day and at not in changes]
         facts.changes += [replace(c, version=self._version, withdrawn=True) for c in gone]
@@ -229,7 +238,7 @@ class Rewriting:
     def _empty_hours(self) -> Iterator[LatencyHour]:
         """Hours of the span whose last answer was taken away."""
         since, order = max(self._day, self._order.since), self._order
-        for region in {*self._live.regions, *self._monitor.regions}:
+        for region in sorted({*self._live.regions, *self._monitor.regions}):
             for hour in range(since - since % HOUR_MS, min(order.until, self._live.known_until), HOUR_MS):
                 if (region, hour) not in self._told.latency:
                     yield LatencyHour(order.monitor, region, hour, self._version, 0, NOTHING, (0,) * HISTOGRAM_BINS)

@@ -184,12 +184,13 @@ class Watched:
             self._base = _unpack_base(self._packed)
         return self._base
 
-    def step(self, terms: HeldTerms, offs: Offs) -> bool:
+    def step(self, terms: HeldTerms, offs: Offs, horizon: int) -> bool:
         """Fold the newest result in order; returns whether anything but its time has changed."""
         head, kind, at = self.wake(terms), self.kinds[self.kind], self.newest
         before = _shape(head)
         if not self._is_annulled(at):
             head.step(at, kind.outcome, kind.version, kind.details, terms.at(kind.version, at), offs)
+        head.quieten(horizon, offs)
         self._look(head, offs)
         return before != _shape(head)
 

@@ -178,11 +178,22 @@ async def _positions(settings: Settings) -> list[Position]:
 
 async def _difference(client: AsyncClient, database: str, table: str) -> Difference | None:
     ours, theirs = f"SELECT * FROM {database}.{table} FINAL", f"SELECT * FROM {database}_expected.{table} FINAL"
-    missing = (await client.query(f"{theirs} EXCEPT {ours}")).result_rows
-    surplus = (await client.query(f"{ours} EXCEPT {theirs}")).result_rows
+    missing = [*(await client.query(f"{theirs} EXCEPT {ours}")).named_results()]
+    surplus = [*(await client.query(f"{ours} EXCEPT {theirs}")).named_results()]
     if not missing and not surplus:
         return None
-    return Difference(table, len(missing), len(surplus), f"missing {missing[:2]}, surplus {surplus[:2]}")
+    return Difference(table, len(missing), len(surplus), _example(table, missing, surplus))
+
+
+def _example(table: str, missing: list[dict[str, Any]], surplus: list[dict[str, Any]]) -> str:
+    """The columns of one identity that differ, what should be there first; or a row that only one side has."""
+    names = COMPARED[table].split(", ")
+    ours = {tuple(row[name] for name in names): row for row in surplus}
+    for row in missing:
+        other = ours.get(tuple(row[name] for name in names))
+        if other is not None:
+            return str({name: (value, other[name]) for name, value in row.items() if other[name] != value})
+    return f"missing {missing[:1]}, surplus {surplus[:1]}"
 
 
 async def _count(client: AsyncClient, query: str) -> int:

@@ -38,7 +38,7 @@ KNOWN: Final[dict[str, tuple[Any, ...]]] = {
     "form": ("csv", "arrow", "parquet"),
     "extension": ("svg", "json"),
     "file": ("summary.json", "incidents.json", "scheduled-maintenances/active.json"),
-    "feed": ("history.atom", "history.rss"),
+    "feed": ("history.atom", "history.rss", "maintenance.ics"),
     "query": ("SELECT monitor, day, up_ms FROM pulse_uptime_daily LIMIT 10", "SELECT count() FROM pulse_incidents"),
     "scheduled_at": (int(NOW.timestamp() * 1000),),
     "from": ((NOW - timedelta(hours=2)).isoformat(),),

@@ -59,6 +59,8 @@ def test_what_runs_has_no_comments() -> None:
         'SELECT * FROM "CHECK_RESULTS"',
         "SELECT * FROM 'check_results'",
         r"SELECT * FROM 'check\x5fresults'",
+        r"SELECT * FROM 'check\N_results'",
+        r"SELECT * FROM pulse_results, 'check_re\sults'",
         "SELECT * FROM $$check_results$$",
         r'SELECT * FROM "check\x5fresults"',
         "SELECT * FROM “check_results”",

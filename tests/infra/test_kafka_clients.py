@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -113,11 +114,16 @@ def test_a_topic_of_before_gets_the_setting_that_it_lacks_and_keeps_what_an_oper
         await provision_topics(engine_settings)
 
         async with open_producer(engine_settings) as producer:
-            kept = await producer.send_and_wait(CHECK_RESULTS.name, b"", partition=0, timestamp_ms=1)
-        assert kept.timestamp_type == LOG_APPEND_TIME
+            while await _time_type(producer) != LOG_APPEND_TIME:
+                await asyncio.sleep(0.1)  # the broker hears of it a moment later
         assert (await _config_of(engine_settings, CHECK_RESULTS.name))["retention.ms"] == "1234567"
 
     run(work())
+
+
+async def _time_type(producer: AIOKafkaProducer) -> int:
+    kept = await producer.send_and_wait(CHECK_RESULTS.name, b"", partition=0, timestamp_ms=1)
+    return int(kept.timestamp_type)
 
 
 async def _config_of(settings: Settings, topic: str) -> dict[str, str]:

@@ -438,7 +438,11 @@ def test_the_account_sees_only_rows_of_the_workspace_that_is_named() -> None:
     filtered = {match[1] for each in account if (match := re.match(r"CREATE ROW POLICY .* ON pulse\.(\w+)", each))}
     created = [re.match(r"CREATE (TABLE|VIEW) IF NOT EXISTS (\w+)", statement) for statement in _statements(Settings())]
 
-    assert granted - filtered == {found[2] for found in created if found is not None and found[1] == "VIEW"}
+    views = {found[2] for found in created if found is not None and found[1] == "VIEW"}
+    assert granted - filtered == granted & views
+    assert filtered == granted - views
+    assert {"check_results", "uptime_monthly", "pulse_results"} < granted
+    assert not granted & {"corrections", "maintenance_windows", "stream_state", "migrations"}
     with pytest.raises(OneNodeOnly):
         sql_account(CLUSTER, "secret")
 

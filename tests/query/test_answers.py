@@ -50,7 +50,9 @@ def breaks(filled: Filled, monitor: str, down_ms: int) -> None:
 
 def test_json_put_together_is_the_json_of_the_whole(filled: Filled) -> None:
     breaks(filled, "default/shop", HOUR_MS)
+    filled.maintenance("upgrade", NOW, NOW + HOUR_MS, "shop", "api")
     document = document_of(filled)
+    assert document.maintenances
 
     assert document_json(document) == orjson.dumps(document, option=JSON_OPTIONS)
 

@@ -7,6 +7,8 @@ import pytest
 from query.maintenances import MaintenanceState, objections, state_at
 from schemas.moments import format_moment
 from schemas.monitors import Maintenance
+from tests.query.filled import Filled
+from tests.query.test_public import now_ms
 
 NOW = 1_796_090_400_000
 MINUTE_MS = 60_000
@@ -87,3 +89,24 @@ def test_a_refusal_says_what_is_allowed() -> None:
     assert objection.detail == (
         "it has begun, at 2026-12-01T01:30:00.000Z: end it, with ends_at: 2026-12-01T02:00:00.000Z"
     )
+
+
+def test_the_pages_of_its_monitors_tell_a_change_at_once_and_no_other_page_is_made_again() -> None:
+    filled, now = Filled(), now_ms()
+    for slug in ("api", "web"):
+        filled.monitor(slug)
+        filled.page(f"of-{slug}", slug)
+    filled.maintenance("upgrade", now - HOUR_MS, now + HOUR_MS, "api")
+
+    def told(page: str) -> list[str]:
+        return [each["slug"] for each in filled.get(f"/status/{page}").json()["maintenances"]]
+
+    assert (told("of-api"), told("of-web")) == (["upgrade"], [])
+    untouched = filled.get("/status/of-web").json()["generated_at"]
+    filled.maintenance("other", now - HOUR_MS, now + HOUR_MS, "api")
+    assert told("of-api") == ["other", "upgrade"]
+    assert filled.get("/status/of-web").json()["generated_at"] == untouched
+    filled.maintenance("upgrade", now - HOUR_MS, now + HOUR_MS, "web")
+    assert (told("of-api"), told("of-web")) == (["other"], ["upgrade"])
+    filled.delete_maintenance("other")
+    assert told("of-api") == []

@@ -59,7 +59,7 @@ def test_what_is_long_takes_less_memory_than_it_is_long() -> None:
 def test_headers_tell_size_identity_and_encoding() -> None:
     snapshot = Snapshot(KIND, LONG)
     whole, plain, unchanged = (
-        dict(Reply(snapshot, encoding, status, without_body=False).headers())
+        dict(Reply.of(snapshot, encoding, status).headers())
         for encoding, status in ((GZIP, 200), (PLAIN, 200), (GZIP, 304))
     )
 
@@ -76,7 +76,7 @@ def test_headers_tell_size_identity_and_encoding() -> None:
 def test_the_answer_as_http_writes_it_has_the_same_headers(
     stale_since: int | None, encoding: bytes, status: int
 ) -> None:
-    reply = Reply(Snapshot(KIND, LONG, stale_since=stale_since), encoding, status, without_body=False)
+    reply = Reply.of(Snapshot(KIND, LONG, stale_since=stale_since), encoding, status)
     head, _, body = reply.http([(b"date", b"today")]).partition(b"\r\n\r\n")
     first, *others = head.split(b"\r\n")
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from infra.kafka import partition_of
 from schemas.enums import CorrectionKind, Outcome
@@ -231,7 +232,7 @@ def correct(kind: CorrectionKind, name: str, slot: int, **more: Any) -> tuple[in
 
 
 def corrected_world(outcomes: list[Outcome]) -> World:
-    """Replayed, replayed under a policy, annulled, undone, while results flow; one order comes twice."""
+    """Replayed, replayed under a policy, annulled, undone, while two regions' results flow; one order comes twice."""
     events = list(history(MONITORS, 40, outcomes, PARTITIONS))
     orders = {
         24: correct(CorrectionKind.REPLAY, "one", 24),
@@ -243,6 +244,8 @@ def corrected_world(outcomes: list[Outcome]) -> World:
     log: list[tuple[int, LogEvent]] = []
     for partition, event in events:
         log.append((partition, event))
+        if isinstance(event, CheckBatch):
+            log.append((partition, replace(event, region="east")))  # after `local`, but before it in a snapshot
         slot = (event.at - START_AT) // 60_000 if isinstance(event, Tick) else -1
         if slot in orders and orders[slot][0] == partition:
             log.append(orders.pop(slot))

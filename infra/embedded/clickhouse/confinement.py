@@ -25,12 +25,12 @@ TABLE_FUNCTIONS: Final = frozenset(
 FUNCTIONS_REFUSED: Final = re.compile(
     r"ai(classify|embed|extract|filter|generate|redact|similarity|translate)|dict.*|joinget.*|file|filesystem.*|"
     r"get(clienthttpheader|macro|server.*|mergetreesetting)|hascolumnintable|currentrequesturl|evalmlmethod|"
-    r"naivebayes.*|(full)?hostname|serveruuid|sleep.*"
+    r"naivebayes.*|(full)?hostname|serveruuid|showcertificate|globalvariable|sleep.*"
 )
 """Functions that read other tables, files, models, or tell of the process; arrayMap(file, ...) only names it."""
 
 _NUMBER: Final = re.compile(rb"[0-9.]+(e[0-9]*)?|0[xb][0-9a-f]+", re.IGNORECASE)
-_ESCAPE: Final = re.compile(rb"\\x([0-9a-f]{2})|\\(.)|''", re.IGNORECASE | re.DOTALL)
+_ESCAPE: Final = re.compile(rb"\\x(?P<hex>[0-9a-fA-F]{2})|\\.|''", re.DOTALL)
 
 
 def confined(statement: Statement, inside: frozenset[str], table_functions: frozenset[str]) -> Statement:
@@ -44,8 +44,8 @@ def confined(statement: Statement, inside: frozenset[str], table_functions: froz
     found = list(tokens(text))
     for token in found:
         _check(token, text[token.start : token.end])
-    spelled = statement.names | {_content(text[token.start : token.end]) for token in found if _is_literal(token)}
-    if hidden := spelled & inside:
+    strings = {_content(text[token.start : token.end]) for token in found if token.kind == "string"}
+    if hidden := (statement.names | strings) & inside:
         raise _refused(f"{min(hidden)!r} is inside; read the views {VIEWS}*, and choose another alias")
     functions = {name for name in statement.names if FUNCTIONS_REFUSED.fullmatch(name)}
     functions |= statement.calls & (table_functions - TABLE_FUNCTIONS)
@@ -56,7 +56,8 @@ def confined(statement: Statement, inside: frozenset[str], table_functions: froz
 
 def _check(token: Token, spelled: bytes) -> None:
     odd = (
-        (token.kind == "symbol" and spelled[0] not in SYMBOLS)
+        token.kind == "heredoc"
+        or (token.kind == "symbol" and spelled[0] not in SYMBOLS)
         or (token.kind == "quoted" and b"\\" in spelled)
         or (token.kind == "number" and _NUMBER.fullmatch(spelled) is None)
     )
@@ -64,16 +65,15 @@ def _check(token: Token, spelled: bytes) -> None:
         raise _refused(repr(spelled.decode("utf-8", "replace")))
 
 
-def _is_literal(token: Token) -> bool:
-    """ClickHouse takes a string for a table's name, too: FROM 'incidents'."""
-    return token.kind in ("string", "heredoc")
-
-
 def _content(spelled: bytes) -> str:
-    if spelled.startswith(b"$"):
-        return spelled.split(b"$", 2)[2].rsplit(b"$", 2)[0].decode("utf-8", "replace").lower()
-    plain = _ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()) if escape[1] else escape[0][1:], spelled[1:-1])
-    return plain.decode("utf-8", "replace").lower()
+    """What a string says: ClickHouse takes one for a table's name, too, as in FROM 'incidents'."""
+    return _ESCAPE.sub(_unescaped, spelled[1:-1]).decode("utf-8", "replace").lower()
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    if escape["hex"]:
+        return bytes.fromhex(escape["hex"].decode())
+    return b"" if escape[0] == b"\\N" else escape[0][1:]  # ClickHouse takes \N for nothing
 
 
 def _joined(text: bytes, found: list[Token]) -> bytes:

@@ -38,7 +38,7 @@ def test_a_replay_is_in_the_log_before_it_is_answered() -> None:
         assert answer.headers["location"] == f"/v1/monitors/api/corrections/{sent.id}"
         assert (sent.monitor, sent.kind, sent.reason) == ("default/api", CorrectionKind.REPLAY, "noise")
         assert sent.policy == PolicyChange(confirmations=3, reopen_gap_ms=300_000)
-        assert sent.since == round((NOW - timedelta(hours=2)).timestamp() * 1000) // 1
+        assert sent.since == int((NOW - timedelta(hours=2)).timestamp() * 1000)
         assert sent.since < sent.until <= sent.at
         assert sent.by.startswith("key:") or sent.by
 

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from schemas.enums import CorrectionKind, IncidentState, Outcome
 from schemas.events import (
+    CheckBatch,
     CheckResult,
     CorrectionOrdered,
     LogEvent,
     MaintenanceRevised,
     MonitorRevised,
     PolicyChange,
+    Tick,
 )
 from stream.folds import Facts, History, PartitionFold, Terms
 from stream.folds.facts import OFFSET_MASK
@@ -167,3 +169,20 @@ def test_a_corrected_record_is_the_one_that_the_rules_give_for_what_stands(
         assert tables.results(name) == expected.results
         assert tables.uptime(name) == expected.uptime
         assert tables.latency(name) == expected.latency
+
+
+def test_a_correction_of_a_day_tells_what_was_not_yet_told_of_the_day_before() -> None:
+    terms = Terms()
+    stream = Stream(lambda monitor, version: terms)
+    for minute in range(10):
+        at = BEGIN + minute * MINUTE
+        stream.take(CheckBatch("p", "ams", at, (CheckResult("default/m", at, at, 1, Outcome.UP, total_us=900),)))
+    since = BEGIN + 21 * MINUTE
+    stream.take(
+        CorrectionOrdered("c", "default/m", CorrectionKind.REPLAY, since, since, since + MINUTE, "somebody", REASON)
+    )
+    stream.take(Tick(BEGIN + HOUR))
+
+    (expected,) = expect(stream.log, lambda monitor, version: terms).values()
+    assert stream.tables.latency("default/m") == expected.latency
+    assert stream.tables.uptime("default/m") == expected.uptime

@@ -69,6 +69,18 @@ def test_a_maintenance_is_told_when_it_begins_and_its_end_not_before_it_is_there
     assert [(change.status, change.at) for change in ended.changes] == [(Status.DOWN, BEGIN + 5 * MINUTE)]
 
 
+def test_the_end_of_a_maintenance_is_told_even_if_its_results_are_settled_before_a_tick_has_reached_it() -> None:
+    log = Log()
+    log.add(Tick(BEGIN), MaintenanceRevised("m", NAME, BEGIN, BEGIN + MINUTE, BEGIN + 3 * MINUTE))
+    log.see("uu")
+    log.add(Tick(BEGIN + 2 * MINUTE))
+    log.see("u" * 30, first=2)
+
+    changes = log.add(Tick(BEGIN + 32 * MINUTE)).changes
+
+    assert [(change.status, change.at) for change in changes] == [(Status.UP, BEGIN + 3 * MINUTE)]
+
+
 def test_one_failure_and_unknown_results_confirm_nothing() -> None:
     assert not [facts.changes for facts in Log().see("uuud?u?d?u")[1:] if facts.changes]
 
@@ -122,6 +134,19 @@ def test_silence_is_unknown_once_a_tick_tells_so() -> None:
     assert not log.add(Tick(BEGIN + 3 * MINUTE)).changes
     (change,) = log.add(Tick(BEGIN + 3 * MINUTE + 1)).changes
     assert (change.status, change.at, change.reason) == (Status.UNKNOWN, BEGIN + 3 * MINUTE, Reason.NO_RESULTS)
+
+
+def test_a_result_that_comes_after_time_has_passed_it_is_followed_by_silence_at_once() -> None:
+    log = Log()
+    log.see("uu")
+    log.add(Tick(BEGIN + 8 * MINUTE))
+
+    changes = log.add(batch("u", 4, sent=8)).changes
+
+    assert [(change.status, change.at) for change in changes] == [
+        (Status.UP, BEGIN + 4 * MINUTE),
+        (Status.UNKNOWN, BEGIN + 6 * MINUTE),
+    ]
 
 
 def test_deletion_ends_the_incident() -> None:

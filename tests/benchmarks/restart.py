@@ -1,0 +1,164 @@
+"""Seconds from a worker's start to its first folded result, after SIGKILL, with 100,000 monitors to load.
+
+The reference reads the same states from ClickHouse and does nothing with them.
+"""
+
+import asyncio
+import json
+import tempfile
+import time
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+
+from infra.clickhouse import open_client
+from infra.kafka import open_producer, partition_of
+from infra.settings import Settings
+from schemas.enums import Outcome
+from schemas.events import CheckBatch, CheckResult, Tick, encode
+from schemas.monitors import Monitor, Record, monitor_id
+from schemas.topics import CHECK_RESULTS, MONITORS
+from stream.epochs import identify_log, settle_epoch
+from stream.folds import RULES, PartitionFold, Terms
+from stream.sink import Sink
+from stream.snapshots import Epoch, MonitorState, Position, Snapshots, version_of
+from tests.benchmarks.report import report
+from tests.faults.processes import Installation, wait_until, worker_name
+
+FLEET: Final = 2_000
+INTERVAL_MS: Final = 10_000
+ROUNDS: Final = 75
+"""As many results as a monitor keeps."""
+FOLDED: Final = 100
+"""Monitors of a partition that are folded; the others get states of theirs, which do not name a monitor."""
+SEND_EVERY_S: Final = 0.1
+WITHIN_S: Final = 300
+SLOT: Final = 0
+TERMS: Final = Terms(interval_ms=INTERVAL_MS, silence_ms=90_000)
+
+
+def main() -> None:
+    """The worker starts, is killed as soon as it has folded, and starts again."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, Installation(Path(folder), 1) as installation:
+        versions, reading_s = asyncio.run(_prepare(installation.settings))
+        _start(installation, versions)
+        installation.kill(worker_name(SLOT))
+        first_s = _start(installation, versions)
+        wait_until(lambda: len(_loaded(installation)) >= 2 * installation.settings.partitions, "all loaded", WITHIN_S)
+        loads = _loaded(installation)[-installation.settings.partitions :]
+    report(
+        "restart",
+        first_s,
+        "s to the first folded result",
+        "reading the states",
+        reading_s,
+        started,
+        monitors=sum(load["monitors"] for load in loads),
+        load_s=round(sum(load["seconds"] for load in loads), 2),
+    )
+
+
+def _start(installation: Installation, versions: dict[str, int]) -> float:
+    """Start the worker; seconds until it has folded a result of after its start."""
+    since, started = int(time.time() * 1000), time.monotonic()
+    installation.start_worker(SLOT)
+    asyncio.run(asyncio.wait_for(_until_folded(installation.settings, versions, since), WITHIN_S))
+    return time.monotonic() - started
+
+
+async def _until_folded(settings: Settings, versions: dict[str, int], since: int) -> None:
+    """Send results of a monitor of each partition until one of them is in the table."""
+    monitors: dict[int, str] = {}
+    for monitor in versions:
+        monitors.setdefault(partition_of(monitor, settings.partitions), monitor)
+    query = f"SELECT count() FROM check_results WHERE scheduled_at >= fromUnixTimestamp64Milli({since})"
+    async with open_producer(settings) as producer, open_client(settings) as client:
+        while not (await client.query(query)).result_rows[0][0]:
+            now = int(time.time() * 1000)
+            for partition, monitor in monitors.items():
+                batch = CheckBatch("restart", "local", now, (_result(monitor, versions[monitor], now),))
+                await producer.send(CHECK_RESULTS.name, encode(batch), partition=partition)
+            await asyncio.sleep(SEND_EVERY_S)
+
+
+def _loaded(installation: Installation) -> list[dict[str, Any]]:
+    """What the worker has said of its loading, partition by partition."""
+    lines = installation.output(worker_name(SLOT)).splitlines()
+    return [json.loads(line) for line in lines if '"snapshot loaded"' in line]
+
+
+async def _prepare(settings: Settings) -> tuple[dict[str, int], float]:
+    """Write the fleet and its snapshots; returns the monitors' versions, and how long the states take to be read."""
+    async with open_producer(settings) as producer, open_client(settings) as client:
+        versions = await _write_fleet(producer, settings)
+        sink = await Sink.open(settings, client)
+        snapshots = Snapshots(settings, client, sink)
+        epoch = await settle_epoch(snapshots, await identify_log(settings), RULES, settings.partitions)
+        for partition in range(settings.partitions):
+            kept = await producer.send_and_wait(CHECK_RESULTS.name, encode(Tick(0)), partition=partition)
+            named = {m: v for m, v in versions.items() if partition_of(m, settings.partitions) == partition}
+            await _write_snapshot(snapshots, epoch, partition, kept.offset, named)
+        began = time.monotonic()
+        for partition in range(settings.partitions):
+            async for _ in snapshots.states(partition):
+                pass
+        return versions, time.monotonic() - began
+
+
+async def _write_fleet(producer: AIOKafkaProducer, settings: Settings) -> dict[str, int]:
+    """Every monitor's record; returns its version."""
+    documents = [Monitor(slug=f"m{n}", url="https://example.com/", interval_ms=INTERVAL_MS) for n in range(FLEET)]
+    sent = {}
+    for document in documents:
+        monitor = monitor_id("default", document.slug)
+        record = Record[Monitor](workspace="default", by="bench", at=0, document=document)
+        partition = partition_of(monitor, settings.partitions)
+        sent[monitor] = await producer.send(MONITORS.name, record.to_log(), monitor.encode(), partition=partition)
+    await producer.flush()
+    return {monitor: (await kept).offset for monitor, kept in sent.items()}
+
+
+async def _write_snapshot(
+    snapshots: Snapshots, epoch: Epoch, partition: int, offset: int, versions: dict[str, int]
+) -> None:
+    """The states of a partition's monitors, of minutes without an incident."""
+    fold = PartitionFold(lambda monitor, version: TERMS)
+    begin = int(time.time() * 1000) - ROUNDS * INTERVAL_MS
+    version = version_of(epoch.number, offset)
+    for turn in range(ROUNDS):
+        at = begin + turn * INTERVAL_MS
+        results = tuple(_result(monitor, named, at) for monitor, named in islice(versions.items(), FOLDED))
+        fold.fold(version, CheckBatch("restart", "local", at, results))
+        fold.fold(version, Tick(at))
+    folded = {row.monitor: row.state for row in fold.changed()}
+    others = cycle(folded.values())
+    await snapshots.save_states(
+        MonitorState(partition, monitor, version, folded.get(monitor) or next(others)) for monitor in versions
+    )
+    position = Position(partition, version, max(versions.values()), begin, fold.position_state())
+    await snapshots.save_positions(epoch.log, [position])
+
+
+def _result(monitor: str, version: int, at: int) -> CheckResult:
+    return CheckResult(
+        monitor=monitor,
+        scheduled_at=at,
+        started_at=at + 1,
+        monitor_version=version,
+        outcome=Outcome.UP,
+        status_code=200,
+        dns_us=300,
+        connect_us=450,
+        tls_us=5_000,
+        ttfb_us=1_000 + (version + at) % 5_000,
+        transfer_us=33,
+        total_us=6_783 + (version + at) % 5_000,
+        certificate_expires_at=1_800_000_000_000,
+    )
+
+
+if __name__ == "__main__":
+    main()
