@@ -1,11 +1,11 @@
 """Generated requests to every operation of the document, and what of their answers the document does not tell."""
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
@@ -30,7 +30,8 @@ from tests.query.story import SLUG, SLUGS
 WORKERS: Final = 4
 METHODS: Final = ("POST", "GET", "PUT", "PATCH", "DELETE")
 """What makes is asked first, what deletes last: each finds what the ones before it have left."""
-KNOWN: Final = {
+NOW: Final = datetime.now(UTC).replace(microsecond=0)
+KNOWN: Final[dict[str, tuple[Any, ...]]] = {
     "monitor": SLUGS,
     "incident": ("c-2", "s-9"),
     "badge": ("status", "uptime", "latency"),
@@ -39,7 +40,12 @@ KNOWN: Final = {
     "file": ("summary.json", "incidents.json", "scheduled-maintenances/active.json"),
     "feed": ("history.atom", "history.rss", "maintenance.ics"),
     "query": ("SELECT monitor, day, up_ms FROM pulse_uptime_daily LIMIT 10", "SELECT count() FROM pulse_incidents"),
-    "scheduled_at": (time.time_ns() // 1_000_000,),
+    "scheduled_at": (int(NOW.timestamp() * 1000),),
+    "from": ((NOW - timedelta(hours=2)).isoformat(),),
+    "to": ((NOW - timedelta(hours=1)).isoformat(),),
+    "starts_at": ((NOW + timedelta(days=1)).isoformat(),),
+    "ends_at": ((NOW + timedelta(days=2)).isoformat(),),
+    "monitors": (["api"], ["docs", "mail"]),
 }
 """What there is, by the name of a parameter or of a body's field: a generated one finds nothing, again and again."""
 CHECKS: Final = [
