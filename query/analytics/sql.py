@@ -103,7 +103,10 @@ async def _ask(client: httpx.AsyncClient, query: str, settings: dict[str, str | 
         raise store.refusal(error) from None
     if response.status_code != httpx.codes.OK:
         raise _refusal(int(response.headers.get("x-clickhouse-exception-code", 0)), response.text)
-    answer: dict[str, Any] = orjson.loads(response.content)
+    try:
+        answer: dict[str, Any] = orjson.loads(response.content)
+    except orjson.JSONDecodeError as error:  # an answer that broke off, or that something follows
+        raise store.refusal(error) from None
     return answer
 
 
