@@ -268,6 +268,7 @@ class MonitorFold:
         self._tell_uptime(facts, self.uptime.buckets(self.told.segments, since, self.known_until))
         for name, region in self.regions.items():
             facts.latency += [_latency(self.name, name, facts.version, hour) for hour in region.tell_latency()]
+            region.sleep()
         known = self.terms.known
         terms = known.get(max(known, default=0), DEFAULT_TERMS)
         self.told_at = self.horizon
