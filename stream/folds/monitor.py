@@ -23,7 +23,7 @@ from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
 WINDOW_MS: Final = 600_000
-SLACK_MS: Final = 120_000
+SLACK_MS: Final = 300_000
 """So much longer than the window results are kept, so that not every result has to move the base."""
 TELLING_INTERVALS: Final = 5
 TELLING_MS: Final = 120_000
