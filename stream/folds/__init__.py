@@ -61,7 +61,7 @@ from stream.folds.facts import (
 from stream.folds.partition import FoldedEvent, PartitionFold, StateRow
 from stream.folds.terms import Terms, TermsOf
 
-RULES = 2
+RULES = 3
 """Grows when the same log is to give other facts or states."""
 
 __all__ = [

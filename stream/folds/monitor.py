@@ -23,7 +23,7 @@ from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
 WINDOW_MS: Final = 600_000
-SLACK_MS: Final = 120_000
+SLACK_MS: Final = 300_000
 """So much longer than the window results are kept, so that not every result has to move the base."""
 TELLING_INTERVALS: Final = 5
 TELLING_MS: Final = 120_000
@@ -268,6 +268,7 @@ class MonitorFold:
         self._tell_uptime(facts, self.uptime.buckets(self.told.segments, since, self.known_until))
         for name, region in self.regions.items():
             facts.latency += [_latency(self.name, name, facts.version, hour) for hour in region.tell_latency()]
+            region.sleep()
         known = self.terms.known
         terms = known.get(max(known, default=0), DEFAULT_TERMS)
         self.told_at = self.horizon

@@ -27,7 +27,7 @@ from stream.snapshots import Epoch, MonitorState, Position, Snapshots, version_o
 from tests.benchmarks.report import report
 from tests.faults.processes import Installation, wait_until, worker_name
 
-FLEET: Final = 2_000
+FLEET: Final = 100_000
 INTERVAL_MS: Final = 10_000
 ROUNDS: Final = 75
 """As many results as a monitor keeps."""
