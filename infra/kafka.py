@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ RETRY_FROM_S: Final = 0.1
 RETRY_UP_TO_S: Final = 5.0
 SILENCE_MS: Final = 1_000
 """How long a table's reader waits at a time: a new record is answered at once, only silence takes so long."""
+SHOWN_WITHIN_S: Final = 15.0
 TOPIC_CONFIG: Final = 1
 """The source of a setting that was made for its topic, in Kafka's protocol."""
 _log = get_logger(__name__)
@@ -124,6 +126,7 @@ async def provision_topics(settings: Settings) -> list[str]:
         missing = [topic for topic in TOPICS if topic.name not in existing]
         if missing:
             await _create(admin, [_new_topic(topic, settings) for topic in missing])
+            await _until_shown(admin, missing)
         await _configure(admin, [topic for topic in TOPICS if topic not in missing])
         return [topic.name for topic in missing]
     finally:
@@ -140,6 +143,15 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> None:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:  # another process provisions too
             raise TopicNotCreated(name, message or error.__name__)
+
+
+async def _until_shown(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
+    """A broker hears of new topics a moment after they were made."""
+    gives_up_at = time.monotonic() + SHOWN_WITHIN_S
+    while unseen := {topic.name for topic in topics} - (await _partition_counts(admin)).keys():
+        if time.monotonic() > gives_up_at:
+            raise TopicNotCreated(min(unseen), f"it does not show within {SHOWN_WITHIN_S:.0f} s")
+        await asyncio.sleep(RETRY_FROM_S)
 
 
 async def _configure(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
