@@ -667,3 +667,20 @@ def _wait_until(true: Callable[[], bool], limit_s: float = 20) -> None:
     while not true():
         assert time.monotonic() < give_up_at, "it never came true"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("session", [{}, {"session_id": "half-an-answer"}])
+@pytest.mark.parametrize(
+    "failing",
+    ["SELECT number FROM numbers(10001)", "SELECT throwIf(number = 9000) FROM numbers(10000)", LATE_ERROR],
+)
+def test_what_a_failed_statement_had_answered_is_in_nobody_elses_answer(
+    gateway: Gateway, failing: str, session: dict[str, str]
+) -> None:
+    limits = {"max_result_rows": 10_000, "wait_end_of_query": 1} | session
+    for _ in range(3):
+        failed = gateway.post(f"{failing}\nFORMAT JSONCompact", **limits)
+        answer = gateway.post("SELECT 1\nFORMAT JSONCompact", **limits)
+
+        assert failed.status_code == 500
+        assert json.loads(answer.content)["data"] == [[1]]

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_loader
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from infra.embedded.clickhouse.confinement import VIEWS
-from infra.embedded.clickhouse.errors import from_engine
+from infra.embedded.clickhouse.errors import EngineError, from_engine
 
 DEFAULT_DATABASE: Final = "default"
 MAX_IDLE: Final = 16
@@ -139,6 +139,11 @@ class Connection:
         except BaseException:
             self.spoiled = True
             raise
+
+    def drain(self) -> None:
+        """After a statement that failed: what it had answered until then would begin the next answer."""
+        with suppress(EngineError):  # then it is spoiled
+            self.run("SELECT 1")
 
     def stay(self) -> None:
         """Make the database that USE led to the home. Raises EngineError."""

@@ -5,6 +5,7 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from infra.embedded.clickhouse.engine import Connection, engine_errors, quote_name, quote_value, spell
+from infra.embedded.clickhouse.errors import EngineError
 from infra.embedded.clickhouse.leases import Lease
 from infra.embedded.clickhouse.request import ExternalTable
 from infra.embedded.clickhouse.statements import Insert, Statement, mark
@@ -83,6 +84,10 @@ class Read:
         started_ns = perf_counter_ns()
         try:
             return self._start()
+        except EngineError:
+            if self._connection is not None:
+                self._connection.drain()
+            raise
         finally:
             self.totals.elapsed_ns = perf_counter_ns() - started_ns
 
@@ -118,6 +123,7 @@ class Read:
                 chunk = self._connection.native.streaming_fetch_result(self._stream)
         except BaseException:
             self._stream = None
+            self._connection.drain()
             raise
         self.totals.add(chunk)
         data = bytes(chunk.bytes())
