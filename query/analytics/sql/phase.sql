@@ -1,4 +1,5 @@
 -- Quantiles of one phase of answered checks between borders, from the raw results: rollups keep its sum only.
+-- Annulled results count nowhere.
 WITH arraySort(groupArray({phase:Identifier})) AS ordered
 SELECT
     monitor,
@@ -15,5 +16,8 @@ WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) 
   AND ({region:String} = '' OR region = {region:String})
   AND scheduled_at >= toDateTime({since:UInt32}, 'UTC') AND scheduled_at < toDateTime({until:UInt32}, 'UTC')
   AND outcome IN ('up', 'degraded') AND NOT overloaded
+  AND NOT arrayExists(
+      span -> span.1 = monitor AND (span.2 = '' OR span.2 = region) AND scheduled_at >= span.3 AND scheduled_at < span.4,
+      (SELECT groupArray((monitor, region, since, until)) FROM annulments WHERE startsWith(monitor, {prefix:String})))
 GROUP BY monitor, begin, of_region
 ORDER BY monitor, begin, of_region
