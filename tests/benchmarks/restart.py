@@ -40,15 +40,15 @@ TERMS: Final = Terms(interval_ms=INTERVAL_MS, silence_ms=90_000)
 
 
 def main() -> None:
-    """The worker starts, is killed as soon as it has folded, and starts again."""
+    """The worker starts, is killed once it has loaded all, and starts again."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Installation(Path(folder), 1) as installation:
         versions, reading_s = asyncio.run(_prepare(installation.settings))
         _start(installation, versions)
+        _wait_until_loaded(installation, 1)
         installation.kill(worker_name(SLOT))
         first_s = _start(installation, versions)
-        wait_until(lambda: len(_loaded(installation)) >= 2 * installation.settings.partitions, "all loaded", WITHIN_S)
-        loads = _loaded(installation)[-installation.settings.partitions :]
+        loads = _wait_until_loaded(installation, 2)
     report(
         "restart",
         first_s,
@@ -82,6 +82,13 @@ async def _until_folded(settings: Settings, versions: dict[str, int], since: int
                 batch = CheckBatch("restart", "local", now, (_result(monitor, versions[monitor], now),))
                 await producer.send(CHECK_RESULTS.name, encode(batch), partition=partition)
             await asyncio.sleep(SEND_EVERY_S)
+
+
+def _wait_until_loaded(installation: Installation, times: int) -> list[dict[str, Any]]:
+    """Every partition so many times; returns what the newest start has said."""
+    partitions = installation.settings.partitions
+    wait_until(lambda: len(_loaded(installation)) >= times * partitions, "all loaded", WITHIN_S)
+    return _loaded(installation)[-partitions:]
 
 
 def _loaded(installation: Installation) -> list[dict[str, Any]]:
