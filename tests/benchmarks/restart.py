@@ -4,12 +4,13 @@ The reference reads the same states from ClickHouse and does nothing with them.
 """
 
 import asyncio
-import json
+import gc
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
 
@@ -25,7 +26,7 @@ from stream.folds import RULES, PartitionFold, Terms
 from stream.sink import Sink
 from stream.snapshots import Epoch, MonitorState, Position, Snapshots, version_of
 from tests.benchmarks.report import report
-from tests.faults.processes import Installation, wait_until, worker_name
+from tests.faults.processes import Installation, worker_name
 
 FLEET: Final = 100_000
 INTERVAL_MS: Final = 10_000
@@ -40,15 +41,13 @@ TERMS: Final = Terms(interval_ms=INTERVAL_MS, silence_ms=90_000)
 
 
 def main() -> None:
-    """The worker starts, is killed once it has loaded all, and starts again."""
+    """The worker starts, is killed once it has folded a result of every partition, and starts again."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Installation(Path(folder), 1) as installation:
-        versions, reading_s = asyncio.run(_prepare(installation.settings))
+        versions, reading_s, loading_s = asyncio.run(_prepare(installation.settings))
         _start(installation, versions)
-        _wait_until_loaded(installation, 1)
         installation.kill(worker_name(SLOT))
-        first_s = _start(installation, versions)
-        loads = _wait_until_loaded(installation, 2)
+        first_s, last_s = _start(installation, versions)
     report(
         "restart",
         first_s,
@@ -56,49 +55,41 @@ def main() -> None:
         "reading the states",
         reading_s,
         started,
-        monitors=sum(load["monitors"] for load in loads),
-        load_s=round(sum(load["seconds"] for load in loads), 2),
+        monitors=FLEET,
+        load_s=round(loading_s, 2),
+        every_partition_s=round(last_s, 2),
     )
 
 
-def _start(installation: Installation, versions: dict[str, int]) -> float:
-    """Start the worker; seconds until it has folded a result of after its start."""
+def _start(installation: Installation, versions: dict[str, int]) -> tuple[float, float]:
+    """Start the worker; seconds until it has folded a result of after its start, and one of every partition."""
     since, started = int(time.time() * 1000), time.monotonic()
     installation.start_worker(SLOT)
-    asyncio.run(asyncio.wait_for(_until_folded(installation.settings, versions, since), WITHIN_S))
-    return time.monotonic() - started
+    folded = _until_folded(installation.settings, versions, since)
+    first_at, last_at = asyncio.run(asyncio.wait_for(folded, WITHIN_S))
+    return first_at - started, last_at - started
 
 
-async def _until_folded(settings: Settings, versions: dict[str, int], since: int) -> None:
-    """Send results of a monitor of each partition until one of them is in the table."""
+async def _until_folded(settings: Settings, versions: dict[str, int], since: int) -> tuple[float, float]:
+    """Send results of a monitor of each partition until the table has one of each; when it had the first, and all."""
     monitors: dict[int, str] = {}
     for monitor in versions:
         monitors.setdefault(partition_of(monitor, settings.partitions), monitor)
-    query = f"SELECT count() FROM check_results WHERE scheduled_at >= fromUnixTimestamp64Milli({since})"
+    query = f"SELECT uniqExact(monitor) FROM check_results WHERE scheduled_at >= fromUnixTimestamp64Milli({since})"
+    first_at = 0.0
     async with open_producer(settings) as producer, open_client(settings) as client:
-        while not (await client.query(query)).result_rows[0][0]:
+        while (found := (await client.query(query)).result_rows[0][0]) < len(monitors):
+            first_at = first_at or (time.monotonic() if found else 0.0)
             now = int(time.time() * 1000)
             for partition, monitor in monitors.items():
                 batch = CheckBatch("restart", "local", now, (_result(monitor, versions[monitor], now),))
                 await producer.send(CHECK_RESULTS.name, encode(batch), partition=partition)
             await asyncio.sleep(SEND_EVERY_S)
+    return first_at or time.monotonic(), time.monotonic()
 
 
-def _wait_until_loaded(installation: Installation, times: int) -> list[dict[str, Any]]:
-    """Every partition so many times; returns what the newest start has said."""
-    partitions = installation.settings.partitions
-    wait_until(lambda: len(_loaded(installation)) >= times * partitions, "all loaded", WITHIN_S)
-    return _loaded(installation)[-partitions:]
-
-
-def _loaded(installation: Installation) -> list[dict[str, Any]]:
-    """What the worker has said of its loading, partition by partition."""
-    lines = installation.output(worker_name(SLOT)).splitlines()
-    return [json.loads(line) for line in lines if '"snapshot loaded"' in line]
-
-
-async def _prepare(settings: Settings) -> tuple[dict[str, int], float]:
-    """Write the fleet and its snapshots; returns the monitors' versions, and how long the states take to be read."""
+async def _prepare(settings: Settings) -> tuple[dict[str, int], float, float]:
+    """Write the fleet and its snapshots; returns its versions, and the seconds to read the states and to load them."""
     async with open_producer(settings) as producer, open_client(settings) as client:
         versions = await _write_fleet(producer, settings)
         sink = await Sink.open(settings, client)
@@ -108,11 +99,21 @@ async def _prepare(settings: Settings) -> tuple[dict[str, int], float]:
             kept = await producer.send_and_wait(CHECK_RESULTS.name, encode(Tick(0)), partition=partition)
             named = {m: v for m, v in versions.items() if partition_of(m, settings.partitions) == partition}
             await _write_snapshot(snapshots, epoch, partition, kept.offset, named)
-        began = time.monotonic()
-        for partition in range(settings.partitions):
-            async for _ in snapshots.states(partition):
-                pass
-        return versions, time.monotonic() - began
+        reading_s = await _read(snapshots, settings.partitions, lambda monitor, state: None)
+        gc.disable()
+        loading_s = await _read(snapshots, settings.partitions, PartitionFold(lambda monitor, version: TERMS).load)
+        gc.enable()
+        return versions, reading_s, loading_s
+
+
+async def _read(snapshots: Snapshots, partitions: int, take: Callable[[str, bytes], None]) -> float:
+    """Seconds that all states take."""
+    began = time.monotonic()
+    for partition in range(partitions):
+        async for block in snapshots.states(partition):
+            for monitor, state in block:
+                take(monitor, state)
+    return time.monotonic() - began
 
 
 async def _write_fleet(producer: AIOKafkaProducer, settings: Settings) -> dict[str, int]:
