@@ -36,7 +36,7 @@ async def running(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(transport=transport, base_url="http://pulse.test", headers=headers, timeout=60) as client,
     ):
         await asyncio.wait_for(context.catalog.caught_up.wait(), 30)
-        while context.producer.trouble:
+        while context.producer.trouble or context.clickhouse.trouble:
             await asyncio.sleep(0.01)
         yield client
 
