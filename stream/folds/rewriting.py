@@ -134,17 +134,17 @@ class Rewriting:
         monitor, name = self._monitor, self._order.monitor
         count, taken = monitor.told.story.incidents, self._live.told.story.incidents
         names = [incident_id(name, number) for number in range(max(count, taken) + count)]
+        number_of = {known: number for number, known in enumerate(names)}
         pairs = _pairs(self._told.incidents.values(), self._before.incidents)
-        numbers: list[int] = []
-        for number in range(count):
-            paired = pairs.get(names[number])
-            numbers.append(names.index(paired.id) if paired else taken + sum(n >= taken for n in numbers))
+        fresh = iter(range(taken, len(names)))
+        paired = [pairs.get(names[number]) for number in range(count)]
+        numbers = [number_of[old.id] if old else next(fresh) for old in paired]
         renamed = {names[old]: names[new] for old, new in enumerate(numbers)}
         found = sorted(self._told.incidents.values(), key=attrgetter("opened_at"))
         incidents = [self._renamed(i, renamed[i.id], pairs.get(i.id)) for i in found]
         facts = self._facts(incidents, renamed)
         self._add_owed(facts)
-        monitor.take_over(self._live, numbers, {names.index(i.id): notes_of(i) for i in incidents})
+        monitor.take_over(self._live, numbers, {number_of[i.id]: notes_of(i) for i in incidents})
         facts.current = [monitor.current(self._version)]
         self._fold.put(self._version, monitor)
         return facts
@@ -195,7 +195,10 @@ class Rewriting:
         facts.changes = [c for at, c in changes.items() if at not in known or not _same(c, known[at])]
         gone = [c for at, c in known.items() if at >= self._day and at not in changes]
         facts.changes += [replace(c, version=self._version, withdrawn=True) for c in gone]
-        facts.incidents = [i for i in incidents if self._concerns(i) and not self._stands(i)]
+        told_before = {incident.id: incident for incident in before.incidents}
+        facts.incidents = [
+            i for i in incidents if self._concerns(i) and not (i.id in told_before and _same(told_before[i.id], i))
+        ]
         kept = {incident.id for incident in incidents}
         facts.incidents += [
             self._annulled(i)
@@ -209,9 +212,6 @@ class Rewriting:
 
     def _concerns(self, incident: Incident) -> bool:
         return not incident.resolved_at or incident.resolved_at >= self._day
-
-    def _stands(self, incident: Incident) -> bool:
-        return any(one.id == incident.id and _same(one, incident) for one in self._before.incidents)
 
     def _renamed(self, incident: Incident, name: str, paired: Incident | None) -> Incident:
         """Under its old name, with what people had noted; and with this correction, where it made a difference."""

@@ -53,7 +53,7 @@ async def run_with_strikes(world: World, strikes: list[int], at_a_time: int) -> 
     await run_to_the_end(world, at_a_time)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     outcomes=st.lists(st.sampled_from([UP, UP, UP, DOWN, DEGRADED, UNKNOWN]), min_size=3, max_size=12),
     strikes=st.lists(st.integers(0, 400), max_size=8),
@@ -253,7 +253,7 @@ def corrected_world(outcomes: list[Outcome]) -> World:
     return World(log_of(log, PARTITIONS), MONITORS)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     outcomes=st.lists(st.sampled_from([UP, UP, UP, DOWN, DEGRADED, UNKNOWN]), min_size=3, max_size=12),
     strikes=st.lists(st.integers(0, 700), max_size=8),

@@ -20,7 +20,7 @@ from tests.stream.folds.histories import EPOCH, History, histories
 from tests.stream.folds.oracle import ExpectedMonitor, expect
 from tests.stream.folds.table import Tables
 
-EXAMPLES = int(os.environ.get("FOLD_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("FOLD_EXAMPLES", "50"))
 
 
 def thoroughly(test: Callable[..., None]) -> Callable[..., None]:
