@@ -12,10 +12,11 @@ from infra.kafka import partition_of
 from schemas.events import MaintenanceRevised, MonitorRevised, encode
 from schemas.topics import CHECK_RESULTS
 from stream.maintenances import Maintenances, Plan
+from stream.monitor_records import Revision
 from stream.outbox import Message, Outbox
 from stream.partition import Partition
 from stream.sink import Insert, Sink
-from stream.terms import MonitorTerms, Revision
+from stream.terms import MonitorTerms
 from stream.worker import Worker
 
 LOADED_POLL_S: Final = 1.0
@@ -56,7 +57,6 @@ class Forwarder:
             await self._sink.write(_versions(revisions))
             await self._outbox.send([_message(partition, revision) for revision in revisions])
             partition.told = max(partition.told, revisions[-1].version)
-            self._terms.forget_revisions(partition.number, partition.told)
 
     async def forward_maintenances(self, partition: Partition) -> None:
         """The same of `maintenances`, once the fold knows who is in one: a monitor left out is told so."""

@@ -9,21 +9,19 @@ import asyncio
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
-from pydantic import ValidationError
 
 from infra.kafka import LogRecord, TableReader, partition_of
 from infra.logs import get_logger
 from infra.settings import Settings
-from schemas.monitors import Monitor, Record
 from schemas.topics import MONITORS
 from stream import metrics
 from stream.folds import Terms
+from stream.monitor_records import UNREADABLE_MONITOR, Revision, read_revision, terms_of
 from stream.offsets import open_consumer
 from stream.patience import until_it_works
 from stream.queries import query
@@ -35,18 +33,6 @@ _log = get_logger(__name__)
 
 Naming = tuple[str, int]
 """A monitor and its version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """A record of `monitors`: `state` is active, paused or deleted; `document` is JSON, empty where deleted."""
-
-    monitor: str
-    version: int
-    at: int
-    by: str
-    state: str
-    document: str
 
 
 class MonitorTerms:
@@ -92,29 +78,25 @@ class MonitorTerms:
         return monitor in self._monitors
 
     def revisions(self, partition: int, after: int) -> list[Revision]:
-        """The revisions of a partition above the version `after`, in order."""
+        """The revisions of a partition above `after`, in order. Those up to it, told and stored, are forgotten."""
         revisions = self._revisions[partition]
-        return revisions[bisect_right(revisions, after, key=attrgetter("version")) :]
-
-    def forget_revisions(self, partition: int, up_to: int) -> None:
-        """They are in the partition's log and in ClickHouse now."""
-        revisions = self._revisions[partition]
-        del revisions[: bisect_right(revisions, up_to, key=attrgetter("version"))]
+        del revisions[: bisect_right(revisions, after, key=attrgetter("version"))]
+        return revisions
 
     def _take(self, record: LogRecord) -> None:
         self._read_up_to[record.partition] = record.offset
         self._monitors.add(record.key)
         self.changed.set()
         try:
-            revision, monitor = _revision(record)
-        except ValidationError as error:
+            revision = read_revision(record)
+        except UNREADABLE_MONITOR as error:
             # The topic still holds the bytes; results that name this version are folded under default terms.
             metrics.DEAD_LETTERS.labels("unreadable_monitor").inc()
             _log.error("a monitor cannot be read", monitor=record.key, version=record.offset, error=str(error)[:500])
             return
         self._revisions[record.partition].append(revision)
-        if monitor is not None:
-            self._terms[revision.monitor, revision.version] = Terms.of(monitor)
+        if revision.terms is not None:
+            self._terms[revision.monitor, revision.version] = revision.terms
 
     async def _wait_for(self, wanted: set[Naming]) -> None:
         """Wait until the reader has passed these versions, unless the topic does not reach so far."""
@@ -156,16 +138,4 @@ class MonitorTerms:
 
         for monitor, version, document in await until_it_works("read monitor versions", attempt):
             if document:
-                self._terms[monitor, version] = Terms.of(Monitor.model_validate_json(document, extra="ignore"))
-
-
-def _revision(record: LogRecord) -> tuple[Revision, Monitor | None]:
-    if record.value is None:
-        return Revision(record.key, record.offset, record.timestamp, "", "deleted", ""), None
-    kept = Record[Monitor].from_log(record.value)
-    monitor = kept.document
-    if monitor is None:
-        return Revision(record.key, record.offset, kept.at, kept.by, "deleted", ""), None
-    document = monitor.model_dump_json(by_alias=True, exclude_unset=True)
-    state = "paused" if monitor.paused else "active"
-    return Revision(record.key, record.offset, kept.at, kept.by, state, document), monitor
+                self._terms[monitor, version] = terms_of(document)
