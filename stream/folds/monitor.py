@@ -123,8 +123,8 @@ class MonitorFold:
         """What people wrote into the timelines of incidents that are not settled yet, by number."""
         self.terms = HeldTerms()
         self.regions: dict[str, Watched] = {}
-        self._told: Told | None = Told([], {}, {}, self.story)
-        """None where nothing has happened since the settled time."""
+        self._told: Told | bytes | None = Told([], {}, {}, self.story)
+        """None where nothing has happened since the settled time; the state it was loaded from until it is asked."""
         self.told_at = 0
         """When `tell_time` last told."""
         self.tell_at = 0
@@ -137,6 +137,8 @@ class MonitorFold:
     @property
     def told(self) -> Told:
         """What holds, as it was last told."""
+        if isinstance(self._told, bytes):
+            self._told = MonitorFold._restore(self.name, _decoder.decode(self._told))._derive()
         return self._told or Told([(self.uptime.until, self.story.status)], {}, {}, self.story)
 
     @told.setter
@@ -380,6 +382,12 @@ class MonitorFold:
     def decode(cls, name: str, state: bytes) -> "MonitorFold":
         """From a snapshot. Raises msgspec.DecodeError."""
         stored = _decoder.decode(state)
+        monitor = cls._restore(name, stored)
+        monitor._told = None if stored.quiet else state
+        return monitor
+
+    @classmethod
+    def _restore(cls, name: str, stored: StoredMonitor) -> "MonitorFold":
         monitor = cls(name)
         monitor.version, monitor.horizon, monitor.start = stored.version, stored.horizon, stored.start
         monitor.told_at, monitor.tell_at = stored.told_at, stored.tell_at
@@ -394,7 +402,6 @@ class MonitorFold:
             )
             for region in stored.regions
         }
-        monitor._told = None if stored.quiet else monitor._derive()
         return monitor
 
     @property
