@@ -1,4 +1,4 @@
-"""Seconds from a worker's start to its first folded result, after SIGKILL, with 100,000 monitors to load.
+"""Seconds from a worker's start to the first status that it decides, after SIGKILL, with 100,000 monitors to load.
 
 The reference reads the same states from ClickHouse and does nothing with them.
 """
@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from infra.clickhouse import open_client
 from infra.kafka import open_producer, partition_of
 from infra.settings import Settings
-from schemas.enums import Outcome
+from schemas.enums import Outcome, Status
 from schemas.events import CheckBatch, CheckResult, Tick, encode
 from schemas.monitors import Monitor, Record, monitor_id
 from schemas.topics import CHECK_RESULTS, MONITORS
@@ -30,28 +30,31 @@ from tests.faults.processes import Installation, worker_name
 
 FLEET: Final = 100_000
 INTERVAL_MS: Final = 10_000
-ROUNDS: Final = 75
-"""As many results as a monitor keeps."""
+ROUNDS: Final = 130
+"""So many results that the oldest are settled and gone."""
 FOLDED: Final = 100
 """Monitors of a partition that are folded; the others get states of theirs, which do not name a monitor."""
-SEND_EVERY_S: Final = 0.1
+SEND_EVERY_S: Final = 0.2
 WITHIN_S: Final = 300
 SLOT: Final = 0
-TERMS: Final = Terms(interval_ms=INTERVAL_MS, silence_ms=90_000)
+TERMS: Final = Terms(interval_ms=INTERVAL_MS, silence_ms=86_400_000)
+"""The fleet, which nobody checks, does not fall silent."""
 
 
 def main() -> None:
-    """The worker starts, is killed once it has folded a result of every partition, and starts again."""
+    """The worker starts, is killed when its first snapshots are written, and starts again."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Installation(Path(folder), 1) as installation:
         versions, reading_s, loading_s = asyncio.run(_prepare(installation.settings))
-        _start(installation, versions)
+        since = int(time.time() * 1000)
+        _start(installation, versions, Status.DOWN)
+        asyncio.run(asyncio.wait_for(_until_saved(installation.settings, since), WITHIN_S))
         installation.kill(worker_name(SLOT))
-        first_s, last_s = _start(installation, versions)
+        first_s, last_s = _start(installation, versions, Status.UP)
     report(
         "restart",
         first_s,
-        "s to the first folded result",
+        "s to the first status",
         "reading the states",
         reading_s,
         started,
@@ -61,31 +64,50 @@ def main() -> None:
     )
 
 
-def _start(installation: Installation, versions: dict[str, int]) -> tuple[float, float]:
-    """Start the worker; seconds until it has folded a result of after its start, and one of every partition."""
+def _start(installation: Installation, versions: dict[str, int], status: Status) -> tuple[float, float]:
+    """Start the worker; seconds until it has given a monitor the status, and one of every partition."""
     since, started = int(time.time() * 1000), time.monotonic()
     installation.start_worker(SLOT)
-    folded = _until_folded(installation.settings, versions, since)
-    first_at, last_at = asyncio.run(asyncio.wait_for(folded, WITHIN_S))
+    decided = _until_decided(installation.settings, versions, since, status)
+    first_at, last_at = asyncio.run(asyncio.wait_for(decided, WITHIN_S))
     return first_at - started, last_at - started
 
 
-async def _until_folded(settings: Settings, versions: dict[str, int], since: int) -> tuple[float, float]:
-    """Send results of a monitor of each partition until the table has one of each; when it had the first, and all."""
+async def _until_decided(
+    settings: Settings, versions: dict[str, int], since: int, status: Status
+) -> tuple[float, float]:
+    """Send results of a monitor of each partition until all have the status; when the first one had it, and the last.
+
+    A status is written as soon as it is decided; results wait to be many.
+    """
     monitors: dict[int, str] = {}
     for monitor in versions:
         monitors.setdefault(partition_of(monitor, settings.partitions), monitor)
-    query = f"SELECT uniqExact(monitor) FROM check_results WHERE scheduled_at >= fromUnixTimestamp64Milli({since})"
+    changed = f"SELECT uniqExact(monitor) FROM status_changes WHERE status = '{status}' AND {_after('at', since)}"
     first_at = 0.0
     async with open_producer(settings) as producer, open_client(settings) as client:
-        while (found := (await client.query(query)).result_rows[0][0]) < len(monitors):
+        while (found := (await client.query(changed)).result_rows[0][0]) < len(monitors):
             first_at = first_at or (time.monotonic() if found else 0.0)
             now = int(time.time() * 1000)
             for partition, monitor in monitors.items():
-                batch = CheckBatch("restart", "local", now, (_result(monitor, versions[monitor], now),))
+                batch = CheckBatch(
+                    "restart", "local", now, (_result(monitor, versions[monitor], now, Outcome(status)),)
+                )
                 await producer.send(CHECK_RESULTS.name, encode(batch), partition=partition)
             await asyncio.sleep(SEND_EVERY_S)
     return first_at or time.monotonic(), time.monotonic()
+
+
+async def _until_saved(settings: Settings, since: int) -> None:
+    """Until a snapshot of every partition is of after a time."""
+    saved = f"SELECT count() FROM stream_positions FINAL WHERE {_after('logged_at', since)}"
+    async with open_client(settings) as client:
+        while (await client.query(saved)).result_rows[0][0] < settings.partitions:
+            await asyncio.sleep(SEND_EVERY_S)
+
+
+def _after(column: str, at: int) -> str:
+    return f"{column} >= fromUnixTimestamp64Milli({at})"
 
 
 async def _prepare(settings: Settings) -> tuple[dict[str, int], float, float]:
@@ -150,13 +172,13 @@ async def _write_snapshot(
     await snapshots.save_positions(epoch.log, [position])
 
 
-def _result(monitor: str, version: int, at: int) -> CheckResult:
+def _result(monitor: str, version: int, at: int, outcome: Outcome = Outcome.UP) -> CheckResult:
     return CheckResult(
         monitor=monitor,
         scheduled_at=at,
         started_at=at + 1,
         monitor_version=version,
-        outcome=Outcome.UP,
+        outcome=outcome,
         status_code=200,
         dns_us=300,
         connect_us=450,
