@@ -26,8 +26,7 @@ from infra.quiet import quieten
 from infra.settings import Settings
 from schemas.topics import CHECK_RESULTS
 from stream.dead_letters import LogRecord
-from stream.epochs import LogMismatch, identify_log, settle_epoch
-from stream.folds import RULES
+from stream.epochs import LogMismatch, first_epoch, identify_log, settle_epoch
 from stream.maintenances import Maintenances
 from stream.offsets import open_consumer
 from stream.outbox import Outbox
@@ -209,7 +208,7 @@ class FaustLog:
     async def epoch(self) -> Epoch:
         """Asked of Kafka and ClickHouse each time: both may have been replaced while the worker ran."""
         log = await identify_log(self._settings)
-        return await settle_epoch(self._snapshots, log, RULES, self._settings.partitions)
+        return await settle_epoch(self._snapshots, first_epoch(log, self._settings.partitions))
 
     async def bounds(self, partition: int) -> tuple[int, int]:
         """The first offset of the partition's log, and the one that comes next."""

@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from infra.kafka import connection_options
 from infra.settings import Settings
 from schemas.topics import CHECK_RESULTS
+from stream.folds import RULES, SHAPE
 from stream.snapshots import Epoch, Position, Snapshots
 
 
@@ -70,6 +71,18 @@ class OutdatedRules(LogMismatch):
         )
 
 
+class OtherShape(LogMismatch):
+    """The states were written by a version of the product that writes them otherwise."""
+
+    def __init__(self, found: int, read: int) -> None:
+        super().__init__(
+            f"ClickHouse holds states of shape {found}, and this version reads shape {read} only. Nothing is lost, and "
+            "nothing was changed: the version that wrote them goes on from where it was. To fold with this one, give "
+            "it a new database (PULSE_CLICKHOUSE, then pulse migrate): it folds all that Kafka still keeps, while the "
+            "old database keeps the history of before."
+        )
+
+
 class OtherPartitions(LogMismatch):
     """The states are kept by partition, and the count has changed."""
 
@@ -90,36 +103,47 @@ async def identify_log(settings: Settings) -> str:
         await admin.close()
 
 
-async def settle_epoch(snapshots: Snapshots, log: str, rules: int, partitions: int) -> Epoch:
-    """The epoch to write under: the one that holds, the first one of a new store, or the first one of newer rules.
+def first_epoch(log: str, partitions: int) -> Epoch:
+    """What this version of the product begins in a new store."""
+    return Epoch(1, log, RULES, SHAPE, partitions)
 
-    Raises UnknownLog, OtherPartitions, OutdatedRules.
+
+async def settle_epoch(snapshots: Snapshots, first: Epoch) -> Epoch:
+    """The epoch to write under: the one that holds, `first` in a new store, or the first one of newer rules.
+
+    Raises UnknownLog, OtherPartitions, OtherShape, OutdatedRules.
     """
     newest = await snapshots.newest_epoch()
     if newest is None:
-        return await _begin(snapshots, Epoch(1, log, rules, partitions), "first start")
-    if newest.log != log:
-        raise UnknownLog(newest.log, log)
-    if newest.partitions != partitions:
-        raise OtherPartitions(newest.partitions, partitions)
-    if newest.rules > rules:
-        raise OutdatedRules(rules, newest.rules)
-    if newest.rules < rules:
+        return await _begin(snapshots, first, "first start")
+    if newest.log != first.log:
+        raise UnknownLog(newest.log, first.log)
+    _refuse_other_states(newest, first)
+    if newest.rules > first.rules:
+        raise OutdatedRules(first.rules, newest.rules)
+    if newest.rules < first.rules:
         # Workers of the old rules may still run: whatever they write loses against the new epoch.
-        return await _begin(snapshots, replace(newest, number=newest.number + 1, rules=rules), "newer rules")
+        return await _begin(snapshots, replace(first, number=newest.number + 1), "newer rules")
     return newest
 
 
-async def begin_epoch(snapshots: Snapshots, log: str, rules: int, partitions: int, reason: str) -> Epoch:
+async def begin_epoch(snapshots: Snapshots, first: Epoch, reason: str) -> Epoch:
     """An operator's decision: from now on this log counts, from its beginning unless positions of it are known.
 
-    Raises OtherPartitions.
+    Raises OtherPartitions, OtherShape.
     """
     newest = await snapshots.newest_epoch()
-    if newest and newest.partitions != partitions:
-        raise OtherPartitions(newest.partitions, partitions)
-    number = newest.number + 1 if newest else 1
-    return await _begin(snapshots, Epoch(number, log, rules, partitions), reason)
+    if newest is None:
+        return await _begin(snapshots, first, reason)
+    _refuse_other_states(newest, first)
+    return await _begin(snapshots, replace(first, number=newest.number + 1), reason)
+
+
+def _refuse_other_states(newest: Epoch, first: Epoch) -> None:
+    if newest.partitions != first.partitions:
+        raise OtherPartitions(newest.partitions, first.partitions)
+    if newest.shape != first.shape:
+        raise OtherShape(newest.shape, first.shape)
 
 
 async def _begin(snapshots: Snapshots, epoch: Epoch, reason: str) -> Epoch:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from infra.clickhouse import open_client
 from infra.settings import Settings
-from stream.epochs import begin_epoch, identify_log
-from stream.folds import RULES
+from stream.epochs import begin_epoch, first_epoch, identify_log
 from stream.offsets import log_bounds
 from stream.sink import Sink
 from stream.snapshots import NOTHING_REVISED, Epoch, Position, Snapshots, version_of
@@ -27,7 +26,7 @@ async def start_epoch(settings: Settings, reason: str) -> Epoch:
     """From now on Kafka's present log counts. Raises KafkaError and clickhouse-connect's errors."""
     log = await identify_log(settings)
     async with _snapshots(settings) as snapshots:
-        return await begin_epoch(snapshots, log, RULES, settings.partitions, reason)
+        return await begin_epoch(snapshots, first_epoch(log, settings.partitions), reason)
 
 
 async def accept_gaps(settings: Settings, reason: str) -> list[Gap]:

@@ -29,11 +29,12 @@ def version_of(epoch: int, offset: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """From one moment on: which log, folded by which rules, in how many partitions."""
+    """From one moment on: which log, folded by which rules, its states in which shape, in how many partitions."""
 
     number: int
     log: str
     rules: int
+    shape: int
     partitions: int
 
 
@@ -84,8 +85,8 @@ class Snapshots:
 
     async def begin_epoch(self, epoch: Epoch, reason: str) -> None:
         """Two workers that begin the same epoch write the same row."""
-        row = (epoch.number, epoch.log, epoch.rules, epoch.partitions, reason)
-        names = ("epoch", "log", "rules", "partitions", "reason")
+        row = (epoch.number, epoch.log, epoch.rules, epoch.shape, epoch.partitions, reason)
+        names = ("epoch", "log", "rules", "shape", "partitions", "reason")
         await self._sink.write(Insert.of_rows("stream_epochs", names, [row]))
 
     async def position(self, log: str, partition: int) -> Position | None:

@@ -1,12 +1,13 @@
 -- What a stream worker needs to go on where another one stopped: epochs, positions, the monitors' states.
 
--- A log's identity (Kafka's cluster id and topic) and the folds' rules, from one moment on. Versions of a later
--- epoch count above all versions of an earlier one.
+-- A log's identity (Kafka's cluster id and topic), the folds' rules and the shape of their states, from one moment on.
+-- Versions of a later epoch count above all versions of an earlier one; the shape is that of every state in the store.
 CREATE TABLE IF NOT EXISTS stream_epochs {sharded by epoch}
 (
     epoch      UInt16,
     log        String,
     rules      UInt32 COMMENT 'the version of the folds',
+    shape      UInt32 COMMENT 'how their states are written',
     partitions UInt16,
     started_at DateTime64(3, 'UTC') DEFAULT now64(3),
     reason     String

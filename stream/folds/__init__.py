@@ -62,11 +62,14 @@ from stream.folds.partition import FoldedEvent, PartitionFold, StateRow
 from stream.folds.terms import Terms, TermsOf
 
 RULES = 3
-"""Grows when the same log is to give other facts or states."""
+"""Grows when the same log is to give other facts."""
+SHAPE = 1
+"""Grows when a state is written in another way: a worker reads states of no other shape."""
 
 __all__ = [
     "HISTOGRAM_BINS",
     "RULES",
+    "SHAPE",
     "STATUSES",
     "ComponentStatus",
     "Correction",

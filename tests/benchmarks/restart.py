@@ -21,8 +21,8 @@ from schemas.enums import Outcome, Status
 from schemas.events import CheckBatch, CheckResult, Tick, encode
 from schemas.monitors import Monitor, Record, monitor_id
 from schemas.topics import CHECK_RESULTS, MONITORS
-from stream.epochs import identify_log, settle_epoch
-from stream.folds import RULES, PartitionFold, Terms
+from stream.epochs import first_epoch, identify_log, settle_epoch
+from stream.folds import PartitionFold, Terms
 from stream.sink import Sink
 from stream.snapshots import Epoch, MonitorState, Position, Snapshots, version_of
 from tests.benchmarks.report import report
@@ -116,7 +116,7 @@ async def _prepare(settings: Settings) -> tuple[dict[str, int], float, float]:
         versions = await _write_fleet(producer, settings)
         sink = await Sink.open(settings, client)
         snapshots = Snapshots(settings, client, sink)
-        epoch = await settle_epoch(snapshots, await identify_log(settings), RULES, settings.partitions)
+        epoch = await settle_epoch(snapshots, first_epoch(await identify_log(settings), settings.partitions))
         for partition in range(settings.partitions):
             kept = await producer.send_and_wait(CHECK_RESULTS.name, encode(Tick(0)), partition=partition)
             named = {m: v for m, v in versions.items() if partition_of(m, settings.partitions) == partition}

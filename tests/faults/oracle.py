@@ -16,7 +16,7 @@ from schemas.monitors import Monitor, Record
 from schemas.topics import CHECK_RESULTS, MONITORS, Topic
 from stream.dead_letters import LogRecord, read_event
 from stream.epochs import identify_log
-from stream.folds import RULES, Terms
+from stream.folds import RULES, SHAPE, Terms
 from stream.outbox import Message
 from stream.partition import Delivery
 from stream.pasts import Pasts
@@ -124,7 +124,7 @@ class _CalmLog:
         self._log = log
 
     async def epoch(self) -> Epoch:
-        return Epoch(FIRST_EPOCH, "the log itself", RULES, len(self._log))
+        return Epoch(FIRST_EPOCH, "the log itself", RULES, SHAPE, len(self._log))
 
     async def bounds(self, partition: int) -> tuple[int, int]:
         return 0, len(self._log[partition])

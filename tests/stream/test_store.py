@@ -1,6 +1,7 @@
 """What the worker writes and reads, on the real engines."""
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -29,7 +30,15 @@ from schemas.events import (
 from schemas.monitors import Maintenance, Monitor, Record
 from schemas.topics import CHECK_RESULTS, MAINTENANCES, MONITORS
 from stream import rows
-from stream.epochs import OtherPartitions, OutdatedRules, UnknownLog, begin_epoch, identify_log, settle_epoch
+from stream.epochs import (
+    OtherPartitions,
+    OutdatedRules,
+    UnknownLog,
+    begin_epoch,
+    first_epoch,
+    identify_log,
+    settle_epoch,
+)
 from stream.folds import ComponentStatus, CurrentStatus, LatencyHour, PartitionFold, Terms, UptimeBucket
 from stream.lag import measure_lag
 from stream.maintenances import Maintenances
@@ -47,7 +56,7 @@ T = TypeVar("T")
 NOW = int(time.time()) * 1000
 HOUR = NOW // 3_600_000 * 3_600_000
 LOG = "cluster/check-results"
-EPOCH = Epoch(1, LOG, 1, 8)
+EPOCH = Epoch(1, LOG, 1, 1, 8)
 
 
 def on_store(settings: Settings, act: Callable[[AsyncClient, Sink, Snapshots], Awaitable[T]]) -> T:
@@ -157,8 +166,8 @@ def test_that_the_newest_position_and_state_are_read(engine_settings: Settings) 
 
 def test_that_another_log_under_the_store_is_refused(engine_settings: Settings) -> None:
     async def act(_: AsyncClient, __: Sink, snapshots: Snapshots) -> None:
-        await settle_epoch(snapshots, LOG, 1, 8)
-        await settle_epoch(snapshots, "other/check-results", 1, 8)
+        await settle_epoch(snapshots, EPOCH)
+        await settle_epoch(snapshots, dataclasses.replace(EPOCH, log="other/check-results"))
 
     with pytest.raises(UnknownLog, match="pulse epoch new"):
         on_store(engine_settings, act)
@@ -166,8 +175,8 @@ def test_that_another_log_under_the_store_is_refused(engine_settings: Settings) 
 
 def test_that_another_count_of_partitions_is_refused(engine_settings: Settings) -> None:
     async def act(_: AsyncClient, __: Sink, snapshots: Snapshots) -> None:
-        await settle_epoch(snapshots, LOG, 1, 8)
-        await settle_epoch(snapshots, LOG, 1, 16)
+        await settle_epoch(snapshots, EPOCH)
+        await settle_epoch(snapshots, dataclasses.replace(EPOCH, partitions=16))
 
     with pytest.raises(OtherPartitions, match="back to 8"):
         on_store(engine_settings, act)
@@ -175,9 +184,9 @@ def test_that_another_count_of_partitions_is_refused(engine_settings: Settings) 
 
 def test_that_newer_rules_begin_an_epoch_and_older_ones_are_refused(engine_settings: Settings) -> None:
     async def act(_: AsyncClient, __: Sink, snapshots: Snapshots) -> list[int]:
-        epochs = [await settle_epoch(snapshots, LOG, rules, 8) for rules in (1, 1, 2, 2)]
+        epochs = [await settle_epoch(snapshots, dataclasses.replace(EPOCH, rules=rules)) for rules in (1, 1, 2, 2)]
         with pytest.raises(OutdatedRules):
-            await settle_epoch(snapshots, LOG, 1, 8)
+            await settle_epoch(snapshots, EPOCH)
         return [epoch.number for epoch in epochs]
 
     assert on_store(engine_settings, act) == [1, 1, 2, 2]
@@ -185,7 +194,7 @@ def test_that_newer_rules_begin_an_epoch_and_older_ones_are_refused(engine_setti
 
 def test_that_an_operator_starts_an_epoch_over_the_present_log(engine_settings: Settings) -> None:
     async def act(_: AsyncClient, __: Sink, snapshots: Snapshots) -> Epoch | None:
-        await begin_epoch(snapshots, "lost/check-results", 1, 8, "test")
+        await begin_epoch(snapshots, first_epoch("lost/check-results", 8), "test")
         started = await start_epoch(engine_settings, "the disk was lost")
         assert await snapshots.newest_epoch() == started
         return started

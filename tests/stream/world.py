@@ -80,7 +80,7 @@ class World:
     # the log
 
     async def epoch(self) -> Epoch:
-        return Epoch(1, LOG, 1, len(self.log))
+        return Epoch(1, LOG, 1, 1, len(self.log))
 
     async def bounds(self, partition: int) -> tuple[int, int]:
         records = self.log[partition]
