@@ -49,6 +49,8 @@ class Partition:
         """The newest version of a maintenance that the partition's log was told of."""
         self._end = end
         self.rewinding = False
+        self.correcting = False
+        """What the log brings meanwhile has to come again."""
         self.unsaved_bytes = 0
         self.saved_at = monotonic()
         self._deliveries: list[Delivery] = []

@@ -1,8 +1,9 @@
 """Folds what the log brings, makes it durable, and then says what may be acknowledged.
 
-Two tasks share the pending facts. `take` folds; `write` makes durable, in this order: status changes and incidents,
-their events in Kafka, the rest of the rows, the monitors' states, the position, and only then the acknowledgement.
-A worker that has lost a partition can only write what its heir writes too, so nothing has to fence it off.
+Two tasks share the pending facts. `take` folds, corrections go on beside it. `write` makes durable, in this order:
+status changes and incidents, their events in Kafka, the rest of the rows, the monitors' states, the position, and only
+then the acknowledgement. A worker that has lost a partition can only write what its heir writes too, so nothing has to
+fence it off.
 """
 
 import asyncio
@@ -32,6 +33,8 @@ SNAPSHOT_EVERY_S: Final = 10.0
 SNAPSHOT_EVERY_BYTES: Final = 64 << 20
 STATES_A_CUT: Final = 20_000
 WRITE_POLL_S: Final = 1.0
+CORRECTED_AT_ONCE: Final = 500
+"""Results that a correction folds in one turn."""
 _log = get_logger(__name__)
 
 
@@ -65,6 +68,7 @@ class Worker:
         self._pasts = pasts
         self._pending = Pending()
         self._partitions: dict[int, Partition] = {}
+        self._corrections: list[asyncio.Task[None]] = []
         self._epoch: Epoch | None = None
         self._closing = False
         self._due = asyncio.Event()
@@ -85,6 +89,7 @@ class Worker:
 
     async def take(self, deliveries: Iterable[Delivery]) -> None:
         """Fold these; returns when there is room for more. Raises LogMismatch."""
+        await self._raise_failures()
         owned = self._partitions
         for delivery in deliveries:
             partition = await self._loaded(delivery.record.partition)
@@ -160,19 +165,20 @@ class Worker:
         if record.offset <= partition.folded:
             partition.hold(delivery)
             return
+        if partition.correcting:
+            return
         if record.offset > partition.folded + 1:
             await self._rewind(partition)
             return
         started = perf_counter()
         event, letters = read_event(record)
         if isinstance(event, CorrectionOrdered):
-            more = await self._correct(partition, record.offset, event)
-        else:
-            more = await self._take_in(partition, record, event)
+            self._begin_correcting(partition, delivery, event)
+            return
+        more = await self._take_in(partition, record, event)
         if more is None:
             return
-        letters += more
-        self._pending.add_messages(dead_letters.messages_of(letters))
+        self._pending.add_messages(dead_letters.messages_of([*letters, *more]))
         partition.advance(delivery)
         metrics.FOLD_SECONDS.inc(perf_counter() - started)
 
@@ -195,27 +201,48 @@ class Worker:
         _note(partition, event)
         return letters
 
-    async def _correct(self, partition: Partition, offset: int, order: CorrectionOrdered) -> list[DeadLetter] | None:
-        """Fold a monitor anew; returns None where the partition was taken away meanwhile.
+    def _begin_correcting(self, partition: Partition, delivery: Delivery, order: CorrectionOrdered) -> None:
+        """Beside `take`: the partition waits for its correction, the others go on."""
+        partition.correcting = True
+        self._corrections.append(asyncio.create_task(self._correct(partition, delivery, order)))
+
+    async def _raise_failures(self) -> None:
+        """What a correction raised, as if `take` had waited for it."""
+        ended = [correction for correction in self._corrections if correction.done()]
+        self._corrections = [correction for correction in self._corrections if correction not in ended]
+        await asyncio.gather(*ended)
+
+    async def _correct(self, partition: Partition, delivery: Delivery, order: CorrectionOrdered) -> None:
+        version = partition.version(delivery.record.offset)
+        rewriting = await self._rewritten(partition, version, order)
+        if not self._owns(partition):
+            return
+        if rewriting is not None:
+            self._pending.add(rewriting.finish(), None)
+            self._due.set()
+        partition.advance(delivery)
+        partition.correcting = False
+        await self._rewind(partition)
+
+    async def _rewritten(self, partition: Partition, version: int, order: CorrectionOrdered) -> Rewriting | None:
+        """A monitor folded anew; None where there is nothing to correct.
 
         All that was folded before is made durable first: what a correction reads has to be there.
         """
-        version = partition.version(offset)
         if not partition.fold.is_before(order.monitor, version):
-            return []
+            return None
         await self.write(everything=True)
         rewriting = Rewriting(partition.fold, version, order)
         past = await self._pasts.read(partition, rewriting, version, order)
-        if past is not None:
-            rewriting.begin(past)
-            async for found in self._pasts.results(rewriting, version, order, past.orders):
-                await self._terms.find({(order.monitor, result.monitor_version) for _, result in found})
-                rewriting.feed(found)
-        if not self._owns(partition):
+        if past is None:
             return None
-        if past is not None:
-            self._pending.add(rewriting.finish(), None)
-        return []
+        rewriting.begin(past)
+        async for found in self._pasts.results(rewriting, version, order, past.orders):
+            await self._terms.find({(order.monitor, result.monitor_version) for _, result in found})
+            for start in range(0, len(found), CORRECTED_AT_ONCE):
+                rewriting.feed(found[start : start + CORRECTED_AT_ONCE])
+                await asyncio.sleep(0)
+        return rewriting
 
     async def _rewind(self, partition: Partition) -> None:
         """What comes next is not what was delivered: have the log go back to it, and drop the rest meanwhile."""

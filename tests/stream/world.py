@@ -1,5 +1,6 @@
 """Kafka and ClickHouse in memory, for a worker that may be struck down at any of its steps."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -49,6 +50,8 @@ class World:
         self.committed: dict[int, int] = dict.fromkeys(log, 0)
         self.cursor: dict[int, int] = {}
         self.strike_after: int | None = None
+        self.answers: asyncio.Event | None = None
+        """Where there is one, the past is told when it is set."""
 
     def step(self) -> None:
         """One thing that reaches the outside; the last one may still happen, or not."""
@@ -160,6 +163,8 @@ class MemoryPasts(Pasts):
 
     async def _rows(self, name: str, parse: Callable[[Sequence[Any]], Any], **parameters: Any) -> list[Any]:
         self._world.step()
+        if self._world.answers is not None:
+            await self._world.answers.wait()
         return [parse(row) for row in getattr(self, name)(**parameters)]
 
     def _of(self, table: str, monitor: str, order: str) -> list[dict[str, Any]]:
