@@ -253,7 +253,7 @@ class Worker:
         if first > wanted:
             raise MissingEvents(partition.number, wanted, first)
         partition.rewinding = True
-        _log.info("the log goes back to where the snapshot ends", partition=partition.number, offset=wanted)
+        _log.info("the log goes back to what comes next", partition=partition.number, offset=wanted)
         await self._log.rewind(partition.number, wanted)
 
     async def _loaded(self, number: int) -> Partition:
