@@ -78,8 +78,8 @@ class OtherShape(LogMismatch):
         super().__init__(
             f"ClickHouse holds states of shape {found}, and this version reads shape {read} only. Nothing is lost, and "
             "nothing was changed: the version that wrote them goes on from where it was. To fold with this one, give "
-            "it a new database (PULSE_CLICKHOUSE, then pulse migrate): it folds all that Kafka still keeps, while the "
-            "old database keeps the history of before."
+            "it a new database (PULSE_CLICKHOUSE, then pulse migrate): it folds all that Kafka still keeps, once you "
+            "have told it to by pulse epoch accept-gap if the beginning is gone. The old database keeps the history."
         )
 
 
