@@ -249,7 +249,7 @@ class Worker:
         if partition.rewinding:
             return
         wanted = partition.folded + 1
-        first, _ = await self._log.bounds(partition.number)
+        first, _ = await until_it_works("ask where the log begins", lambda: self._log.bounds(partition.number))
         if first > wanted:
             raise MissingEvents(partition.number, wanted, first)
         partition.rewinding = True
