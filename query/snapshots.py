@@ -134,11 +134,10 @@ class Reply(NamedTuple):
         """All headers."""
         return [*self._own(), *self.snapshot.kind.headers(self.status, self.encoding)]
 
-    def http(self, more: Headers) -> bytes:
-        """The whole answer as HTTP/1.1 writes it, with more headers."""
+    def http(self, more: bytes) -> bytes:
+        """The whole answer as HTTP/1.1 writes it, after more lines of headers."""
         shared = self.snapshot.kind.lines(self.status, self.encoding)
-        own = lines([*self._own(), *more])
-        return b"".join((STATUS_LINES[self.status], own, shared, b"\r\n", self.body))
+        return b"".join((STATUS_LINES[self.status], more, lines(self._own()), shared, b"\r\n", self.body))
 
     def _own(self) -> Headers:
         snapshot = self.snapshot
