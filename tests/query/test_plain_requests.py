@@ -68,6 +68,10 @@ REQUESTS = st.builds(
 PLAIN = b"GET /status/acme HTTP/1.1\r\nHost: pulse.test\r\nAccept-Encoding: br\r\n\r\n"
 CLOSING = b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
 UPGRADING = b"GET /p/acme HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+REFUSAL = (
+    b"HTTP/1.1 400 Bad Request\r\ndate: today\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 30\r\nconnection: close\r\n\r\nInvalid HTTP request received."
+)
 LONGER = b"GET /p/acme HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(PLAIN) + PLAIN
 
 
@@ -154,7 +158,15 @@ def test_the_answers_are_those_that_uvicorn_alone_would_give(
         asyncio.run(told(partial(connect, protocol), deliveries)) for protocol in (PublicProtocol, HttpToolsProtocol)
     )
 
-    assert ours == theirs
+    if theirs[0].endswith(REFUSAL):  # and with it uvicorn forgets what it has not begun to answer
+        bytewise = [(bytes([byte]), True) for byte in stream]
+        in_turn, _ = asyncio.run(told(partial(connect, HttpToolsProtocol), bytewise))
+        before, before_theirs = (each[0].removesuffix(REFUSAL) for each in (ours, theirs))
+        assert ours == (before + REFUSAL, True)
+        assert before.startswith(before_theirs)
+        assert in_turn.startswith(before)
+    else:
+        assert ours == theirs
 
 
 def test_plain_requests_do_not_reach_the_parser(
