@@ -17,6 +17,7 @@ from query.compose import compose
 from query.protocol import PublicProtocol
 from query.reads import Latency
 from query.status_document import StatusDocument
+from query.turns import at_once
 from schemas.enums import Status
 from tests.query.filled import Filled
 
@@ -60,7 +61,7 @@ def reference_app(filled: Filled) -> FastAPI:
     app = FastAPI()
     page = filled.catalog.page("page-0")
     assert page is not None
-    document = compose(page, filled.catalog, filled.facts, "http://pulse.test", filled.facts.read_at)
+    document = at_once(compose(page, filled.catalog, filled.facts, "http://pulse.test", filled.facts.read_at))
 
     @app.get("/status/page-0", response_model=StatusDocument)
     async def status() -> StatusDocument:

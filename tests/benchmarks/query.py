@@ -104,7 +104,7 @@ def main() -> None:
 
 
 def page_ms(monitors: int) -> float:
-    """CPU milliseconds to make a page of so many monitors again: everybody else waits for so long."""
+    """CPU milliseconds to make a page of so many monitors after a change: everybody else waits for so long."""
     filled = filled_service(pages=1, monitors=monitors)
     taken_ms = []
     for revision in range(ROUNDS + 1):
