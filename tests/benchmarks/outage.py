@@ -40,7 +40,7 @@ CALM_S: Final = 10.0
 AWAY_S: Final = STALE_AFTER_MS / 1000 + 10
 LONGEST_S: Final = 600
 ENGINES: Final = ("kafka", "clickhouse")
-GIVE_WAY: Final = ("nice", "-n", "19")
+GIVE_WAY: Final = ("chrt", "--idle", "0")
 
 
 def main() -> None:
