@@ -106,13 +106,14 @@ class Answers:
             self._making = asyncio.create_task(self._make_aged())
 
     async def _make_aged(self) -> None:
-        """Make them again, one after the other, and let requests pass after each step."""
+        """Make them again, one after the other; others have their turn after each, and after each of its steps."""
         while self._aged:
             target = next(iter(self._aged))
             page, kept, now = self._catalog.page(target.slug), self.snapshots.get(target), time.time_ns() // 1_000_000
             if page is not None and kept is not None and self._age_ms(kept, now) >= MADE_AGAIN_AFTER_MS:
                 await in_turns(self._make(target, page, kept, now))
             del self._aged[target]
+            await asyncio.sleep(0)
 
     def _make(self, target: Target, page: Entry[Page], kept: Snapshot | None, now: int) -> Steps[Snapshot | None]:
         revision, stale_since = self._revisions.get(target.slug, 0), self._facts.stale_since(now)

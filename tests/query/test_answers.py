@@ -138,16 +138,15 @@ def test_what_has_aged_is_given_once_more_and_made_again_in_turns_with_others(fi
     assert asyncio.run(scenario()) >= len(document_of(filled).groups[0].monitors)
 
 
-def test_all_that_have_aged_are_made_again(filled: Filled) -> None:
-    targets = [Target(view, "acme") for view in ("page", "status", "svg", "json")]
+def test_all_that_have_aged_are_made_again_one_a_turn(filled: Filled) -> None:
+    targets = [Target("svg", "acme", label=str(number)) for number in range(20)]
     before = [aged(filled, target, MADE_AGAIN_AFTER_MS + SPREAD_MS) for target in targets]
 
-    async def scenario() -> None:
+    async def scenario() -> list[int]:
         assert [filled.app.answers.find(target) for target in targets] == before
-        for target, snapshot in zip(targets, before, strict=True):
-            await made_again(filled, target, snapshot)
+        return [await made_again(filled, *each) for each in zip(targets, before, strict=True)]
 
-    asyncio.run(scenario())
+    assert asyncio.run(scenario()) == [1] * len(targets)
 
 
 def test_what_nobody_asked_for_for_long_is_made_before_it_is_given(filled: Filled) -> None:
