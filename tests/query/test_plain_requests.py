@@ -50,20 +50,36 @@ KNOWN_HEADERS = (
     *(" folded", "\tfolded", "no colon", ": no name", "X: \x00", "X: \r", "X: \xff", "X\xff: x", "X: a\nY: b"),
 )
 TEXT = st.text(st.characters(max_codepoint=0xFF), max_size=12)
-HEADERS = st.lists(
-    st.sampled_from(KNOWN_HEADERS) | st.builds("{}:{}".format, TEXT, TEXT) | st.just("X: " + "x" * MAX_HEADERS_BYTES),
-    max_size=4,
-)
-REQUESTS = st.builds(
-    lambda method, target, version, headers, end, body: "".join(
-        [f"{method} {target} {version}{end}", *(f"{each}{end}" for each in headers), end, body]
-    ).encode("latin-1"),
-    st.sampled_from(["GET", "GET", "GET", "HEAD", "POST", "get", "OPTIONS", "CONNECT", "\r\nGET", "\x16GET"]),
-    st.sampled_from(TARGETS),
-    st.sampled_from(["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "http/1.1", ""]),
-    HEADERS,
-    st.sampled_from(["\r\n", "\r\n", "\r\n", "\n", "\r"]),
-    st.sampled_from(["", "", "", "hello", "5\r\nhello\r\n0\r\n\r\n", "\r\n"]),
+HEADERS = st.sampled_from(KNOWN_HEADERS) | st.builds("{}:{}".format, TEXT, TEXT)
+ODD = {
+    "method": st.sampled_from(["HEAD", "POST", "get", "OPTIONS", "CONNECT", "\r\nGET", "\x16GET"]),
+    "target": st.sampled_from(TARGETS),
+    "version": st.sampled_from(["HTTP/1.0", "HTTP/2.0", "http/1.1", ""]),
+    "header": HEADERS | st.just("X: " + "x" * MAX_HEADERS_BYTES),
+    "end": st.sampled_from(["\n", "\r"]),
+    "body": st.sampled_from(["hello", "5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n", "\r\n"]),
+}
+
+
+def written(
+    method: str = "GET",
+    target: str = "/p/acme",
+    version: str = "HTTP/1.1",
+    header: str = "Host: pulse.test",
+    more: Iterable[str] = (),
+    end: str = "\r\n",
+    body: str = "",
+) -> bytes:
+    """A request, with some of it in an unusual form."""
+    lines = [f"{method} {target} {version}", header, *more, "", body]
+    return end.join(lines).encode("latin-1")
+
+
+MORE = st.lists(HEADERS, max_size=2)
+REQUESTS = st.one_of(
+    st.builds(written, more=MORE),
+    *(st.builds(written, more=MORE, **{name: odd}) for name, odd in ODD.items()),
+    st.builds(written, more=MORE, **ODD),
 )
 PLAIN = b"GET /status/acme HTTP/1.1\r\nHost: pulse.test\r\nAccept-Encoding: br\r\n\r\n"
 CLOSING = b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
@@ -143,6 +159,11 @@ def connect() -> Callable[[type[HttpToolsProtocol]], HttpToolsProtocol]:
 @given(st.lists(REQUESTS, min_size=1, max_size=4), st.lists(st.integers(0, 400), max_size=3), st.booleans())
 @example([PLAIN, PLAIN, b"GET /healthz HTTP/1.1\r\n\r\n", PLAIN], [], False)
 @example([LONGER, PLAIN], [], False)
+@example([LONGER, PLAIN], [len(LONGER) - len(PLAIN)], True)
+@example([b"GET /healthz HTTP/1.1\r\nX: ", PLAIN], [26], False)
+@example([written(header="Transfer-Encoding: chunked", body="0\r\n\r\n"), PLAIN], [], False)
+@example([written(header="If-None-Match: * ")], [], False)
+@example([b"CONNECT pulse.test:443 HTTP/1.1\r\n\r\n", PLAIN], [35], True)
 @example([CLOSING, PLAIN], [len(CLOSING)], True)
 @example([CLOSING, PLAIN], [len(CLOSING)], False)
 @example([UPGRADING, PLAIN], [len(UPGRADING)], True)
