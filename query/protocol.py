@@ -19,7 +19,7 @@ class PublicProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._is_between_requests = True
-        """The parser has seen the end of all that it was given, and the connection goes on as it is."""
+        """The parser has seen the end of all that it was given: nothing of what comes now belongs to a body."""
         self._answered_at_s = 0.0
         self._default: tuple[Headers, bytes] = [], b""
         """uvicorn's headers, of which it makes a new list every second, and how they are written."""
@@ -43,8 +43,8 @@ class PublicProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
-        """The next byte begins another request, unless the connection ends or is to change; the parser calls this."""
-        self._is_between_requests = self.parser.should_keep_alive() and not self.parser.should_upgrade()
+        """The next byte begins another request; the parser calls this."""
+        self._is_between_requests = True
         super().on_message_complete()
 
     def timeout_keep_alive_handler(self) -> None:
