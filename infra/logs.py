@@ -11,7 +11,9 @@ import structlog
 
 _TAIL_BYTES: Final = 16 << 10
 _LAST_LINE_CHARACTERS: Final = 300
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+PACKAGES: Final = ("infra", "probes", "query", "schemas", "stream")
+"""Ours: they say what they do from the asked level on, libraries only what is wrong."""
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def configure_logs(service: str, level: str = "info") -> None:
@@ -41,6 +43,8 @@ def configure_logs(service: str, level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(LEVELS[level], logging.WARNING))
+    for package in PACKAGES:
+        logging.getLogger(package).setLevel(LEVELS[level])
     structlog.contextvars.bind_contextvars(service=service)
 
 

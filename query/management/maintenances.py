@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import JSONResponse
 
 from query.catalog import Entry
 from query.context import Context, CurrentContext
@@ -15,7 +14,7 @@ from query.keys import Caller, Reader, Writer
 from query.maintenances import MaintenanceState, objections, state_at
 from query.management.lists import Limit, WithDocument
 from query.management.models import MaintenanceDetail, MaintenanceList
-from query.management.versions import IfMatch, etag, expect_version
+from query.management.versions import IfMatch, expect_version, versioned
 from query.management.writes import delete, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from query.times import iso
@@ -180,12 +179,4 @@ def _line(entry: Entry[Maintenance], now: int) -> dict[str, Any]:
 
 
 def _answer(entry: Entry[Maintenance], status_code: int = 200) -> Response:
-    view = _line(entry, _now()) | {
-        "updated_at": iso(entry.at),
-        "updated_by": entry.by,
-        "maintenance": entry.document.model_dump(mode="json", exclude_unset=True),
-    }
-    headers = etag(entry.version)
-    if status_code == 201:
-        headers["Location"] = f"/v1/maintenances/{entry.document.slug}"
-    return JSONResponse(view, status_code, headers)
+    return versioned("maintenance", entry, _line(entry, _now()), status_code)

@@ -5,7 +5,6 @@ from typing import Final
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 
 from query.catalog import Entry
 from query.context import Context, CurrentContext
@@ -16,10 +15,9 @@ from query.management.lines import Lines, summary_of
 from query.management.lists import Limit, WithDocument, listed
 from query.management.models import MonitorDetail, MonitorList
 from query.management.states import state_of
-from query.management.versions import IfMatch, etag, expect_version
+from query.management.versions import IfMatch, expect_version, versioned
 from query.management.writes import delete, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
-from query.times import iso
 from schemas.monitors import Monitor, monitor_id
 from schemas.topics import MONITORS
 
@@ -139,16 +137,6 @@ def _pages_that_show(context: Context, workspace: str, slug: str) -> list[str]:
 def _answer(context: Context, entry: Entry[Monitor], status_code: int = 200) -> Response:
     now = time.time_ns() // 1_000_000
     state = state_of(context.facts, entry, now)
-    view = summary_of(context.facts, entry, now) | {
-        "reason": state.reason,
-        "version": entry.version,
-        "message": state.message,
-        "updated_at": iso(entry.at),
-        "updated_by": entry.by,
-        "monitor": entry.document.model_dump(mode="json", exclude_unset=True),
-    }
-    del view["url"]
-    headers = etag(entry.version)
-    if status_code == 201:
-        headers["Location"] = f"/v1/monitors/{entry.document.slug}"
-    return JSONResponse(view, status_code, headers)
+    told = summary_of(context.facts, entry, now) | {"reason": state.reason, "message": state.message}
+    del told["url"]
+    return versioned("monitor", entry, told, status_code)

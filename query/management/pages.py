@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
 
 from query.catalog import Entry
 from query.context import Context, CurrentContext
@@ -13,10 +12,9 @@ from query.cursors import Cursor
 from query.keys import Caller, Reader, Writer
 from query.management.lists import Limit, WithDocument, listed
 from query.management.models import PageDetail, PageList
-from query.management.versions import IfMatch, etag, expect_version
+from query.management.versions import IfMatch, expect_version, versioned
 from query.management.writes import delete, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
-from query.times import iso
 from schemas.monitors import Page, monitor_id
 from schemas.topics import PAGES
 
@@ -151,12 +149,4 @@ def _line(context: Context, entry: Entry[Page]) -> dict[str, Any]:
 
 
 def _answer(context: Context, entry: Entry[Page], status_code: int = 200) -> Response:
-    view = _line(context, entry) | {
-        "updated_at": iso(entry.at),
-        "updated_by": entry.by,
-        "page": entry.document.model_dump(mode="json", exclude_unset=True),
-    }
-    headers = etag(entry.version)
-    if status_code == 201:
-        headers["Location"] = f"/v1/pages/{entry.document.slug}"
-    return JSONResponse(view, status_code, headers)
+    return versioned("page", entry, _line(context, entry), status_code)

@@ -1,10 +1,13 @@
 """Versions as HTTP has them: a document's version is its ETag, and `If-Match` makes a change of only this one."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Header
+from fastapi import Header, Response
+from fastapi.responses import JSONResponse
 
+from query.catalog import DocumentT, Entry
 from query.problems import ProblemError, ProblemKind
+from query.times import iso
 
 IfMatch = Annotated[
     str | None,
@@ -12,9 +15,18 @@ IfMatch = Annotated[
 ]
 
 
-def etag(version: int) -> dict[str, str]:
-    """The header of an answer that tells a document."""
-    return {"ETag": f'"{version}"'}
+def versioned(kind: str, entry: Entry[DocumentT], told: dict[str, Any], status_code: int = 200) -> Response:
+    """The answer to a read or a write: what is told of the document, and itself under its kind ("page")."""
+    view = told | {
+        "version": entry.version,
+        "updated_at": iso(entry.at),
+        "updated_by": entry.by,
+        kind: entry.document.model_dump(mode="json", exclude_unset=True),
+    }
+    headers = {"ETag": f'"{entry.version}"'}
+    if status_code == 201:
+        headers["Location"] = f"/v1/{kind}s/{told['slug']}"
+    return JSONResponse(view, status_code, headers)
 
 
 def expect_version(if_match: str | None, version: int | None) -> None:

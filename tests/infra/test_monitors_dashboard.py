@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from tests.infra.gateway import Gateway, start
 
 DASHBOARD = json.loads((Path(__file__).parents[2] / "infra/deploy/grafana/monitors.json").read_text("utf-8"))
 QUERIES = {panel["title"]: target["rawSql"] for panel in DASHBOARD["panels"] for target in panel["targets"]}
-NOW_S = int(time.time())
 
 ROWS = """
 INSERT INTO current_status (monitor, version, status) VALUES ('default/api', 1, 'up');
@@ -46,8 +44,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 def rows(gateway: Gateway, sql: str) -> list[str]:
-    """The rows of a query with Grafana's marks, for the last hour of the one monitor."""
-    marks = {"$__fromTime": f"toDateTime({NOW_S - 7_200})", "$__toTime": f"toDateTime({NOW_S + 600})"}
+    """The rows of a query with Grafana's marks, for two hours of the one monitor."""
+    marks = {"$__fromTime": "(now() - INTERVAL 2 HOUR)", "$__toTime": "(now() + INTERVAL 1 MINUTE)"}
     for mark, value in (marks | {"${monitor:singlequote}": "'default/api'"}).items():
         sql = sql.replace(mark, value)
     assert "$" not in sql

@@ -77,7 +77,7 @@ async def checked(answer: bytes, ends: bool, scheme: str, fields: dict[str, Any]
         return result
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(heads, bodies, st.booleans(), st.sampled_from(["http", "https"]), monitors)
 def test_any_bytes_for_any_monitor(head: bytes, body: bytes, ends: bool, scheme: str, fields: dict[str, Any]) -> None:
     result = asyncio.run(asyncio.wait_for(checked(head + body, ends, scheme, fields), PATIENCE_S))

@@ -10,14 +10,15 @@ from tests.probes.servers.running import Observed
 
 TIMEOUT_MS = 500
 GROWTH_BYTES = 20 << 20
-STALL_S = 0.25
+STALL_ADDITIONS = 5_000_000
+LATE_S = 5
 
 
 def assert_bounded(observed: Observed, timeout_ms: int = TIMEOUT_MS) -> Fetched:
     """The ceilings that hold whatever the server does."""
-    assert observed.elapsed_s <= timeout_ms / 1_000 + 1
+    assert observed.elapsed_s <= timeout_ms / 1_000 + LATE_S
     assert observed.growth_bytes <= GROWTH_BYTES
-    assert observed.stall_s <= STALL_S
+    assert observed.stall_additions <= STALL_ADDITIONS
     return observed.fetched
 
 
@@ -257,5 +258,5 @@ def test_the_bounds_hold_behind_tls_too(observed: Observe, path: str) -> None:
 def test_servers_that_flood_all_at_once_do_not_hold_the_loop(observed: Observe) -> None:
     seen = observed("endless-tiny-chunks", at_once=40, timeout_ms=20_000)
 
-    assert seen.stall_s <= STALL_S
+    assert seen.stall_additions <= STALL_ADDITIONS
     assert seen.fetched.reason is Reason.OK

@@ -178,7 +178,7 @@ for number in itertools.count():
 def test_a_writer_that_is_killed_leaves_the_copy_before_or_the_new_one(tmp_path: Path) -> None:
     path = copy_path(tmp_path)
     newest = -1
-    for round_number in range(8):
+    for round_number in range(4):
         process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)])
         try:
             while not path.exists() or path.stat().st_ino == newest:

@@ -20,6 +20,7 @@ from probes.fetch import Fetched, Fetcher, Request
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 TICK_S = 0.005
+ADDITIONS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,15 @@ def running_servers(folder: Path) -> Iterator[Servers]:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A fetch, and what it did to its process: growth of peak memory, the longest hold of the loop in CPU time."""
+    """A fetch, and what it did to its process: growth of peak memory, and the longest hold of the loop.
+
+    The hold is told as the number of additions that take as long: the machine's speed is not in it.
+    """
 
     fetched: Fetched
     elapsed_s: float
     growth_bytes: int
-    stall_s: float
+    stall_additions: float
 
 
 def observe(sender: Connection, request: Request, ca_file: Path, at_once: int) -> None:
@@ -80,7 +84,7 @@ async def _observe(request: Request, at_once: int) -> Observed:
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     watch.cancel()
     await fetcher.close()
-    return Observed(fetched, elapsed_s, (after - before) * 1_024, max(stalls))
+    return Observed(fetched, elapsed_s, (after - before) * 1_024, stalls[0] / _addition_s())
 
 
 async def _watch(stalls: list[float]) -> None:
@@ -89,3 +93,10 @@ async def _watch(stalls: list[float]) -> None:
         before = time.thread_time()
         await asyncio.sleep(TICK_S)
         stalls[0] = max(stalls[0], time.thread_time() - before)
+
+
+def _addition_s() -> float:
+    total, before = 0, time.thread_time()
+    for number in range(ADDITIONS):
+        total += number
+    return (time.thread_time() - before) / ADDITIONS
