@@ -39,7 +39,7 @@ def plain_request(data: bytes) -> PlainRequest | None:
     if line is None:
         return None
     begin = line.end()
-    end = data.find(END, begin - len(BETWEEN))
+    end = data.find(END, begin - len(BETWEEN))  # where there are no headers it is found before `begin`
     if not 0 <= end - begin <= MAX_HEADERS_BYTES:
         return None
     headers = _plain_headers(data[begin:end])
