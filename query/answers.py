@@ -1,7 +1,8 @@
 """Makes the answers of the public face, and keeps each until what it says has changed."""
 
+import asyncio
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,11 +20,14 @@ from query.snapshots import Kind, Snapshot, Snapshots
 from query.status_document import Day, StatusDocument
 from query.statuspage import statuspage
 from query.targets import Target
+from query.turns import Steps, at_once, in_turns
 from schemas.monitors import Page, monitor_id
 from schemas.topics import MAINTENANCES, MONITORS, PAGES, Topic
 
 MADE_AGAIN_AFTER_MS: Final = 8_000
 """Uptime figures grow all the time; a change of status does not wait for this."""
+GIVEN_FOR_MS: Final = 20_000
+"""What is older is made before it is given, and not after: nobody may have asked for long."""
 SPREAD_MS: Final = 4_000
 """Each answer waits for a time of its own, up to so much longer: what was asked for at once is not made at once."""
 
@@ -66,6 +70,9 @@ class Answers:
         self._pages_of_monitor: defaultdict[str, set[str]] = defaultdict(set)
         self._monitors_of_page: dict[str, set[str]] = {}
         self._monitors_of_maintenance: dict[str, set[str]] = {}
+        self._aged: OrderedDict[Target, None] = OrderedDict()
+        """What was given although it was to be made again, the first one first."""
+        self._making: asyncio.Task[None] | None = None
         catalog.on_change(self._on_configuration)
         facts.on_change(self._on_monitor)
 
@@ -76,19 +83,42 @@ class Answers:
             return None
         now = time.time_ns() // 1_000_000
         kept = self.snapshots.get(target)
-        if kept is not None and self._is_current(kept, target, now):
-            return kept
-        return self._make(target, page, kept, now)
+        if kept is None or self._is_overtaken(kept, target.slug, now):
+            return at_once(self._make(target, page, kept, now))
+        age_ms = self._age_ms(kept, now)
+        if age_ms >= GIVEN_FOR_MS:
+            return at_once(self._make(target, page, kept, now))
+        if age_ms >= MADE_AGAIN_AFTER_MS + hash(target) % SPREAD_MS:
+            self._make_soon(target)
+        return kept
 
-    def _is_current(self, kept: Snapshot, target: Target, now: int) -> bool:
-        if kept.revision != self._revisions.get(target.slug, 0) or kept.stale_since != self._facts.stale_since(now):
-            return False
-        after_ms = MADE_AGAIN_AFTER_MS + hash(target) % SPREAD_MS
-        return now - kept.made_at < after_ms or self._facts.read_at < kept.made_at
+    def _is_overtaken(self, kept: Snapshot, slug: str, now: int) -> bool:
+        """Whether it says what is no longer so."""
+        return kept.revision != self._revisions.get(slug, 0) or kept.stale_since != self._facts.stale_since(now)
 
-    def _make(self, target: Target, page: Entry[Page], kept: Snapshot | None, now: int) -> Snapshot | None:
+    def _age_ms(self, kept: Snapshot, now: int) -> int:
+        """How long ago it was made; 0 while nothing more is known since."""
+        return now - kept.made_at if self._facts.read_at >= kept.made_at else 0
+
+    def _make_soon(self, target: Target) -> None:
+        self._aged[target] = None
+        if self._making is None or self._making.done():
+            self._making = asyncio.create_task(self._make_aged())
+
+    async def _make_aged(self) -> None:
+        """Make them again, one after the other; others have their turn after each, and after each of its steps."""
+        while self._aged:
+            target = next(iter(self._aged))
+            page, kept, now = self._catalog.page(target.slug), self.snapshots.get(target), time.time_ns() // 1_000_000
+            if page is not None and kept is not None and self._age_ms(kept, now) >= MADE_AGAIN_AFTER_MS:
+                await in_turns(self._make(target, page, kept, now))
+            del self._aged[target]
+            await asyncio.sleep(0)
+
+    def _make(self, target: Target, page: Entry[Page], kept: Snapshot | None, now: int) -> Steps[Snapshot | None]:
+        revision, stale_since = self._revisions.get(target.slug, 0), self._facts.stale_since(now)
         try:
-            content = self._content(target, page, now)
+            content = yield from self._content(target, page, now)
         except Exception:
             if kept is None:
                 raise
@@ -97,18 +127,17 @@ class Answers:
             return kept
         if content is None:
             return None
-        revision, stale_since = self._revisions.get(target.slug, 0), self._facts.stale_since(now)
         kind = KINDS[target.file if target.view == "feed" else target.view]
         snapshot = Snapshot(kind, content, now, revision, stale_since, before=kept)
         self.snapshots.keep(target, snapshot)
         return snapshot
 
-    def _content(self, target: Target, page: Entry[Page], now: int) -> bytes | None:
+    def _content(self, target: Target, page: Entry[Page], now: int) -> Steps[bytes | None]:
         if target.view in ("svg", "json"):
             return self._badge(target, page, now)
-        document = compose(page, self._catalog, self._facts, self._base_url, now)
+        document = yield from compose(page, self._catalog, self._facts, self._base_url, now)
         if target.view == "page":
-            return render_page(document)
+            return (yield from render_page(document))
         if target.view == "feed":
             return feed(document, target.file)
         return _json(statuspage(document, target.file)) if target.view == "v2" else document_json(document)

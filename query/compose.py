@@ -24,6 +24,7 @@ from query.status_document import (
     Uptime,
     Window,
 )
+from query.turns import Steps
 from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS, STATUSES, Spans, coverage_of, total, uptime_of
 from query.words import CAUSES, PREDICATES, duration, headline, worst
 from schemas.enums import IncidentState, Outcome, Status
@@ -51,9 +52,12 @@ def monitors_of(page: Entry[Page], catalog: Catalog) -> Iterator[Entry[Monitor]]
                 yield entry
 
 
-def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, now: int) -> StatusDocument:
-    """What the page says at `now` (int ms)."""
-    views = {entry.document.slug: _monitor(entry, facts.of(entry.id), now) for entry in monitors_of(page, catalog)}
+def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, now: int) -> Steps[StatusDocument]:
+    """What the page says at `now` (int ms); each monitor is a step."""
+    views = {}
+    for entry in monitors_of(page, catalog):
+        views[entry.document.slug] = _monitor(entry, facts.of(entry.id), now)
+        yield
     incidents = [_incident(entry, each, now) for entry, each in _recent_incidents(page, catalog, facts, now)]
     return StatusDocument(
         version=VERSION,

@@ -24,12 +24,16 @@ from query.connections import Connection
 from query.facts import Facts
 from query.limits import Limits
 from query.refresh import Refresh
+from query.shared import Shared
 
 WRITES: Final[dict[str, Any]] = {"enable_idempotence": False, "request_timeout_ms": 5_000}
 """aiokafka's idempotent producer never gives a batch up: what was refused with 503 would be written later. These
 writes are absolute, so that one that was written although it was refused, and is sent again, changes nothing."""
 
 KAFKA_LIMIT_S: Final = 2.0
+KAFKA_ASKED_EVERY_S: Final = 1.0
+"""However often /readyz is: what polls it must not load the brokers."""
+
 CANCEL_AGAIN_S: Final = 0.5
 _log = get_logger(__name__)
 
@@ -43,17 +47,20 @@ class Context:
     facts: Facts
     clickhouse: Connection[AsyncClient]
     producer: Connection[AIOKafkaProducer]
+    kafka_trouble: Shared[str]
     limits: Limits
 
     @classmethod
     def of(cls, settings: Settings) -> "Context":
         """A context that is not connected yet."""
+        producer = Connection("Kafka", partial(open_producer, settings, **WRITES))
         return cls(
             settings,
             Catalog(settings),
             Facts(time.time_ns() // 1_000_000),
             Connection("ClickHouse", partial(open_client, settings)),
-            Connection("Kafka", partial(open_producer, settings, **WRITES)),
+            producer,
+            Shared(partial(_kafka_trouble, producer), KAFKA_ASKED_EVERY_S),
             Limits(settings),
         )
 
@@ -76,17 +83,18 @@ class Context:
         """What cannot be reached now, by name, and why; empty when the service can do all of its work."""
         troubles = {
             "configuration": self.catalog.trouble,
-            "kafka": self.producer.trouble or await self._kafka_trouble(),
+            "kafka": self.producer.trouble or await self.kafka_trouble.get(),
             "clickhouse": self.clickhouse.trouble or self.facts.trouble,
         }
         return {name: trouble for name, trouble in troubles.items() if trouble}
 
-    async def _kafka_trouble(self) -> str:
-        try:
-            await asyncio.wait_for(self.producer.get().client.fetch_all_metadata(), KAFKA_LIMIT_S)
-        except (KafkaError, TimeoutError) as error:
-            return f"Kafka does not answer: {error or 'it took too long'}"
-        return ""
+
+async def _kafka_trouble(producer: Connection[AIOKafkaProducer]) -> str:
+    try:
+        await asyncio.wait_for(producer.get().client.fetch_all_metadata(), KAFKA_LIMIT_S)
+    except (KafkaError, TimeoutError) as error:
+        return f"Kafka does not answer: {error or 'it took too long'}"
+    return ""
 
 
 async def _end(tasks: "list[asyncio.Task[None]]") -> None:

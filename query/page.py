@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from query.assets import asset_url
 from query.status_document import Day, StatusDocument
+from query.turns import Steps
 from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, STATUS_WORDS, duration, milliseconds, percent
 from schemas.enums import Status
 
@@ -19,9 +20,13 @@ BARS_KEPT: Final = 20_000
 COUNTED: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE, Status.UNKNOWN)
 
 
-def render_page(document: StatusDocument) -> bytes:
-    """The whole page."""
-    return _page.render(document=document).encode()
+def render_page(document: StatusDocument) -> Steps[bytes]:
+    """The whole page; each piece of it is a step, a monitor for example."""
+    pieces = []
+    for piece in _page.generate(document=document):
+        pieces.append(piece)
+        yield
+    return "".join(pieces).encode()
 
 
 def render_not_found() -> bytes:

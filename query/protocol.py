@@ -1,52 +1,86 @@
-"""uvicorn's HTTP protocol, which writes prepared answers itself: in one piece, without a task or ASGI's messages.
+"""uvicorn's HTTP protocol, which answers plain requests itself if what they ask for is prepared: no parser, no task.
 
-That is half of what such a request costs. Everything else goes uvicorn's way, and what is found there is the same:
+That is most of what such a request costs. Everything else goes uvicorn's way, and what is found there is the same:
 `PublicFace.reply` decides for both.
 """
 
-from typing import Final
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from query.plain_requests import PlainRequest, plain_request
 from query.public import PublicFace
-
-LEFT_TO_UVICORN: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
-"""Headers of requests that have a body."""
+from query.snapshots import Headers, lines
 
 
 class PublicProtocol(HttpToolsProtocol):
     """One connection to an app that is a PublicFace."""
 
-    def on_headers_complete(self) -> None:
-        """Answer at once what is prepared, in its turn; the parser calls this."""
-        answer = self._prepared()
-        if answer is None:
-            super().on_headers_complete()
-            return
-        self.transport.write(answer)
-        self.on_response_complete()
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._is_between_requests = True
+        """The parser has seen the end of all that it was given: nothing of what comes now belongs to a body."""
+        self._answered_at_s = 0.0
+        self._default: tuple[Headers, bytes] = [], b""
+        """uvicorn's headers, of which it makes a new list every second, and how they are written."""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer the prepared ones in their turn, and leave what follows to the parser."""
+        while self._is_free() and (request := plain_request(data)) is not None:
+            answer = self._prepared(request)
+            if answer is None:
+                break
+            self.transport.write(answer)
+            self._note_answered()
+            data = data[request.size_bytes :]
+            if not data:
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """From here on the bytes are the parser's; it calls this."""
+        self._is_between_requests = False
+        super().on_message_begin()
 
     def on_message_complete(self) -> None:
-        """Nobody waits for the end of a request that is answered; the parser calls this."""
-        if self.cycle is not None:
-            super().on_message_complete()
+        """The next byte begins another request; the parser calls this."""
+        self._is_between_requests = True
+        super().on_message_complete()
 
-    def _prepared(self) -> bytes | None:
-        """The whole answer; None for all that is unusual, and while the client is slow to read."""
-        parser, url = self.parser, self.url
-        if self.flow.write_paused or not (self.cycle is None or self.cycle.response_complete):
-            return None
-        if not url.startswith(b"/") or b"%" in url or b"#" in url or not url.isascii():
-            return None
-        if parser.get_http_version() != "1.1" or not parser.should_keep_alive() or parser.should_upgrade():
-            return None
-        headers = dict(self.headers)
-        if not LEFT_TO_UVICORN.isdisjoint(headers):
-            return None
-        path, _, query = url.partition(b"?")
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection if it was idle since the timer was set; the loop calls this."""
+        idle_s = self.loop.time() - self._answered_at_s
+        if idle_s < self.timeout_keep_alive:
+            self._set_timer(self.timeout_keep_alive - idle_s)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _is_free(self) -> bool:
+        """Whether nobody is being answered, and the client reads what it gets."""
+        is_answered = self.cycle is None or self.cycle.response_complete
+        return is_answered and self._is_between_requests and not self.flow.write_paused
+
+    def _prepared(self, request: PlainRequest) -> bytes | None:
+        """The whole answer; None where the app has to be asked."""
         face: PublicFace = self.config.app  # type: ignore[assignment]
         try:
-            reply = face.reply(parser.get_method().decode(), path.decode(), query, headers)
+            reply = face.reply(request.method, request.path, request.query, request.headers)
         except Exception:  # uvicorn meets it again, says so with 500, and logs it
             return None
-        return None if reply is None else reply.http(self.server_state.default_headers)
+        return None if reply is None else reply.http(self._default_lines())
+
+    def _default_lines(self) -> bytes:
+        headers = self.server_state.default_headers
+        if self._default[0] is not headers:
+            self._default = headers, lines(headers)
+        return self._default[1]
+
+    def _note_answered(self) -> None:
+        """What uvicorn does after an answer, with a timer that is not set anew each time."""
+        self.server_state.total_requests += 1
+        self._answered_at_s = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._set_timer(self.timeout_keep_alive)
+
+    def _set_timer(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)

@@ -46,7 +46,7 @@ class PublicFace:
         encoding = snapshot.choose(accepted(headers.get(b"accept-encoding", b"")))
         known = headers.get(b"if-none-match")
         status = 304 if known and (snapshot.etag(encoding) in known or known == b"*") else 200
-        PUBLIC_ANSWERS[status].inc()
+        PUBLIC_ANSWERS[status] += 1
         return Reply.of(snapshot, encoding, status, method == "HEAD")
 
     def _find(self, path: str, query: bytes, host: bytes) -> Snapshot | None:

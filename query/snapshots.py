@@ -31,23 +31,18 @@ STATUS_LINES: Final = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modi
 class Kind:
     """What all answers of a kind have in common: media type, caching and further headers."""
 
-    __slots__ = ("_headers", "_lines")
+    __slots__ = ("_lines",)
 
     def __init__(self, media_type: bytes, cache_control: bytes, more: Headers | None = None) -> None:
         common = [(b"cache-control", cache_control), (b"vary", b"accept-encoding"), *(more or []), *SECURITY]
-        self._headers: dict[tuple[int, bytes], Headers] = {}
+        self._lines: dict[tuple[int, bytes], bytes] = {}
         for encoding in (PLAIN, GZIP, BROTLI):
             encoded = [*common, (b"content-encoding", encoding)] if encoding else common
-            self._headers[200, encoding] = [(b"content-type", media_type), *encoded]
-            self._headers[304, encoding] = encoded
-        self._lines = {each: lines(headers) for each, headers in self._headers.items()}
-
-    def headers(self, status: int, encoding: bytes) -> Headers:
-        """The headers that all its answers of this status and encoding have."""
-        return self._headers[status, encoding]
+            self._lines[200, encoding] = lines([(b"content-type", media_type), *encoded])
+            self._lines[304, encoding] = lines(encoded)
 
     def lines(self, status: int, encoding: bytes) -> bytes:
-        """The same as HTTP/1.1 writes them."""
+        """The headers that all its answers of this status and encoding have, as HTTP/1.1 writes them."""
         return self._lines[status, encoding]
 
 
@@ -132,22 +127,21 @@ class Reply(NamedTuple):
 
     def headers(self) -> Headers:
         """All headers."""
-        return [*self._own(), *self.snapshot.kind.headers(self.status, self.encoding)]
+        names_and_values = (line.partition(b": ") for line in self._lines().splitlines())
+        return [(name, value) for name, _, value in names_and_values]
 
-    def http(self, more: Headers) -> bytes:
-        """The whole answer as HTTP/1.1 writes it, with more headers."""
-        shared = self.snapshot.kind.lines(self.status, self.encoding)
-        own = lines([*self._own(), *more])
-        return b"".join((STATUS_LINES[self.status], own, shared, b"\r\n", self.body))
+    def http(self, more: bytes) -> bytes:
+        """The whole answer as HTTP/1.1 writes it, after more lines of headers."""
+        return b"".join((STATUS_LINES[self.status], more, self._lines(), b"\r\n", self.body))
 
-    def _own(self) -> Headers:
-        snapshot = self.snapshot
-        own = [(b"etag", snapshot.etag(self.encoding))]
-        if self.status == 200:
-            own.append((b"content-length", b"%d" % len(self.content)))
+    def _lines(self) -> bytes:
+        snapshot, status = self.snapshot, self.status
+        own = b"etag: %b\r\n" % snapshot.etag(self.encoding)
+        if status == 200:
+            own = b"%bcontent-length: %d\r\n" % (own, len(self.content))
         if snapshot.stale_since is not None:
-            own.append((b"age", b"%d" % (time.time() - snapshot.stale_since / 1000)))
-        return own
+            own = b"%bage: %d\r\n" % (own, time.time() - snapshot.stale_since / 1000)
+        return own + snapshot.kind.lines(status, self.encoding)
 
 
 def lines(headers: Headers) -> bytes:

@@ -86,7 +86,7 @@ async def load(port: int, requests: list[bytes], seconds: float, rate: float) ->
     """Ask for so long or until SIGTERM, or for each once where `seconds` is 0; requests a second and milliseconds."""
     answered, loop, stop = Answered(), asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    started, every_s = time.perf_counter(), CONNECTIONS / rate if rate else 0.0
+    started, used_s, every_s = time.perf_counter(), time.process_time(), CONNECTIONS / rate if rate else 0.0
     clients = [
         Client(_share(requests, number, seconds), answered, started + every_s * number / CONNECTIONS, every_s)
         for number in range(CONNECTIONS)
@@ -104,6 +104,7 @@ async def load(port: int, requests: list[bytes], seconds: float, rate: float) ->
         "failed": len(answered.failures),
         "failures": sorted(set(answered.failures))[:5],
         "requests_per_second": len(latencies_s) / took,
+        "busy": (time.process_time() - used_s) / took,
         "p50_ms": latencies_s[len(latencies_s) // 2] * 1000,
         "p99_ms": latencies_s[int(len(latencies_s) * 0.99)] * 1000,
     }

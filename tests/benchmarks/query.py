@@ -1,4 +1,8 @@
-"""Requests a second of `/status/{slug}` on one core, beside one such document through a FastAPI response_model."""
+"""Requests a second of `/status/{slug}` on one core, beside one such document through a FastAPI response_model.
+
+`floor` is what a server without any HTTP answers in the same minutes, and `load_busy` the share of its core that the
+load generator needed: near 1 it was the limit, and not the service.
+"""
 
 import os
 import subprocess
@@ -47,7 +51,11 @@ def main() -> None:
     documents = [f"/status/page-{page}" for page in range(PAGES)]
     pages = [f"/p/page-{page}" for page in range(PAGES)]
     badges = [badge for page in range(PAGES) for badge in badges_of(page)]
-    with serving("service", server_core, PAGES) as service, serving("reference", server_core, 1) as compared:
+    with (
+        serving("service", server_core, PAGES) as service,
+        serving("reference", server_core, 1) as compared,
+        serving("floor", server_core, 0) as floor,
+    ):
         for targets in (pages, documents, badges):
             load(service.port, load_core, targets, seconds=0)
         rss_mb = service.process.memory_info().rss / 1e6
@@ -70,6 +78,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             ask("badge", badges)
             ask("not_modified", documents[:1], known)
+            figures["floor"].append(load(floor.port, load_core, documents[:1]))
 
     def middle(name: str, figure: str) -> float:
         return median(each[figure] for each in figures[name])
@@ -83,6 +92,8 @@ def main() -> None:
         started,
         badge=round(middle("badge", "requests_per_second")),
         not_modified=round(middle("not_modified", "requests_per_second")),
+        floor=round(middle("floor", "requests_per_second")),
+        load_busy=round(middle("status", "busy"), 2),
         p99_ms=round(middle("status", "p99_ms"), 2),
         badge_p99_ms=round(middle("badge", "p99_ms"), 2),
         per_cpu_second=round(middle("status", "per_cpu_second")),
@@ -93,7 +104,7 @@ def main() -> None:
 
 
 def page_ms(monitors: int) -> float:
-    """CPU milliseconds to make a page of so many monitors again: everybody else waits for so long."""
+    """CPU milliseconds to make a page of so many monitors after a change: everybody else waits for so long."""
     filled = filled_service(pages=1, monitors=monitors)
     taken_ms = []
     for revision in range(ROUNDS + 1):

@@ -1,5 +1,9 @@
-"""Answers are put together from pieces that were written before, and say what they would say without those."""
+"""Answers are put together from pieces that were written before, and say what they would say without those.
 
+What has aged is given once more, and made again in turns with other requests.
+"""
+
+import asyncio
 import re
 import time
 from html import unescape
@@ -7,11 +11,14 @@ from html import unescape
 import orjson
 import pytest
 
-from query.answers import JSON_OPTIONS, document_json
+from query.answers import GIVEN_FOR_MS, JSON_OPTIONS, MADE_AGAIN_AFTER_MS, SPREAD_MS, document_json
 from query.compose import compose
 from query.page import render_page, say_day
 from query.reads import Bucket
+from query.snapshots import Snapshot
 from query.status_document import StatusDocument
+from query.targets import Target
+from query.turns import at_once
 from query.uptime import DAY_MS, HOUR_MS
 from schemas.enums import Status
 from tests.query.filled import Filled
@@ -36,7 +43,7 @@ def filled() -> Filled:
 def document_of(filled: Filled, now: int = NOW) -> StatusDocument:
     page = filled.catalog.page("acme")
     assert page is not None
-    return compose(page, filled.catalog, filled.facts, "http://pulse.test", now)
+    return at_once(compose(page, filled.catalog, filled.facts, "http://pulse.test", now))
 
 
 def bars_of(page: bytes) -> list[str]:
@@ -62,20 +69,20 @@ def test_every_bar_says_its_own_monitors_day(filled: Filled) -> None:
     document = document_of(filled)
 
     said = [say_day(day) for monitor in document.groups[0].monitors for day in monitor.days]
-    assert bars_of(render_page(document)) == said
+    assert bars_of(at_once(render_page(document))) == said
     assert [number for number, text in enumerate(said) if "1 h down" in text] == [90 + 90 - 13]
 
 
 def test_a_day_that_is_corrected_later_is_told_anew_of_that_monitor_alone(filled: Filled) -> None:
     breaks(filled, "default/shop", HOUR_MS)
     before = document_of(filled)
-    render_page(before), document_json(before)
+    at_once(render_page(before)), document_json(before)
     breaks(filled, "default/shop", 2 * HOUR_MS)
     after = document_of(filled)
 
     changed = [
         pair
-        for pair in zip(bars_of(render_page(before)), bars_of(render_page(after)), strict=True)
+        for pair in zip(bars_of(at_once(render_page(before))), bars_of(at_once(render_page(after))), strict=True)
         if pair[0] != pair[1]
     ]
     assert len(changed) == 1
@@ -85,7 +92,7 @@ def test_a_day_that_is_corrected_later_is_told_anew_of_that_monitor_alone(filled
 
 
 def test_at_midnight_all_bars_move_on_by_one(filled: Filled) -> None:
-    today, tomorrow = (bars_of(render_page(document_of(filled, now=at))) for at in (NOW, NOW + DAY_MS))
+    today, tomorrow = (bars_of(at_once(render_page(document_of(filled, now=at)))) for at in (NOW, NOW + DAY_MS))
 
     assert today[1:89] == tomorrow[:88]
     assert tomorrow[89].endswith("no data")
@@ -95,3 +102,85 @@ def test_days_that_were_alike_are_one_object(filled: Filled) -> None:
     api, shop, _ = document_of(filled).groups[0].monitors
 
     assert all(one is other for one, other in zip(api.days[:-1], shop.days[:-1], strict=True))
+
+
+def aged(filled: Filled, target: Target, age_ms: int) -> Snapshot:
+    """Its answer, as if it was made so long ago, and something was learnt since."""
+    snapshot = filled.app.answers.find(target)
+    assert snapshot is not None
+    filled.facts.read_at = snapshot.made_at
+    snapshot.made_at -= age_ms
+    return snapshot
+
+
+async def made_again(filled: Filled, target: Target, before: Snapshot) -> int:
+    """How many turns others have until there is another answer than `before`."""
+    for turn in range(1_000):
+        if filled.app.answers.snapshots.get(target) is not before:
+            return turn
+        await asyncio.sleep(0)
+    raise AssertionError("it is not made again")
+
+
+@pytest.mark.parametrize("view", ["page", "status"])
+def test_what_has_aged_is_given_once_more_and_made_again_in_turns_with_others(filled: Filled, view: str) -> None:
+    target = Target(view, "acme")
+    before = aged(filled, target, MADE_AGAIN_AFTER_MS + SPREAD_MS)
+
+    async def scenario() -> int:
+        assert filled.app.answers.find(target) is before
+        turns = await made_again(filled, target, before)
+        after = filled.app.answers.find(target)
+        assert after is not None
+        assert after.made_at > before.made_at
+        return turns
+
+    assert asyncio.run(scenario()) >= len(document_of(filled).groups[0].monitors)
+
+
+def test_all_that_have_aged_are_made_again_one_a_turn(filled: Filled) -> None:
+    targets = [Target("svg", "acme", label=str(number)) for number in range(20)]
+    before = [aged(filled, target, MADE_AGAIN_AFTER_MS + SPREAD_MS) for target in targets]
+
+    async def scenario() -> list[int]:
+        assert [filled.app.answers.find(target) for target in targets] == before
+        return [await made_again(filled, *each) for each in zip(targets, before, strict=True)]
+
+    assert asyncio.run(scenario()) == [1] * len(targets)
+
+
+def test_what_nobody_asked_for_for_long_is_made_before_it_is_given(filled: Filled) -> None:
+    target = Target("status", "acme")
+    before = aged(filled, target, GIVEN_FOR_MS)
+
+    assert filled.app.answers.find(target) is not before
+
+
+def test_a_change_does_not_wait_for_what_is_being_made(filled: Filled) -> None:
+    target = Target("status", "acme")
+    before = aged(filled, target, MADE_AGAIN_AFTER_MS + SPREAD_MS)
+
+    async def scenario() -> bytes:
+        filled.app.answers.find(target)
+        await asyncio.sleep(0)
+        filled.status("default/api", Status.DOWN, NOW, version=2)
+        await made_again(filled, target, before)
+        after = filled.app.answers.find(target)
+        assert after is not None
+        return after.body(b"")
+
+    assert orjson.loads(asyncio.run(scenario()))["status"] == "down"
+
+
+def test_an_aged_answer_that_cannot_be_made_again_stays(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Target("status", "acme")
+    before = aged(filled, target, MADE_AGAIN_AFTER_MS + SPREAD_MS)
+    monkeypatch.setattr("query.answers.document_json", lambda _: 1 / 0)
+
+    async def scenario() -> None:
+        filled.app.answers.find(target)
+        while not filled.app.answers.failures:
+            await asyncio.sleep(0)
+        assert filled.app.answers.find(target) is before
+
+    asyncio.run(scenario())

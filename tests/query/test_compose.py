@@ -12,6 +12,7 @@ from query.maintenances import MaintenanceState
 from query.page import render_page
 from query.reads import ComponentState
 from query.status_document import MonitorView, StatusDocument, Window
+from query.turns import at_once
 from query.uptime import DAY_MS, HOUR_MS
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
 from schemas.events import Evidence, Failure, Incident, TimelineEntry
@@ -30,7 +31,7 @@ def filled() -> Filled:
 def document_of(filled: Filled, slug: str = "acme", now: int = NOW) -> StatusDocument:
     page = filled.catalog.page(slug)
     assert page is not None
-    return compose(page, filled.catalog, filled.facts, "http://pulse.test", now)
+    return at_once(compose(page, filled.catalog, filled.facts, "http://pulse.test", now))
 
 
 def only_monitor(filled: Filled, now: int = NOW) -> MonitorView:
@@ -135,7 +136,7 @@ def test_an_incident_tells_its_cause_and_no_body_header_or_address(filled: Fille
     filled.facts.take_incident(open_incident(api, evidence=evidence, failures=failures, entries=entries))
 
     document = document_of(filled)
-    everything = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS) + render_page(document)
+    everything = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS) + at_once(render_page(document))
 
     assert document.incidents[0].title == "Public API is down"
     assert document.incidents[0].duration_ms == 600_000
@@ -178,7 +179,7 @@ def test_whatever_people_write_is_escaped_on_the_page(filled: Filled) -> None:
     filled.status(api, Status.DOWN, NOW, Reason.TIMEOUT)
     filled.facts.take_incident(open_incident(api, components=(hostile,), regions=(hostile,)))
 
-    page = render_page(document_of(filled)).decode()
+    page = at_once(render_page(document_of(filled))).decode()
 
     assert "<script>alert" not in page
     assert page.count("<script") == 1
@@ -191,8 +192,8 @@ def test_a_stale_document_says_so_on_the_page(filled: Filled) -> None:
 
     later = document_of(filled, now=NOW + HOUR_MS)
 
-    assert b"These figures are old" in render_page(later)
-    assert b"These figures are old" not in render_page(dataclasses.replace(later, stale_since=None))
+    assert b"These figures are old" in at_once(render_page(later))
+    assert b"These figures are old" not in at_once(render_page(dataclasses.replace(later, stale_since=None)))
 
 
 def test_a_page_tells_maintenances_of_its_monitors_from_two_weeks_back_to_a_month_ahead(filled: Filled) -> None:
@@ -230,7 +231,7 @@ def test_a_maintenance_is_escaped_on_the_page_and_needs_no_script(filled: Filled
     filled.status(api, Status.MAINTENANCE, NOW)
     filled.maintenance("upgrade", NOW, NOW + HOUR_MS, "api", title="<b>Upgrade</b>", description="<i>Short</i>")
 
-    page = render_page(document_of(filled)).decode()
+    page = at_once(render_page(document_of(filled))).decode()
 
     assert "&lt;b&gt;Upgrade&lt;/b&gt;" in page
     assert "&lt;i&gt;Short&lt;/i&gt;" in page

@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+from types import SimpleNamespace
 
 import pytest
 
 from infra.settings import Settings
+from query.connections import Connection
 from query.context import Context
 
 
@@ -39,3 +41,21 @@ def test_the_service_starts_while_nothing_answers_and_says_what_is_missing() -> 
             return await context.missing()
 
     assert asyncio.run(scenario()).keys() == {"configuration", "kafka", "clickhouse"}
+
+
+def test_however_often_readiness_is_asked_for_kafka_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[None] = []
+
+    async def fetch_all_metadata() -> None:
+        asked.append(None)
+
+    client = SimpleNamespace(fetch_all_metadata=fetch_all_metadata)
+    monkeypatch.setattr(Connection, "get", lambda _: SimpleNamespace(client=client))
+    context = Context.of(Settings())
+    context.producer.trouble = ""
+
+    async def scenario() -> list[dict[str, str]]:
+        return [await context.missing() for _ in range(100)]
+
+    assert all("kafka" not in missing for missing in asyncio.run(scenario()))
+    assert len(asked) == 1

@@ -77,7 +77,7 @@ def test_the_answer_as_http_writes_it_has_the_same_headers(
     stale_since: int | None, encoding: bytes, status: int
 ) -> None:
     reply = Reply.of(Snapshot(KIND, LONG, stale_since=stale_since), encoding, status)
-    head, _, body = reply.http([(b"date", b"today")]).partition(b"\r\n\r\n")
+    head, _, body = reply.http(b"date: today\r\n").partition(b"\r\n\r\n")
     first, *others = head.split(b"\r\n")
 
     assert first.startswith(b"HTTP/1.1 %d " % status)
