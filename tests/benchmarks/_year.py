@@ -158,7 +158,7 @@ class Year:
 
 
 def write(gateway: Gateway, year: Year) -> None:
-    """Make the tables and fill them, some days at once; the newest days twice."""
+    """Make the tables and fill them, some days at once; the newest days twice. Returns when all is merged."""
     settings = Settings(clickhouse=SecretStr(gateway.settings_url()), retention_days=year.days + 30)
     asyncio.run(migrate(settings))
     for begin_s in range(year.begin_s, year.end_s, year.days_at_once * DAY_S):
@@ -166,6 +166,8 @@ def write(gateway: Gateway, year: Year) -> None:
     _write_days(gateway, year, year.end_s - TOLD_AGAIN_DAYS * DAY_S, year.end_s, overtaken=True)
     for sql in (CHANGES, CURRENT):
         _run(gateway, year, sql, year.begin_s, year.end_s)
+    while gateway.rows("SELECT count() FROM system.merges") != [["0"]]:  # of a year in minutes, as nobody writes it
+        time.sleep(0.2)
 
 
 def _write_days(gateway: Gateway, year: Year, begin_s: int, end_s: int, *, overtaken: bool = False) -> None:
