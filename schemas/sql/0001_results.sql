@@ -134,6 +134,7 @@ CREATE TABLE IF NOT EXISTS latency_hourly {sharded by monitor}
     histogram   Array(UInt32) CODEC(ZSTD(1))
 )
 ENGINE = {replicated}ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(bucket)
 ORDER BY (monitor, bucket, region)
 SETTINGS index_granularity = 256;
 

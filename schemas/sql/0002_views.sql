@@ -3,27 +3,40 @@
 
 CREATE TABLE IF NOT EXISTS uptime_hourly {sharded by monitor}
 (
-    monitor LowCardinality(String),
-    bucket  DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
-    version UInt64 CODEC(DoubleDelta, ZSTD(1)),
+    monitor        LowCardinality(String),
+    bucket         DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+    version        UInt64 CODEC(DoubleDelta, ZSTD(1)),
     known_until    DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
-    up_ms          UInt32 CODEC(T64('bit'), ZSTD(1)),
-    degraded_ms    UInt32 CODEC(T64('bit'), ZSTD(1)),
-    down_ms        UInt32 CODEC(T64('bit'), ZSTD(1)),
-    unknown_ms     UInt32 CODEC(T64('bit'), ZSTD(1)),
-    maintenance_ms UInt32 CODEC(T64('bit'), ZSTD(1)),
-    paused_ms      UInt32 CODEC(T64('bit'), ZSTD(1))
+    up_ms          UInt32 CODEC(ZSTD(1)),
+    degraded_ms    UInt32 CODEC(ZSTD(1)),
+    down_ms        UInt32 CODEC(ZSTD(1)),
+    unknown_ms     UInt32 CODEC(ZSTD(1)),
+    maintenance_ms UInt32 CODEC(ZSTD(1)),
+    paused_ms      UInt32 CODEC(ZSTD(1))
 )
 ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(bucket)
 ORDER BY (monitor, bucket)
-SETTINGS index_granularity = 256;
+SETTINGS index_granularity = 1024;
 
-CREATE TABLE IF NOT EXISTS uptime_daily {sharded by monitor} AS uptime_hourly{local}
+-- Few rows, read often and by whole months: what is cheap to unpack, in granules that are not too many.
+CREATE TABLE IF NOT EXISTS uptime_daily {sharded by monitor}
+(
+    monitor        LowCardinality(String),
+    bucket         DateTime('UTC'),
+    version        UInt64,
+    known_until    DateTime64(3, 'UTC'),
+    up_ms          UInt32,
+    degraded_ms    UInt32,
+    down_ms        UInt32,
+    unknown_ms     UInt32,
+    maintenance_ms UInt32,
+    paused_ms      UInt32
+)
 ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(bucket)
 ORDER BY (monitor, bucket)
-SETTINGS index_granularity = 1024;
+SETTINGS index_granularity = 4096;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS uptime_hourly_mv {on_cluster} TO uptime_hourly{local} AS
 SELECT * EXCEPT step FROM uptime_buckets{local} WHERE step = 'hour';

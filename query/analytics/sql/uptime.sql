@@ -1,4 +1,4 @@
--- Milliseconds of each status of monitors, between borders.
+-- Milliseconds of each status of monitors, between borders, in any order.
 SELECT
     monitor,
     roundDown(toUnixTimestamp(bucket), {borders:Array(UInt32)}) AS begin,
@@ -9,4 +9,3 @@ FROM {source:Identifier} FINAL
 WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) OR monitor IN {monitors:Array(String)})
   AND bucket >= toDateTime({since:UInt32}, 'UTC') AND bucket < toDateTime({until:UInt32}, 'UTC')
 GROUP BY monitor, begin
-ORDER BY monitor, begin
