@@ -7,6 +7,7 @@ what it changes and nothing else.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from sys import intern
 from typing import Final, NamedTuple
+from zlib import crc32
 
 import msgspec
 from msgspec.structs import replace
@@ -23,13 +24,12 @@ from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
 WINDOW_MS: Final = 600_000
-SLACK_MS: Final = 300_000
-"""So much longer than the window results are kept, so that not every result has to move the base."""
 TELLING_INTERVALS: Final = 5
 TELLING_MS: Final = 120_000
-"""What only grows with time is told once in so many intervals, but not more often than this."""
-TELL: Final = 1
-SETTLE: Final = 2
+"""What only grows with time is told once in so many intervals, but not more often than this.
+
+Each monitor at a moment of its own, so that a fleet is told evenly.
+"""
 _OFF: Final = {"paused": PAUSED, "deleted": GONE}
 
 FindTerms = Callable[[str, int], Terms]
@@ -145,24 +145,23 @@ class MonitorFold:
         if told == Told([(self.uptime.until, self.story.status)], {}, {}, self.story):
             self._told = None
 
-    def take(self, region_name: str, result: CheckResult, facts: Facts, earliest: int, find_terms: FindTerms) -> int:
-        """Fold a result that is inside the window; returns what the monitor must do then: TELL, SETTLE, both, 0."""
+    def take(self, region_name: str, result: CheckResult, facts: Facts, find_terms: FindTerms) -> bool:
+        """Fold a result that is inside the window; returns whether the monitor must `tell`."""
         region = self.regions.get(region_name)
         if region is None:
             region = self.regions[intern(region_name)] = Watched()
             region.annulled = self._annulled_in(region_name)
         self.changed = True
-        overdue = SETTLE if region.oldest < earliest - SLACK_MS else 0
         in_order = result.scheduled_at > region.newest
         if in_order:
             facts.results.append(result)
             if region.append(result, self.terms):
-                return overdue
-        elif not region.insert(result, self.terms):
-            return overdue
-        else:
+                return False
+        elif region.insert(result, self.terms):
             self._replace(result, facts)
-        return overdue | (TELL if self._refold(region, result, in_order, find_terms) else 0)
+        else:
+            return False
+        return self._refold(region, result, in_order, find_terms)
 
     def _replace(self, result: CheckResult, facts: Facts) -> None:
         """The same event may have brought the result that this one has won over."""
@@ -268,29 +267,26 @@ class MonitorFold:
         self._tell_uptime(facts, self.uptime.buckets(self.told.segments, since, self.known_until))
         for name, region in self.regions.items():
             facts.latency += [_latency(self.name, name, facts.version, hour) for hour in region.tell_latency()]
-            region.sleep()
         known = self.terms.known
         terms = known.get(max(known, default=0), DEFAULT_TERMS)
+        every_ms = max(TELLING_INTERVALS * terms.interval_ms, TELLING_MS)
         self.told_at = self.horizon
-        self.tell_at = self.horizon + max(TELLING_INTERVALS * terms.interval_ms, TELLING_MS)
+        self.tell_at = self.horizon + every_ms - (self.horizon - crc32(self.name.encode())) % every_ms
         self.changed = True
 
-    def settle(self, cut: int, facts: Facts) -> None:
-        """Let go of the results before `cut`, as none will come between them any more."""
-        self._settle(cut, facts)
+    def settle(self, cut: int) -> None:
+        """After `tell_time`: let go of the results before `cut`, as none will come between them any more."""
+        until = min([cut, *(border for border in self._window_borders() if border > self.horizon)])
+        for region in self.regions.values():
+            until = min(until, region.move_base(cut, self.terms, self.offs, self.horizon))
+        if until > (self.uptime.until or self.start):
+            self._settle(until)
         for region in self.regions.values():
             region.sleep()
 
-    def _settle(self, cut: int, facts: Facts) -> None:
-        until = min([cut, *(border for border in self._window_borders() if border > self.horizon)])
-        for region in self.regions.values():
-            region.move_base(cut, self.terms, self.offs, self.horizon)
-            until = min(until, region.base.settled_until(cut, self.offs))
-        begin = self.uptime.until or self.start
-        if until <= begin:
-            return
-        self.uptime.until = begin
-        self._tell_uptime(facts, self.uptime.settle(self.told.segments, until))
+    def _settle(self, until: int) -> None:
+        begin = self.uptime.until = self.uptime.until or self.start
+        self.uptime.settle(self.told.segments, until)
         if self._is_quiet:
             self.told = self.told._replace(segments=[(until, self.story.status)])
             self._forget(until)

@@ -49,15 +49,10 @@ class Uptime(msgspec.Struct, array_like=True):
                 so_far = settled if bucket == settling else NOTHING
                 yield step, bucket, end, spans_of(segments, max(bucket, self.until), end, so_far)
 
-    def settle(self, segments: Segments, until: int) -> list[Bucket]:
-        """Move on to `until`; returns the buckets that end on the way."""
-        ended = []
-        for (step, size), name in zip(STEPS, ("hour", "day"), strict=True):
+    def settle(self, segments: Segments, until: int) -> None:
+        """Move on to `until`."""
+        for (_, size), name in zip(STEPS, ("hour", "day"), strict=True):
             settling = until - until % size
-            if settling > self.until - self.until % size:
-                ended += [found for found in self.buckets(segments, self.until, settling) if found[0] == step]
-                setattr(self, name, spans_of(segments, settling, until))
-            else:
-                setattr(self, name, spans_of(segments, self.until, until, getattr(self, name)))
+            so_far = getattr(self, name) if settling <= self.until else NOTHING
+            setattr(self, name, spans_of(segments, max(settling, self.until), until, so_far))
         self.until = until
-        return ended

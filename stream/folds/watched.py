@@ -1,12 +1,14 @@
 """A monitor in a region: its newest minutes, and the region before and after them.
 
 The base is the region before the oldest kept result, the head after the newest. A result that comes in order steps the
-head; any other is put into its place, and the head is made again from the base. A calm region sleeps: its base is
-packed, and its head is made again when something else comes than what keeps it calm.
+head; any other is put into its place, and the head is made again from the base. What has come since the latency was
+told is fresh; from then on it is a stretch of the tail, in which it leaves for the base. A calm region sleeps: its
+base is packed, and its head is made again when something else comes than what keeps it calm.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from itertools import chain
 from operator import itemgetter
 from typing import Final
 
@@ -19,17 +21,20 @@ from stream.folds.tail import (
     WIDTH,
     Kept,
     Kind,
-    Phases,
+    columns_of,
+    first_stretch,
     keep,
     kind_of,
+    kinds_of,
+    newest_of,
     numbers_of,
     pack,
-    pack_all,
-    phases_of,
+    records_of,
+    sealed,
+    stretch_of,
+    stretches,
     times_of,
-    unpack_all,
     wins,
-    without_first,
 )
 from stream.folds.terms import HeldTerms
 
@@ -46,10 +51,8 @@ class StoredRegion(msgspec.Struct, array_like=True):
     name: str
     base: bytes
     tail: bytes
+    fresh: bytes
     count: int
-    uncounted: int
-    counted_bytes: int
-    oldest: int
     newest: int
     kinds: list[Kind]
     kind: int
@@ -69,16 +72,14 @@ class Watched:
         "annulled",
         "calm",
         "count",
-        "counted_bytes",
+        "fresh",
         "hours",
         "kind",
         "kinds",
         "newest",
-        "oldest",
         "silence_ms",
         "tail",
         "told_components",
-        "uncounted",
     )
 
     def __init__(self) -> None:
@@ -86,12 +87,11 @@ class Watched:
         """The base of a region that sleeps."""
         self._base: Region | None = None
         self._head: Region | None = None
-        self.tail = bytearray()
+        self.tail = b""
+        """Stretches; their results are counted in `hours`."""
+        self.fresh = bytearray()
         self.count = 0
-        """Records in the tail."""
-        self.uncounted = 0
-        """So many of the newest ones are not in `hours` yet."""
-        self.counted_bytes = 0
+        """Fresh records."""
         self.kinds: list[Kind] = []
         self.kind = NOWHERE
         """The newest result's place in `kinds`."""
@@ -99,7 +99,6 @@ class Watched:
         """The kind of result that changes nothing but when it was last seen, as long as no silence is between."""
         self.silence_ms = 0
         self.hours = NO_HOURS
-        self.oldest = FOREVER
         self.newest = NOWHERE
         self.told_components: tuple[ComponentSince, ...] = ()
         self.annulled: tuple[tuple[int, int], ...] = ()
@@ -115,54 +114,40 @@ class Watched:
             self.wake(terms)
         elif self._head is not None:
             self._head.last_at = at
-        if self.count:
-            self.tail += pack(result, place, newest)
-        else:
-            self.tail += pack(result, place, 0)
-            self.oldest = at
+        self.fresh += pack(result, place, newest if self.count else 0)
         self.kind, self.newest = place, at
         self.count += 1
-        self.uncounted += 1
         return calm
 
     def insert(self, result: CheckResult, terms: HeldTerms) -> bool:
         """Keep a result that is not newer than all others; returns False for a duplicate, which vanishes."""
-        records = unpack_all(numbers_of(self.tail, self.count), self.newest)
-        place = bisect_left(records, result.scheduled_at, key=itemgetter(0))
-        twins = [kept for kept in records[place : place + 1] if kept.at == result.scheduled_at]
+        at = result.scheduled_at
+        tail = [records_of(numbers) for numbers in stretches(self.tail)]
+        fresh = records_of(self._fresh_numbers())
+        parts = [*tail, fresh] if fresh else tail
+        part = parts[max(0, bisect_right(parts, at, key=lambda records: records[0].at) - 1)]
+        place = bisect_left(part, at, key=itemgetter(0))
+        twins = [kept for kept in part[place : place + 1] if kept.at == at]
         if twins and not wins(result, twins[0].result(result.monitor, self.kinds[twins[0].kind])):
             return False
         self.wake(terms)
-        self.count_latency()
         kept = keep(result, self._place(Kind(*kind_of(result))))
-        self._recount(twins, [kept])
-        records[place : place + len(twins)] = [kept]
-        self.tail, self.count = pack_all(records), len(records)
-        self.counted_bytes = len(self.tail)
-        self.oldest, self.kind = records[0].at, records[-1].kind
+        part[place : place + len(twins)] = [kept]
+        if part is not fresh:
+            self._recount(twins, [kept])
+        self.tail = b"".join(sealed(stretch_of(records)) for records in tail)
+        self._refresh(fresh)
+        self.kind = (fresh or tail[-1])[-1].kind
         return True
 
-    def count_latency(self) -> None:
-        """Count the results that are not in `hours` yet: late, since many at once are cheaper."""
-        if not self.uncounted:
-            return
-        numbers = numbers_of(self.tail[self.counted_bytes :], self.uncounted)
-        times, kinds, answering = (
-            times_of(numbers, self.newest),
-            numbers[2::WIDTH],
-            [kind.answers for kind in self.kinds],
-        )
-        found: Iterable[tuple[int, int, Phases]] = zip(times, kinds, phases_of(numbers), strict=True)
-        if self.annulled:
-            found = (each for each in found if not self._is_annulled(each[0]))
-        hours = Hours(self.hours)
-        hours.count(((at, phases_us) for at, kind, phases_us in found if answering[kind]), 1)
-        self.hours, self.uncounted, self.counted_bytes = hours.pack(), 0, len(self.tail)
-
     def tell_latency(self) -> list[Hour]:
-        """The hours that have changed since they were told."""
-        self.count_latency()
+        """The hours that have changed since they were told; what was fresh is counted: late, as many are cheaper."""
         hours = Hours(self.hours)
+        if self.count:
+            numbers = self._fresh_numbers()
+            self._count(hours, numbers, 1)
+            self.tail += sealed(numbers)
+            self._refresh([])
         untold = hours.tell()
         if untold:
             self.hours = hours.pack()
@@ -226,27 +211,24 @@ class Watched:
             return self.newest + self.silence_ms
         return self._head.quiet_from(offs) if self._head.last_at else FOREVER
 
-    def move_base(self, cut: int, terms: HeldTerms, offs: Offs, horizon: int) -> None:
-        """Give the base the results before `cut`; none will come between them any more."""
-        self.count_latency()
-        numbers = numbers_of(self.tail, self.count)
-        times, kinds = times_of(numbers, self.newest), numbers[2::WIDTH]
-        gone = bisect_left(times, cut)
-        self._fold(self.base, times[:gone], kinds[:gone], terms, offs)
-        if self.base.quiet_from(offs) < cut:
+    def move_base(self, cut: int, terms: HeldTerms, offs: Offs, horizon: int) -> int:
+        """Give the base the stretches before `cut`, as none will come between them any more; returns up to when."""
+        until = cut
+        while self.tail:
+            numbers, end = first_stretch(self.tail)
+            if newest_of(numbers) >= cut:
+                until = min(cut, numbers[0])
+                break
+            self._fold(self.base, numbers, terms, offs)
+            self.tail = self.tail[end:]
+        if self.base.quiet_from(offs) < until:
             self.base.quieten(horizon, offs)
-        if gone < self.count:
-            self.tail = without_first(self.tail, numbers, gone, times[gone])
-            self.oldest = times[gone]
-        else:
-            self.tail, self.oldest, self.newest = bytearray(), FOREVER, NOWHERE
-        self.count -= gone
-        self.counted_bytes = len(self.tail)
-        if len(self.kinds) > 1 or not self.count:
+        if len(self.kinds) > 1:
             self._sweep_kinds()
         hours = Hours(self.hours)
         if hours.forget(cut):
             self.hours = hours.pack()
+        return self.base.settled_until(until, offs)
 
     def forget(self, until: int) -> None:
         """Drop what ended before `until`."""
@@ -265,11 +247,9 @@ class Watched:
         return StoredRegion(
             name,
             self._packed if self._base is None else _pack_base(self._base),
-            bytes(self.tail),
+            self.tail,
+            bytes(self.fresh),
             self.count,
-            self.uncounted,
-            self.counted_bytes,
-            self.oldest,
             self.newest,
             self.kinds,
             self.kind,
@@ -291,23 +271,18 @@ class Watched:
         """From a snapshot."""
         region = cls()
         region.annulled = annulled
-        region._packed, region.tail, region.count = stored.base, bytearray(stored.tail), stored.count
-        region.uncounted, region.counted_bytes = stored.uncounted, stored.counted_bytes
-        region.oldest, region.newest, region.kinds, region.kind = (
-            stored.oldest,
-            stored.newest,
-            stored.kinds,
-            stored.kind,
-        )
-        region.calm, region.silence_ms = stored.calm, stored.silence_ms
-        region.hours, region.told_components = stored.hours, stored.told_components
+        region._packed, region.tail = stored.base, stored.tail
+        region.fresh, region.count, region.newest = bytearray(stored.fresh), stored.count, stored.newest
+        region.kinds, region.kind, region.calm = stored.kinds, stored.kind, stored.calm
+        region.silence_ms, region.hours = stored.silence_ms, stored.hours
+        region.told_components = stored.told_components
         if region.calm == NOWHERE:
             region.make_head(terms, offs, horizon)
         return region
 
     def kept(self, monitor: str) -> list[CheckResult]:
         """The results that are kept, in the order of their times."""
-        records = unpack_all(numbers_of(self.tail, self.count), self.newest)
+        records = chain.from_iterable(map(records_of, self._stretches()))
         return [kept.result(monitor, self.kinds[kept.kind]) for kept in records]
 
     def inherit(self, other: "Watched", terms: HeldTerms) -> None:
@@ -315,19 +290,31 @@ class Watched:
         self.told_components = other.told_components
         self.base.components, self.wake(terms).components = other.base.components, other.wake(terms).components
 
-    def _counts(self, kept: Kept) -> bool:
-        return self.kinds[kept.kind].answers and not self._is_annulled(kept.at)
-
     def _is_annulled(self, at: int) -> bool:
         return any(start <= at < end for start, end in self.annulled)
 
-    def _fold_tail(self, region: Region, terms: HeldTerms, offs: Offs) -> None:
-        numbers = numbers_of(self.tail, self.count)
-        self._fold(region, times_of(numbers, self.newest), numbers[2::WIDTH], terms, offs)
+    def _fresh_numbers(self) -> list[int]:
+        return numbers_of(self.fresh, self.count)
 
-    def _fold(self, region: Region, times: list[int], kinds: list[int], terms: HeldTerms, offs: Offs) -> None:
+    def _refresh(self, records: list[Kept]) -> None:
+        """Have these as the fresh ones."""
+        self.fresh, self.count, before = bytearray(), len(records), 0
+        for kept in records:
+            self.fresh += kept.pack(before)
+            before = kept.at
+
+    def _stretches(self) -> Iterator[list[int]]:
+        yield from stretches(self.tail)
+        if self.count:
+            yield self._fresh_numbers()
+
+    def _fold_tail(self, region: Region, terms: HeldTerms, offs: Offs) -> None:
+        for numbers in self._stretches():
+            self._fold(region, numbers, terms, offs)
+
+    def _fold(self, region: Region, numbers: list[int], terms: HeldTerms, offs: Offs) -> None:
         calm = NOWHERE
-        for at, place in zip(times, kinds, strict=True):
+        for at, place in zip(times_of(numbers), kinds_of(numbers), strict=True):
             if self.annulled and self._is_annulled(at):
                 continue
             if place == calm and at <= region.last_at + region.silence_ms:
@@ -350,8 +337,18 @@ class Watched:
     def _recount(self, out: list[Kept], into: list[Kept]) -> None:
         hours = Hours(self.hours)
         for records, sign in ((out, -1), (into, 1)):
-            hours.count(((kept.at, kept.phases_us) for kept in records if self._counts(kept)), sign)
+            self._count(hours, stretch_of(records), sign)
         self.hours = hours.pack()
+
+    def _count(self, hours: Hours, numbers: list[int], sign: int) -> None:
+        """Count a stretch's answers in (+1) or out (-1)."""
+        times, columns_us, answering = times_of(numbers), columns_of(numbers), [kind.answers for kind in self.kinds]
+        if self.annulled or not all(answering):
+            kinds = kinds_of(numbers)
+            picked = [n for n, at in enumerate(times) if answering[kinds[n]] and not self._is_annulled(at)]
+            times = [times[n] for n in picked]
+            columns_us = [[column[n] for n in picked] for column in columns_us]
+        hours.count(times, columns_us, sign)
 
     def _place(self, kind: Kind) -> int:
         """Where a kind is kept; one that means what keeps the region calm keeps it calm as well."""
@@ -363,14 +360,18 @@ class Watched:
         return place
 
     def _sweep_kinds(self) -> None:
-        records = unpack_all(numbers_of(self.tail, self.count), self.newest)
-        places = {place: new for new, place in enumerate(sorted({kept.kind for kept in records}))}
+        """Forget the kinds that no kept result has any more."""
+        kept = [*self._stretches()]
+        places = {place: new for new, place in enumerate(sorted({self.kind}.union(*map(kinds_of, kept))))}
         if len(places) == len(self.kinds):
             return
         self.kinds = [self.kinds[place] for place in places]
-        self.tail = pack_all(kept._replace(kind=places[kept.kind]) for kept in records)
-        self.counted_bytes = len(self.tail)
-        self.kind, self.calm = places.get(self.kind, NOWHERE), places.get(self.calm, NOWHERE)
+        for numbers in kept:
+            numbers[2::WIDTH] = [places[place] for place in kinds_of(numbers)]
+        fresh = records_of(kept.pop()) if self.count else []
+        self.tail = b"".join(map(sealed, kept))
+        self._refresh(fresh)
+        self.kind, self.calm = places[self.kind], places.get(self.calm, NOWHERE)
 
 
 def _shape(region: Region) -> tuple[int, Piece | None, int, tuple[ComponentSince, ...]]:
