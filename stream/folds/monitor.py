@@ -259,14 +259,15 @@ class MonitorFold:
             self._tell_uptime(facts, self.uptime.buckets(now.segments, since, known_until))
         self._tell_components(facts)
 
-    def tell_time(self, facts: Facts) -> None:
-        """A tick not before `tell_at`: tell what only grows with time, uptime, latency, until when all is known."""
-        if self.told.story.status not in (NEVER, GONE):
-            facts.current.append(self.current(facts.version))
+    def tell_time(self, cut: int, facts: Facts) -> None:
+        """Tell what only grows with time: uptime, latency, until when all is known. Before `cut` nothing will come."""
+        told, known_until, version = self.told, self.known_until, facts.version
+        if told.story.status not in (NEVER, GONE):
+            facts.current.append(self._current(version, told.story, known_until))
         since = max(self.told_at, self.start)
-        self._tell_uptime(facts, self.uptime.buckets(self.told.segments, since, self.known_until))
+        self._tell_uptime(facts, self.uptime.buckets(told.segments, since, known_until))
         for name, region in self.regions.items():
-            facts.latency += [_latency(self.name, name, facts.version, hour) for hour in region.tell_latency()]
+            facts.latency += [_latency(self.name, name, version, hour) for hour in region.tell_latency(cut)]
         known = self.terms.known
         terms = known.get(max(known, default=0), DEFAULT_TERMS)
         every_ms = max(TELLING_INTERVALS * terms.interval_ms, TELLING_MS)
@@ -279,7 +280,7 @@ class MonitorFold:
         until = min([cut, *(border for border in self._window_borders() if border > self.horizon)])
         for region in self.regions.values():
             until = min(until, region.move_base(cut, self.terms, self.offs, self.horizon))
-        if until > (self.uptime.until or self.start):
+        if until >= (self.uptime.until or self.start) + WINDOW_MS:
             self._settle(until)
         for region in self.regions.values():
             region.sleep()
@@ -288,7 +289,6 @@ class MonitorFold:
         begin = self.uptime.until = self.uptime.until or self.start
         self.uptime.settle(self.told.segments, until)
         if self._is_quiet:
-            self.told = self.told._replace(segments=[(until, self.story.status)])
             self._forget(until)
             return
         self.story.follow(moment for moment in self._moments(begin) if moment.at < until)
@@ -299,9 +299,7 @@ class MonitorFold:
     @property
     def _is_quiet(self) -> bool:
         """Nothing has happened since the settled time, so that settling more is only a matter of counting."""
-        told, story = self.told, self.story
-        eventless = len(told.segments) == 1 and story.trouble is None and story == told.story
-        return eventless and not self.offs and not self.windows
+        return self._told is None and self.story.trouble is None and not self.offs and not self.windows
 
     def _forget(self, until: int) -> None:
         for region in self.regions.values():
@@ -424,14 +422,16 @@ class MonitorFold:
 
     def current(self, version: int) -> CurrentStatus:
         """What it is now, as a fact."""
-        story = self.told.story
+        return self._current(version, self.told.story, self.known_until)
+
+    def _current(self, version: int, story: Story, known_until: int) -> CurrentStatus:
         trouble = story.open_trouble
         return CurrentStatus(
             self.name,
             version,
             STATUSES_OF[story.status],
             story.since,
-            self.known_until,
+            known_until,
             story.reason,
             story.message,
             incident_id(self.name, trouble.number) if trouble else "",

@@ -173,8 +173,9 @@ class PartitionFold:
             monitor.tell(facts)
         if monitor.tell_at <= clock.horizon:
             monitor.horizon = clock.horizon
-            monitor.tell_time(facts)
-            monitor.settle(clock.log_time - WINDOW_MS)
+            cut = clock.log_time - WINDOW_MS
+            monitor.tell_time(cut, facts)
+            monitor.settle(cut)
 
     def _find_terms(self, monitor: str, version: int) -> Terms:
         return self._terms(monitor, version) or DEFAULT_TERMS

@@ -129,7 +129,7 @@ class Rewriting:
         self._end_slice(self._live.known_until + 1)
         self._tick(self._live.horizon)
         last = Facts(self._version)
-        self._monitor.tell_time(last)
+        self._monitor.tell_time(self.reads_until, last)
         self._told.take(last)
         monitor, name = self._monitor, self._order.monitor
         count, taken = monitor.told.story.incidents, self._live.told.story.incidents
@@ -152,7 +152,7 @@ class Rewriting:
     def _add_owed(self, facts: Facts) -> None:
         """What the old one had still to tell of the days before."""
         owed = Facts(self._version)
-        self._live.tell_time(owed)
+        self._live.tell_time(self.reads_until, owed)
         facts.uptime += [bucket for bucket in owed.uptime if bucket.bucket < self._day]
         facts.latency += [hour for hour in owed.latency if hour.bucket < self._day]
 

@@ -183,6 +183,11 @@ def newest_of(numbers: list[int]) -> int:
     return sum(numbers[::WIDTH])
 
 
+def distances_of(numbers: list[int]) -> list[int]:
+    """From each record of a stretch to the next."""
+    return numbers[WIDTH::WIDTH]
+
+
 def kinds_of(numbers: list[int]) -> list[int]:
     """The kinds of a stretch."""
     return numbers[2::WIDTH]

@@ -22,6 +22,7 @@ from stream.folds.tail import (
     Kept,
     Kind,
     columns_of,
+    distances_of,
     first_stretch,
     keep,
     kind_of,
@@ -140,8 +141,11 @@ class Watched:
         self.kind = (fresh or tail[-1])[-1].kind
         return True
 
-    def tell_latency(self) -> list[Hour]:
-        """The hours that have changed since they were told; what was fresh is counted: late, as many are cheaper."""
+    def tell_latency(self, cut: int) -> list[Hour]:
+        """The hours that have changed since they were told; those that ended before `cut` will not change any more.
+
+        What was fresh is counted: late, as many at once are cheaper.
+        """
         hours = Hours(self.hours)
         if self.count:
             numbers = self._fresh_numbers()
@@ -149,7 +153,7 @@ class Watched:
             self.tail += sealed(numbers)
             self._refresh([])
         untold = hours.tell()
-        if untold:
+        if hours.forget(cut) or untold:
             self.hours = hours.pack()
         return untold
 
@@ -225,9 +229,6 @@ class Watched:
             self.base.quieten(horizon, offs)
         if len(self.kinds) > 1:
             self._sweep_kinds()
-        hours = Hours(self.hours)
-        if hours.forget(cut):
-            self.hours = hours.pack()
         return self.base.settled_until(until, offs)
 
     def forget(self, until: int) -> None:
@@ -313,8 +314,12 @@ class Watched:
             self._fold(region, numbers, terms, offs)
 
     def _fold(self, region: Region, numbers: list[int], terms: HeldTerms, offs: Offs) -> None:
-        calm = NOWHERE
-        for at, place in zip(times_of(numbers), kinds_of(numbers), strict=True):
+        kinds, calm = kinds_of(numbers), NOWHERE
+        if not self.annulled and len(set(kinds)) == 1 and region.stays(self.kinds[kinds[0]], offs):
+            if max([numbers[0] - region.last_at, *distances_of(numbers)]) <= region.silence_ms:
+                region.last_at = newest_of(numbers)
+                return
+        for at, place in zip(times_of(numbers), kinds, strict=True):
             if self.annulled and self._is_annulled(at):
                 continue
             if place == calm and at <= region.last_at + region.silence_ms:
@@ -322,16 +327,12 @@ class Watched:
             else:
                 kind = self.kinds[place]
                 region.step(at, kind.outcome, kind.version, kind.details, terms.at(kind.version, at), offs)
-                calm = place if region.is_calm_after(at, kind.outcome, offs) else NOWHERE
+                calm = place if region.stays(kind, offs) else NOWHERE
 
     def _look(self, head: Region, offs: Offs) -> None:
         """Whether more of the newest kind would change anything."""
         self.calm, self.silence_ms = NOWHERE, head.silence_ms
-        if (
-            self.kind != NOWHERE
-            and not self.annulled
-            and head.is_calm_after(self.newest, self.kinds[self.kind].outcome, offs)
-        ):
+        if self.kind != NOWHERE and not self.annulled and head.stays(self.kinds[self.kind], offs):
             self.calm = self.kind
 
     def _recount(self, out: list[Kept], into: list[Kept]) -> None:
@@ -342,10 +343,10 @@ class Watched:
 
     def _count(self, hours: Hours, numbers: list[int], sign: int) -> None:
         """Count a stretch's answers in (+1) or out (-1)."""
-        times, columns_us, answering = times_of(numbers), columns_of(numbers), [kind.answers for kind in self.kinds]
-        if self.annulled or not all(answering):
-            kinds = kinds_of(numbers)
-            picked = [n for n, at in enumerate(times) if answering[kinds[n]] and not self._is_annulled(at)]
+        times, columns_us, kinds = times_of(numbers), columns_of(numbers), kinds_of(numbers)
+        mute = {place for place, kind in enumerate(self.kinds) if not kind.answers}
+        if self.annulled or not mute.isdisjoint(kinds):
+            picked = [n for n, at in enumerate(times) if kinds[n] not in mute and not self._is_annulled(at)]
             times = [times[n] for n in picked]
             columns_us = [[column[n] for n in picked] for column in columns_us]
         hours.count(times, columns_us, sign)
