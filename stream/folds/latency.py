@@ -1,6 +1,7 @@
 """The latency of an hour in a region: counts in bins of an eighth of an octave, and the phases' sums."""
 
 from bisect import bisect_left, bisect_right
+from itertools import repeat
 from typing import Final
 
 import msgspec
@@ -43,17 +44,17 @@ class Hour(msgspec.Struct, array_like=True):
 
     def count(self, columns_us: list[list[int]], sign: int) -> None:
         """Count results in (+1) or out (-1), by their phases: dns, connect, tls, ttfb, transfer, and the rest."""
-        dns_us, connect_us, tls_us, ttfb_us, transfer_us, rest_us = map(sum, columns_us)
-        self.checks += sign * len(columns_us[0])
+        totals_us = list(map(sum, zip(*columns_us, strict=True)))
+        dns_us, connect_us, tls_us, ttfb_us, transfer_us, _ = map(sum, columns_us)
+        self.checks += sign * len(totals_us)
         self.dns_us += sign * dns_us
         self.connect_us += sign * connect_us
         self.tls_us += sign * tls_us
         self.ttfb_us += sign * ttfb_us
         self.transfer_us += sign * transfer_us
-        self.total_us += sign * (dns_us + connect_us + tls_us + ttfb_us + transfer_us + rest_us)
+        self.total_us += sign * sum(totals_us)
         bins = self.bins
-        for total_us in map(sum, zip(*columns_us, strict=True)):
-            place = bisect_right(EDGES, total_us)
+        for place in map(bisect_right, repeat(EDGES), totals_us):
             bins[place] = bins.get(place, 0) + sign
         self.untold = True
 
@@ -91,7 +92,7 @@ class Hours:
             hour = self._hours.get(bucket)
             if hour is None:
                 hour = self._hours[bucket] = Hour(bucket)
-            hour.count([column[:end] for column in columns_us], sign)
+            hour.count(columns_us if end == len(times) else [column[:end] for column in columns_us], sign)
             times, columns_us = times[end:], [column[end:] for column in columns_us]
 
     def tell(self) -> list[Hour]:

@@ -18,7 +18,7 @@ from stream.folds.facts import ComponentStatus, CurrentStatus, Facts, LatencyHou
 from stream.folds.latency import Hour
 from stream.folds.region import FOREVER, Offs
 from stream.folds.story import NEVER, STATUSES_OF, Change, Notes, Story, Trouble, change_of, incident_id, incident_of
-from stream.folds.terms import DEFAULT_TERMS, HeldTerms, Terms
+from stream.folds.terms import HeldTerms, KnownTerms, Terms
 from stream.folds.timeline import GONE, MAINTENANCE, PAUSED, Moment, moments
 from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
@@ -59,7 +59,7 @@ class StoredMonitor(msgspec.Struct, array_like=True):
     maintained: int
     corrections: tuple[CorrectionOrdered, ...]
     notes: tuple[tuple[int, Notes], ...]
-    terms: list[tuple[int, Terms]]
+    terms: KnownTerms
     regions: list[StoredRegion]
     quiet: bool
     """Nothing was told since the settled time."""
@@ -171,8 +171,8 @@ class MonitorFold:
 
     def _refold(self, region: Watched, result: CheckResult, in_order: bool, find_terms: FindTerms) -> bool:
         at, version = result.scheduled_at, result.monitor_version
-        if version not in self.terms.known:
-            self.terms.known[version] = find_terms(self.name, version)
+        if not self.terms.knows(version):
+            self.terms.learn(version, find_terms(self.name, version))
         if in_order and at > region.wake(self.terms).quiet_at:
             different = region.step(self.terms, self.offs, self.horizon)
         else:
@@ -268,33 +268,36 @@ class MonitorFold:
         self._tell_uptime(facts, self.uptime.buckets(told.segments, since, known_until))
         for name, region in self.regions.items():
             facts.latency += [_latency(self.name, name, version, hour) for hour in region.tell_latency(cut)]
-        known = self.terms.known
-        terms = known.get(max(known, default=0), DEFAULT_TERMS)
-        every_ms = max(TELLING_INTERVALS * terms.interval_ms, TELLING_MS)
+        every_ms = max(TELLING_INTERVALS * self.terms.newest.interval_ms, TELLING_MS)
         self.told_at = self.horizon
         self.tell_at = self.horizon + every_ms - (self.horizon - crc32(self.name.encode())) % every_ms
         self.changed = True
 
     def settle(self, cut: int) -> None:
         """After `tell_time`: let go of the results before `cut`, as none will come between them any more."""
-        until = min([cut, *(border for border in self._window_borders() if border > self.horizon)])
         for region in self.regions.values():
-            until = min(until, region.move_base(cut, self.terms, self.offs, self.horizon))
-        if until >= (self.uptime.until or self.start) + WINDOW_MS:
-            self._settle(until)
+            region.move_base(cut, self.terms, self.offs)
+        if cut > self.start and cut >= self.uptime.until + WINDOW_MS:
+            self._settle(cut)
         for region in self.regions.values():
             region.sleep()
 
-    def _settle(self, until: int) -> None:
-        begin = self.uptime.until = self.uptime.until or self.start
-        self.uptime.settle(self.told.segments, until)
-        if self._is_quiet:
-            self._forget(until)
+    def _settle(self, cut: int) -> None:
+        """Move the settled time on; seldom, since it saves nothing but what has happened meanwhile."""
+        until = min([cut, *(border for border in self._window_borders() if border > self.horizon)])
+        for region in self.regions.values():
+            until = min(until, region.settled_until(cut, self.offs, self.horizon))
+        begin = self.uptime.until or self.start
+        if until <= begin:
             return
-        self.story.follow(moment for moment in self._moments(begin) if moment.at < until)
-        self.story.forget(until)
+        self.uptime.until = begin
+        self.uptime.settle(self.told.segments, until)
+        if not self._is_quiet:
+            self.story.follow(moment for moment in self._moments(begin) if moment.at < until)
+            self.story.forget(until)
         self._forget(until)
-        self.told = self._derive()
+        if not self._is_quiet:
+            self.told = self._derive()
 
     @property
     def _is_quiet(self) -> bool:
@@ -309,7 +312,7 @@ class MonitorFold:
         self.windows = tuple(window for window in self.windows if window.end > ended)
         if len(self.terms.known) > 1:
             needed = set[int]().union(*(region.versions for region in self.regions.values()))
-            self.terms.known = {version: terms for version, terms in self.terms.known.items() if version in needed}
+            self.terms.known = tuple(known for known in self.terms.known if known[0] in needed)
         if self.corrections:
             self.correct([order for order in self.corrections if order.until > until])
         if self.notes:
@@ -364,7 +367,7 @@ class MonitorFold:
                 self.maintained,
                 self.corrections,
                 self.notes,
-                sorted(self.terms.known.items()),
+                self.terms.known,
                 [self.regions[name].store(name) for name in sorted(self.regions)],
                 self._told is None,
             )
@@ -380,7 +383,7 @@ class MonitorFold:
         monitor.uptime, monitor.story = stored.uptime, stored.story
         monitor.offs, monitor.revised_at, monitor.windows = stored.offs, stored.revised_at, stored.windows
         monitor.maintained, monitor.notes = stored.maintained, stored.notes
-        monitor.terms.known = dict(stored.terms)
+        monitor.terms.known = stored.terms
         monitor.correct(stored.corrections)
         monitor.regions = {
             intern(region.name): Watched.restore(

@@ -57,7 +57,7 @@ class PartitionFold:
         return {
             (result.monitor, result.monitor_version)
             for result in event.results
-            if ((monitor := monitors.get(result.monitor)) is None or result.monitor_version not in monitor.terms.known)
+            if ((monitor := monitors.get(result.monitor)) is None or not monitor.terms.knows(result.monitor_version))
             and self._terms(result.monitor, result.monitor_version) is None
         }
 

@@ -215,20 +215,23 @@ class Watched:
             return self.newest + self.silence_ms
         return self._head.quiet_from(offs) if self._head.last_at else FOREVER
 
-    def move_base(self, cut: int, terms: HeldTerms, offs: Offs, horizon: int) -> int:
-        """Give the base the stretches before `cut`, as none will come between them any more; returns up to when."""
-        until = cut
+    def move_base(self, cut: int, terms: HeldTerms, offs: Offs) -> None:
+        """Give the base the stretches before `cut`, as none will come between them any more."""
+        before = len(self.tail)
         while self.tail:
             numbers, end = first_stretch(self.tail)
             if newest_of(numbers) >= cut:
-                until = min(cut, numbers[0])
                 break
             self._fold(self.base, numbers, terms, offs)
             self.tail = self.tail[end:]
+        if len(self.kinds) > 1 and len(self.tail) < before:
+            self._sweep_kinds()
+
+    def settled_until(self, cut: int, offs: Offs, horizon: int) -> int:
+        """No result from `cut` on changes what the base was before this time."""
+        until = min(cut, first_stretch(self.tail)[0][0]) if self.tail else cut
         if self.base.quiet_from(offs) < until:
             self.base.quieten(horizon, offs)
-        if len(self.kinds) > 1:
-            self._sweep_kinds()
         return self.base.settled_until(until, offs)
 
     def forget(self, until: int) -> None:
@@ -315,10 +318,11 @@ class Watched:
 
     def _fold(self, region: Region, numbers: list[int], terms: HeldTerms, offs: Offs) -> None:
         kinds, calm = kinds_of(numbers), NOWHERE
-        if not self.annulled and len(set(kinds)) == 1 and region.stays(self.kinds[kinds[0]], offs):
-            if max([numbers[0] - region.last_at, *distances_of(numbers)]) <= region.silence_ms:
-                region.last_at = newest_of(numbers)
-                return
+        longest_ms = max([numbers[0] - region.last_at, *distances_of(numbers)])
+        alike = len(set(kinds)) == 1 and not self.annulled and longest_ms <= region.silence_ms
+        if alike and region.stays(self.kinds[kinds[0]], offs):
+            region.last_at = newest_of(numbers)
+            return
         for at, place in zip(times_of(numbers), kinds, strict=True):
             if self.annulled and self._is_annulled(at):
                 continue
