@@ -50,6 +50,7 @@ class StoredMonitor(msgspec.Struct, array_like=True):
     horizon: int
     told_at: int
     tell_at: int
+    settles: bool
     start: int
     uptime: Uptime
     story: Story
@@ -93,6 +94,7 @@ class MonitorFold:
         "offs",
         "regions",
         "revised_at",
+        "settles",
         "start",
         "story",
         "tell_at",
@@ -129,6 +131,8 @@ class MonitorFold:
         """When `tell_time` last told."""
         self.tell_at = 0
         """When it is to tell again."""
+        self.settles = False
+        """Whether `tell_time` last let go of old results, which it does every other time."""
         self.due_at = -1
         """No tick up to this time changes anything."""
         self.changed = False
@@ -272,9 +276,12 @@ class MonitorFold:
         self.told_at = self.horizon
         self.tell_at = self.horizon + every_ms - (self.horizon - crc32(self.name.encode())) % every_ms
         self.changed = True
+        self.settles = not self.settles
+        if self.settles:
+            self._let_go(cut)
 
-    def settle(self, cut: int) -> None:
-        """After `tell_time`: let go of the results before `cut`, as none will come between them any more."""
+    def _let_go(self, cut: int) -> None:
+        """Give the bases what is from before `cut`, as nothing will come there any more."""
         for region in self.regions.values():
             region.move_base(cut, self.terms, self.offs)
         if cut > self.start and cut >= self.uptime.until + WINDOW_MS:
@@ -358,6 +365,7 @@ class MonitorFold:
                 self.horizon,
                 self.told_at,
                 self.tell_at,
+                self.settles,
                 self.start,
                 self.uptime,
                 self.story,
@@ -379,7 +387,7 @@ class MonitorFold:
         stored = _decoder.decode(state)
         monitor = cls(name)
         monitor.version, monitor.horizon, monitor.start = stored.version, stored.horizon, stored.start
-        monitor.told_at, monitor.tell_at = stored.told_at, stored.tell_at
+        monitor.told_at, monitor.tell_at, monitor.settles = stored.told_at, stored.tell_at, stored.settles
         monitor.uptime, monitor.story = stored.uptime, stored.story
         monitor.offs, monitor.revised_at, monitor.windows = stored.offs, stored.revised_at, stored.windows
         monitor.maintained, monitor.notes = stored.maintained, stored.notes

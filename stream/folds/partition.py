@@ -173,9 +173,7 @@ class PartitionFold:
             monitor.tell(facts)
         if monitor.tell_at <= clock.horizon:
             monitor.horizon = clock.horizon
-            cut = clock.log_time - WINDOW_MS
-            monitor.tell_time(cut, facts)
-            monitor.settle(cut)
+            monitor.tell_time(clock.log_time - WINDOW_MS, facts)
 
     def _find_terms(self, monitor: str, version: int) -> Terms:
         return self._terms(monitor, version) or DEFAULT_TERMS

@@ -148,14 +148,18 @@ def pack(result: CheckResult, kind: int, before: int) -> bytes:
     )[1:]
 
 
-def numbers_of(fresh: bytearray, count: int) -> list[int]:
-    """The numbers of so many records, of which the first one's time is its distance from 0: a stretch."""
-    return _unpack(b"".join((b"\xdd", (count * WIDTH).to_bytes(4), fresh)))
+def stretch_of(fresh: bytearray, count: int) -> bytes:
+    """So many packed records, of which the first one's time is its distance from 0, as a packed stretch."""
+    return b"".join((b"\xdd", (count * WIDTH).to_bytes(4), fresh))
 
 
-def sealed(numbers: list[int]) -> bytes:
-    """A stretch as a tail keeps it, which is one of them after the other."""
-    packed = _pack(numbers)
+def numbers_of(packed: bytes) -> list[int]:
+    """The numbers of a packed stretch."""
+    return _unpack(packed)
+
+
+def sealed(packed: bytes) -> bytes:
+    """A packed stretch as a tail keeps it, which is one of them after the other."""
     return len(packed).to_bytes(LENGTH_BYTES) + packed
 
 
@@ -204,11 +208,11 @@ def records_of(numbers: list[int]) -> list[Kept]:
     return [Kept(*row) for row in rows]
 
 
-def stretch_of(records: Iterable[Kept]) -> list[int]:
-    """Records as a stretch."""
+def pack_all(records: Iterable[Kept]) -> bytes:
+    """Records as a packed stretch."""
     numbers: list[int] = []
     before = 0
     for kept in records:
         numbers += (kept.at - before, *kept[1:])
         before = kept.at
-    return numbers
+    return _pack(numbers)

@@ -17,6 +17,9 @@ NOTHING: Final[Spans] = (0, 0, 0, 0, 0, 0)
 
 def spans_of(segments: Segments, start: int, end: int, settled: Spans = NOTHING) -> Spans:
     """Milliseconds of each status from `start` to `end`, added to `settled`; none while the monitor was deleted."""
+    at, status = segments[-1]
+    if at <= start < end and status != GONE:
+        return (*settled[:status], settled[status] + end - start, *settled[status + 1 :])  # type: ignore[return-value]  # as many as there were
     spans = list(settled)
     for at, status in reversed(segments):
         since = max(start, at)

@@ -18,7 +18,6 @@ from schemas.events import CheckResult
 from stream.folds.latency import NO_HOURS, Hour, Hours
 from stream.folds.region import FOREVER, ComponentSince, Offs, Piece, Region
 from stream.folds.tail import (
-    WIDTH,
     Kept,
     Kind,
     columns_of,
@@ -30,6 +29,7 @@ from stream.folds.tail import (
     newest_of,
     numbers_of,
     pack,
+    pack_all,
     records_of,
     sealed,
     stretch_of,
@@ -136,7 +136,7 @@ class Watched:
         part[place : place + len(twins)] = [kept]
         if part is not fresh:
             self._recount(twins, [kept])
-        self.tail = b"".join(sealed(stretch_of(records)) for records in tail)
+        self.tail = b"".join(sealed(pack_all(records)) for records in tail)
         self._refresh(fresh)
         self.kind = (fresh or tail[-1])[-1].kind
         return True
@@ -148,9 +148,9 @@ class Watched:
         """
         hours = Hours(self.hours)
         if self.count:
-            numbers = self._fresh_numbers()
-            self._count(hours, numbers, 1)
-            self.tail += sealed(numbers)
+            stretch = stretch_of(self.fresh, self.count)
+            self._count(hours, numbers_of(stretch), 1)
+            self.tail += sealed(stretch)
             self._refresh([])
         untold = hours.tell()
         if hours.forget(cut) or untold:
@@ -298,7 +298,7 @@ class Watched:
         return any(start <= at < end for start, end in self.annulled)
 
     def _fresh_numbers(self) -> list[int]:
-        return numbers_of(self.fresh, self.count)
+        return numbers_of(stretch_of(self.fresh, self.count))
 
     def _refresh(self, records: list[Kept]) -> None:
         """Have these as the fresh ones."""
@@ -342,7 +342,7 @@ class Watched:
     def _recount(self, out: list[Kept], into: list[Kept]) -> None:
         hours = Hours(self.hours)
         for records, sign in ((out, -1), (into, 1)):
-            self._count(hours, stretch_of(records), sign)
+            self._count(hours, numbers_of(pack_all(records)), sign)
         self.hours = hours.pack()
 
     def _count(self, hours: Hours, numbers: list[int], sign: int) -> None:
@@ -370,12 +370,10 @@ class Watched:
         places = {place: new for new, place in enumerate(sorted({self.kind}.union(*map(kinds_of, kept))))}
         if len(places) == len(self.kinds):
             return
+        parts = [[record._replace(kind=places[record.kind]) for record in records_of(numbers)] for numbers in kept]
+        self._refresh(parts.pop() if self.count else [])
+        self.tail = b"".join(sealed(pack_all(records)) for records in parts)
         self.kinds = [self.kinds[place] for place in places]
-        for numbers in kept:
-            numbers[2::WIDTH] = [places[place] for place in kinds_of(numbers)]
-        fresh = records_of(kept.pop()) if self.count else []
-        self.tail = b"".join(map(sealed, kept))
-        self._refresh(fresh)
         self.kind, self.calm = places[self.kind], places.get(self.calm, NOWHERE)
 
 
