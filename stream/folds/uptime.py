@@ -36,7 +36,7 @@ Bucket = tuple[str, int, int, Spans]
 """Step, beginning, known until, milliseconds by status."""
 
 
-class Uptime(msgspec.Struct, array_like=True):
+class Uptime(msgspec.Struct, array_like=True, gc=False):
     """What is settled: the milliseconds up to `until` of the hour and of the day in which it lies."""
 
     until: int = 0

@@ -55,7 +55,7 @@ class StoredRegion(msgspec.Struct, array_like=True):
     fresh: bytes
     count: int
     newest: int
-    kinds: list[Kind]
+    kinds: tuple[Kind, ...]
     kind: int
     calm: int
     silence_ms: int
@@ -93,7 +93,7 @@ class Watched:
         self.fresh = bytearray()
         self.count = 0
         """Fresh records."""
-        self.kinds: list[Kind] = []
+        self.kinds: tuple[Kind, ...] = ()
         self.kind = NOWHERE
         """The newest result's place in `kinds`."""
         self.calm = NOWHERE
@@ -358,7 +358,7 @@ class Watched:
     def _place(self, kind: Kind) -> int:
         """Where a kind is kept; one that means what keeps the region calm keeps it calm as well."""
         if kind not in self.kinds:
-            self.kinds.append(kind)
+            self.kinds = (*self.kinds, kind)
         place = self.kinds.index(kind)
         if self.calm != NOWHERE and kind.means(self.kinds[self.calm]):
             self.calm = place
@@ -373,7 +373,7 @@ class Watched:
         parts = [[record._replace(kind=places[record.kind]) for record in records_of(numbers)] for numbers in kept]
         self._refresh(parts.pop() if self.count else [])
         self.tail = b"".join(sealed(pack_all(records)) for records in parts)
-        self.kinds = [self.kinds[place] for place in places]
+        self.kinds = tuple(self.kinds[place] for place in places)
         self.kind, self.calm = places[self.kind], places.get(self.calm, NOWHERE)
 
 
