@@ -3,7 +3,7 @@
 Records stand in stretches, each a list of numbers, in which the first record's time is its distance from 0.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import Final, NamedTuple
 
@@ -14,7 +14,6 @@ from schemas.events import CheckResult, Component, Evidence, Failure
 
 WIDTH: Final = 9
 """Numbers a record: those of `Kept`, its time as the distance from the record before."""
-LENGTH_BYTES: Final = 4
 
 UP: Final = 0
 DEGRADED: Final = 1
@@ -156,25 +155,6 @@ def stretch_of(fresh: bytearray, count: int) -> bytes:
 def numbers_of(packed: bytes) -> list[int]:
     """The numbers of a packed stretch."""
     return _unpack(packed)
-
-
-def sealed(packed: bytes) -> bytes:
-    """A packed stretch as a tail keeps it, which is one of them after the other."""
-    return len(packed).to_bytes(LENGTH_BYTES) + packed
-
-
-def first_stretch(tail: bytes) -> tuple[list[int], int]:
-    """The oldest stretch of a tail, and where the rest begins."""
-    end = LENGTH_BYTES + int.from_bytes(tail[:LENGTH_BYTES])
-    return _unpack(tail[LENGTH_BYTES:end]), end
-
-
-def stretches(tail: bytes) -> Iterator[list[int]]:
-    """All stretches of a tail, the oldest first."""
-    while tail:
-        numbers, end = first_stretch(tail)
-        yield numbers
-        tail = tail[end:]
 
 
 def times_of(numbers: list[int]) -> list[int]:

@@ -22,7 +22,6 @@ from stream.folds.tail import (
     Kind,
     columns_of,
     distances_of,
-    first_stretch,
     keep,
     kind_of,
     kinds_of,
@@ -31,9 +30,7 @@ from stream.folds.tail import (
     pack,
     pack_all,
     records_of,
-    sealed,
     stretch_of,
-    stretches,
     times_of,
     wins,
 )
@@ -51,7 +48,7 @@ class StoredRegion(msgspec.Struct, array_like=True):
 
     name: str
     base: bytes
-    tail: bytes
+    tail: tuple[bytes, ...]
     fresh: bytes
     count: int
     newest: int
@@ -88,8 +85,8 @@ class Watched:
         """The base of a region that sleeps."""
         self._base: Region | None = None
         self._head: Region | None = None
-        self.tail = b""
-        """Stretches; their results are counted in `hours`."""
+        self.tail: tuple[bytes, ...] = ()
+        """Packed stretches, the oldest first; their results are counted in `hours`."""
         self.fresh = bytearray()
         self.count = 0
         """Fresh records."""
@@ -123,7 +120,7 @@ class Watched:
     def insert(self, result: CheckResult, terms: HeldTerms) -> bool:
         """Keep a result that is not newer than all others; returns False for a duplicate, which vanishes."""
         at = result.scheduled_at
-        tail = [records_of(numbers) for numbers in stretches(self.tail)]
+        tail = [records_of(numbers_of(stretch)) for stretch in self.tail]
         fresh = records_of(self._fresh_numbers())
         parts = [*tail, fresh] if fresh else tail
         part = parts[max(0, bisect_right(parts, at, key=lambda records: records[0].at) - 1)]
@@ -136,7 +133,7 @@ class Watched:
         part[place : place + len(twins)] = [kept]
         if part is not fresh:
             self._recount(twins, [kept])
-        self.tail = b"".join(sealed(pack_all(records)) for records in tail)
+        self.tail = tuple(map(pack_all, tail))
         self._refresh(fresh)
         self.kind = (fresh or tail[-1])[-1].kind
         return True
@@ -150,7 +147,7 @@ class Watched:
         if self.count:
             stretch = stretch_of(self.fresh, self.count)
             self._count(hours, numbers_of(stretch), 1)
-            self.tail += sealed(stretch)
+            self.tail = (*self.tail, stretch)
             self._refresh([])
         untold = hours.tell()
         if hours.forget(cut) or untold:
@@ -217,19 +214,19 @@ class Watched:
 
     def move_base(self, cut: int, terms: HeldTerms, offs: Offs) -> None:
         """Give the base the stretches before `cut`, as none will come between them any more."""
-        before = len(self.tail)
-        while self.tail:
-            numbers, end = first_stretch(self.tail)
+        gone = 0
+        for numbers in map(numbers_of, self.tail):
             if newest_of(numbers) >= cut:
                 break
             self._fold(self.base, numbers, terms, offs)
-            self.tail = self.tail[end:]
-        if len(self.kinds) > 1 and len(self.tail) < before:
+            gone += 1
+        self.tail = self.tail[gone:]
+        if gone and len(self.kinds) > 1:
             self._sweep_kinds()
 
     def settled_until(self, cut: int, offs: Offs, horizon: int) -> int:
         """No result from `cut` on changes what the base was before this time."""
-        until = min(cut, first_stretch(self.tail)[0][0]) if self.tail else cut
+        until = min(cut, numbers_of(self.tail[0])[0]) if self.tail else cut
         if self.base.quiet_from(offs) < until:
             self.base.quieten(horizon, offs)
         return self.base.settled_until(until, offs)
@@ -308,7 +305,7 @@ class Watched:
             before = kept.at
 
     def _stretches(self) -> Iterator[list[int]]:
-        yield from stretches(self.tail)
+        yield from map(numbers_of, self.tail)
         if self.count:
             yield self._fresh_numbers()
 
@@ -372,7 +369,7 @@ class Watched:
             return
         parts = [[record._replace(kind=places[record.kind]) for record in records_of(numbers)] for numbers in kept]
         self._refresh(parts.pop() if self.count else [])
-        self.tail = b"".join(sealed(pack_all(records)) for records in parts)
+        self.tail = tuple(map(pack_all, parts))
         self.kinds = tuple(self.kinds[place] for place in places)
         self.kind, self.calm = places[self.kind], places.get(self.calm, NOWHERE)
 
