@@ -63,14 +63,6 @@ class Hour(msgspec.Struct, array_like=True):
         """Sums of dns, connect, tls, ttfb, transfer, total."""
         return (self.dns_us, self.connect_us, self.tls_us, self.ttfb_us, self.transfer_us, self.total_us)
 
-    @property
-    def histogram(self) -> tuple[int, ...]:
-        """Counts of all bins."""
-        counts = [0] * HISTOGRAM_BINS
-        for place, count in self.bins.items():
-            counts[place] = count
-        return tuple(counts)
-
 
 class Hours:
     """A region's hours, unpacked for a moment: they are touched once in minutes, and kept as a snapshot keeps them."""

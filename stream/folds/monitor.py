@@ -481,7 +481,7 @@ class MonitorFold:
 
 
 def _latency(monitor: str, region: str, version: int, hour: Hour) -> LatencyHour:
-    return LatencyHour(monitor, region, hour.bucket, version, hour.checks, hour.phases_us, hour.histogram)
+    return LatencyHour(monitor, region, hour.bucket, version, hour.checks, hour.phases_us, tuple(hour.bins.items()))
 
 
 def _difference(before: list[tuple[int, int]], after: list[tuple[int, int]]) -> int | None:

@@ -25,7 +25,7 @@ from schemas.events import (
     Tick,
     TimelineEntry,
 )
-from stream.folds.facts import HISTOGRAM_BINS, Correction, Facts, History, LatencyHour, UptimeBucket
+from stream.folds.facts import Correction, Facts, History, LatencyHour, UptimeBucket
 from stream.folds.latency import HOUR_MS
 from stream.folds.monitor import WINDOW_MS
 from stream.folds.partition import FoldedEvent, PartitionFold
@@ -241,7 +241,7 @@ class Rewriting:
         for region in sorted({*self._live.regions, *self._monitor.regions}):
             for hour in range(since - since % HOUR_MS, min(order.until, self._live.known_until), HOUR_MS):
                 if (region, hour) not in self._told.latency:
-                    yield LatencyHour(order.monitor, region, hour, self._version, 0, NOTHING, (0,) * HISTOGRAM_BINS)
+                    yield LatencyHour(order.monitor, region, hour, self._version, 0, NOTHING, ())
 
     def _spans_ms(self, buckets: Iterable[UptimeBucket]) -> Spans:
         order = self._order
