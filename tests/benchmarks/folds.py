@@ -19,11 +19,11 @@ from tests.benchmarks.report import alternate, report
 
 MONITORS: Final = 1_000
 INTERVAL_MS: Final = 10_000
-ROUNDS: Final = 360
-"""An hour of the log: results are kept, leave, and settle, several times over."""
+ROUNDS: Final = 180
+"""Half an hour of the log: results are kept, leave, and settle, several times over."""
 BATCH: Final = 50
 BATCHES_A_TICK: Final = 10
-HELD: Final = 5_000
+HELD: Final = 3_000
 """Monitors, whose memory is measured."""
 HELD_MS: Final = 25 * 60_000
 """Until as many results leave as come."""
