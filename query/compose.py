@@ -85,7 +85,7 @@ def stale_since(page: Entry[Page], catalog: Catalog, facts: Facts, now: int) -> 
         if current is None or current.status is Status.PAUSED or entry.document.paused:
             continue
         lag_ms = now - current.known_until
-        moments.append(current.known_until if lag_ms > entry.document.silence_ms + LAG_ALLOWED_MS else None)
+        moments.append(current.known_until if lag_ms > entry.document.told_every_ms + LAG_ALLOWED_MS else None)
     return min((at for at in moments if at is not None), default=None)
 
 

@@ -56,8 +56,16 @@ class LatencyHour(msgspec.Struct, frozen=True):
     checks: int
     phases_us: tuple[int, int, int, int, int, int]
     """Sums of dns, connect, tls, ttfb, transfer, total."""
-    histogram: tuple[int, ...]
-    """Counts in HISTOGRAM_BINS bins, bin = floor(log2(total_us / 1000) * 8), from 0 to the last."""
+    bins: tuple[tuple[int, int], ...]
+    """(bin, count) where there is any: bin = floor(log2(total_us / 1000) * 8), from 0 to the last."""
+
+    @property
+    def histogram(self) -> tuple[int, ...]:
+        """The counts of all HISTOGRAM_BINS bins."""
+        counts = [0] * HISTOGRAM_BINS
+        for place, count in self.bins:
+            counts[place] = count
+        return tuple(counts)
 
 
 class ComponentStatus(msgspec.Struct, frozen=True):

@@ -1,13 +1,12 @@
 """The latency of an hour in a region: counts in bins of an eighth of an octave, and the phases' sums."""
 
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from itertools import repeat
 from typing import Final
 
 import msgspec
 
 from stream.folds.facts import HISTOGRAM_BINS
-from stream.folds.tail import Phases
 
 HOUR_MS: Final = 3_600_000
 UNIT_US: Final = 1_000
@@ -43,20 +42,19 @@ class Hour(msgspec.Struct, array_like=True):
     bins: dict[int, int] = msgspec.field(default_factory=dict)
     untold: bool = False
 
-    def count(self, phases_us: list[Phases], sign: int) -> None:
-        """Count results in (+1) or out (-1)."""
-        totals_us = [sum(phases) for phases in phases_us]
-        dns_us, connect_us, tls_us, ttfb_us, transfer_us, _ = zip(*phases_us, strict=True)
+    def count(self, columns_us: list[list[int]], sign: int) -> None:
+        """Count results in (+1) or out (-1), by their phases: dns, connect, tls, ttfb, transfer, and the rest."""
+        totals_us = list(map(sum, zip(*columns_us, strict=True)))
+        dns_us, connect_us, tls_us, ttfb_us, transfer_us, _ = map(sum, columns_us)
         self.checks += sign * len(totals_us)
-        self.dns_us += sign * sum(dns_us)
-        self.connect_us += sign * sum(connect_us)
-        self.tls_us += sign * sum(tls_us)
-        self.ttfb_us += sign * sum(ttfb_us)
-        self.transfer_us += sign * sum(transfer_us)
+        self.dns_us += sign * dns_us
+        self.connect_us += sign * connect_us
+        self.tls_us += sign * tls_us
+        self.ttfb_us += sign * ttfb_us
+        self.transfer_us += sign * transfer_us
         self.total_us += sign * sum(totals_us)
         bins = self.bins
-        for total_us in totals_us:
-            place = bisect_right(EDGES, total_us)
+        for place in map(bisect_right, repeat(EDGES), totals_us):
             bins[place] = bins.get(place, 0) + sign
         self.untold = True
 
@@ -64,14 +62,6 @@ class Hour(msgspec.Struct, array_like=True):
     def phases_us(self) -> tuple[int, int, int, int, int, int]:
         """Sums of dns, connect, tls, ttfb, transfer, total."""
         return (self.dns_us, self.connect_us, self.tls_us, self.ttfb_us, self.transfer_us, self.total_us)
-
-    @property
-    def histogram(self) -> tuple[int, ...]:
-        """Counts of all bins."""
-        counts = [0] * HISTOGRAM_BINS
-        for place, count in self.bins.items():
-            counts[place] = count
-        return tuple(counts)
 
 
 class Hours:
@@ -86,16 +76,16 @@ class Hours:
         """In the order of time."""
         return _pack([self._hours[bucket] for bucket in sorted(self._hours)])
 
-    def count(self, answers: Iterable[tuple[int, Phases]], sign: int) -> None:
-        """Count results, by their times, in (+1) or out (-1)."""
-        found: dict[int, list[Phases]] = {}
-        for at, phases_us in answers:
-            found.setdefault(at - at % HOUR_MS, []).append(phases_us)
-        for bucket, several_us in found.items():
+    def count(self, times: list[int], columns_us: list[list[int]], sign: int) -> None:
+        """Count results, in the order of their times, in (+1) or out (-1)."""
+        while times:
+            bucket = times[0] - times[0] % HOUR_MS
+            end = bisect_left(times, bucket + HOUR_MS)
             hour = self._hours.get(bucket)
             if hour is None:
                 hour = self._hours[bucket] = Hour(bucket)
-            hour.count(several_us, sign)
+            hour.count(columns_us if end == len(times) else [column[:end] for column in columns_us], sign)
+            times, columns_us = times[end:], [column[end:] for column in columns_us]
 
     def tell(self) -> list[Hour]:
         """Those that have changed since they were told."""

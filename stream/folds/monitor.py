@@ -7,29 +7,24 @@ what it changes and nothing else.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from sys import intern
 from typing import Final, NamedTuple
+from zlib import crc32
 
 import msgspec
 from msgspec.structs import replace
 
 from schemas.enums import CorrectionKind
 from schemas.events import CheckResult, CorrectionOrdered, Incident, MaintenanceRevised, MonitorRevised
+from schemas.monitors import told_every_ms
 from stream.folds.facts import ComponentStatus, CurrentStatus, Facts, LatencyHour, UptimeBucket
 from stream.folds.latency import Hour
 from stream.folds.region import FOREVER, Offs
 from stream.folds.story import NEVER, STATUSES_OF, Change, Notes, Story, Trouble, change_of, incident_id, incident_of
-from stream.folds.terms import DEFAULT_TERMS, HeldTerms, Terms
+from stream.folds.terms import HeldTerms, KnownTerms, Terms
 from stream.folds.timeline import GONE, MAINTENANCE, PAUSED, Moment, moments
 from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
 WINDOW_MS: Final = 600_000
-SLACK_MS: Final = 300_000
-"""So much longer than the window results are kept, so that not every result has to move the base."""
-TELLING_INTERVALS: Final = 5
-TELLING_MS: Final = 120_000
-"""What only grows with time is told once in so many intervals, but not more often than this."""
-TELL: Final = 1
-SETTLE: Final = 2
 _OFF: Final = {"paused": PAUSED, "deleted": GONE}
 
 FindTerms = Callable[[str, int], Terms]
@@ -50,6 +45,7 @@ class StoredMonitor(msgspec.Struct, array_like=True):
     horizon: int
     told_at: int
     tell_at: int
+    settles: bool
     start: int
     uptime: Uptime
     story: Story
@@ -59,7 +55,7 @@ class StoredMonitor(msgspec.Struct, array_like=True):
     maintained: int
     corrections: tuple[CorrectionOrdered, ...]
     notes: tuple[tuple[int, Notes], ...]
-    terms: list[tuple[int, Terms]]
+    terms: KnownTerms
     regions: list[StoredRegion]
     quiet: bool
     """Nothing was told since the settled time."""
@@ -93,6 +89,7 @@ class MonitorFold:
         "offs",
         "regions",
         "revised_at",
+        "settles",
         "start",
         "story",
         "tell_at",
@@ -129,6 +126,8 @@ class MonitorFold:
         """When `tell_time` last told."""
         self.tell_at = 0
         """When it is to tell again."""
+        self.settles = False
+        """Whether `tell_time` last let go of old results, which it does every other time."""
         self.due_at = -1
         """No tick up to this time changes anything."""
         self.changed = False
@@ -147,24 +146,23 @@ class MonitorFold:
         if told == Told([(self.uptime.until, self.story.status)], {}, {}, self.story):
             self._told = None
 
-    def take(self, region_name: str, result: CheckResult, facts: Facts, earliest: int, find_terms: FindTerms) -> int:
-        """Fold a result that is inside the window; returns what the monitor must do then: TELL, SETTLE, both, 0."""
+    def take(self, region_name: str, result: CheckResult, facts: Facts, find_terms: FindTerms) -> bool:
+        """Fold a result that is inside the window; returns whether the monitor must `tell`."""
         region = self.regions.get(region_name)
         if region is None:
             region = self.regions[intern(region_name)] = Watched()
             region.annulled = self._annulled_in(region_name)
         self.changed = True
-        overdue = SETTLE if region.oldest < earliest - SLACK_MS else 0
         in_order = result.scheduled_at > region.newest
         if in_order:
             facts.results.append(result)
             if region.append(result, self.terms):
-                return overdue
-        elif not region.insert(result, self.terms):
-            return overdue
-        else:
+                return False
+        elif region.insert(result, self.terms):
             self._replace(result, facts)
-        return overdue | (TELL if self._refold(region, result, in_order, find_terms) else 0)
+        else:
+            return False
+        return self._refold(region, result, in_order, find_terms)
 
     def _replace(self, result: CheckResult, facts: Facts) -> None:
         """The same event may have brought the result that this one has won over."""
@@ -174,8 +172,8 @@ class MonitorFold:
 
     def _refold(self, region: Watched, result: CheckResult, in_order: bool, find_terms: FindTerms) -> bool:
         at, version = result.scheduled_at, result.monitor_version
-        if version not in self.terms.known:
-            self.terms.known[version] = find_terms(self.name, version)
+        if not self.terms.knows(version):
+            self.terms.learn(version, find_terms(self.name, version))
         if in_order and at > region.wake(self.terms).quiet_at:
             different = region.step(self.terms, self.offs, self.horizon)
         else:
@@ -262,52 +260,54 @@ class MonitorFold:
             self._tell_uptime(facts, self.uptime.buckets(now.segments, since, known_until))
         self._tell_components(facts)
 
-    def tell_time(self, facts: Facts) -> None:
-        """A tick not before `tell_at`: tell what only grows with time, uptime, latency, until when all is known."""
-        if self.told.story.status not in (NEVER, GONE):
-            facts.current.append(self.current(facts.version))
+    def tell_time(self, cut: int, facts: Facts) -> None:
+        """Tell what only grows with time: uptime, latency, until when all is known. Before `cut` nothing will come."""
+        told, known_until, version = self.told, self.known_until, facts.version
+        if told.story.status not in (NEVER, GONE):
+            facts.current.append(self._current(version, told.story, known_until))
         since = max(self.told_at, self.start)
-        self._tell_uptime(facts, self.uptime.buckets(self.told.segments, since, self.known_until))
+        self._tell_uptime(facts, self.uptime.buckets(told.segments, since, known_until))
         for name, region in self.regions.items():
-            facts.latency += [_latency(self.name, name, facts.version, hour) for hour in region.tell_latency()]
-            region.sleep()
-        known = self.terms.known
-        terms = known.get(max(known, default=0), DEFAULT_TERMS)
+            facts.latency += [_latency(self.name, name, version, hour) for hour in region.tell_latency(cut)]
+        # Each monitor at a moment of its own, so that a fleet is told evenly.
+        every_ms = told_every_ms(self.terms.newest.interval_ms)
         self.told_at = self.horizon
-        self.tell_at = self.horizon + max(TELLING_INTERVALS * terms.interval_ms, TELLING_MS)
+        self.tell_at = self.horizon + every_ms - (self.horizon - crc32(self.name.encode())) % every_ms
         self.changed = True
+        self.settles = not self.settles
+        if self.settles:
+            self._let_go(cut)
 
-    def settle(self, cut: int, facts: Facts) -> None:
-        """Let go of the results before `cut`, as none will come between them any more."""
-        self._settle(cut, facts)
+    def _let_go(self, cut: int) -> None:
+        """Give the bases what is from before `cut`, as nothing will come there any more."""
+        for region in self.regions.values():
+            region.move_base(cut, self.terms, self.offs)
+        if cut > self.start and cut >= self.uptime.until + WINDOW_MS:
+            self._settle(cut)
         for region in self.regions.values():
             region.sleep()
 
-    def _settle(self, cut: int, facts: Facts) -> None:
+    def _settle(self, cut: int) -> None:
+        """Move the settled time on; seldom, since it saves nothing but what has happened meanwhile."""
         until = min([cut, *(border for border in self._window_borders() if border > self.horizon)])
         for region in self.regions.values():
-            region.move_base(cut, self.terms, self.offs, self.horizon)
-            until = min(until, region.base.settled_until(cut, self.offs))
+            until = min(until, region.settled_until(cut, self.offs, self.horizon))
         begin = self.uptime.until or self.start
         if until <= begin:
             return
         self.uptime.until = begin
-        self._tell_uptime(facts, self.uptime.settle(self.told.segments, until))
-        if self._is_quiet:
-            self.told = self.told._replace(segments=[(until, self.story.status)])
-            self._forget(until)
-            return
-        self.story.follow(moment for moment in self._moments(begin) if moment.at < until)
-        self.story.forget(until)
+        self.uptime.settle(self.told.segments, until)
+        if not self._is_quiet:
+            self.story.follow(moment for moment in self._moments(begin) if moment.at < until)
+            self.story.forget(until)
         self._forget(until)
-        self.told = self._derive()
+        if not self._is_quiet:
+            self.told = self._derive()
 
     @property
     def _is_quiet(self) -> bool:
         """Nothing has happened since the settled time, so that settling more is only a matter of counting."""
-        told, story = self.told, self.story
-        eventless = len(told.segments) == 1 and story.trouble is None and story == told.story
-        return eventless and not self.offs and not self.windows
+        return self._told is None and self.story.trouble is None and not self.offs and not self.windows
 
     def _forget(self, until: int) -> None:
         for region in self.regions.values():
@@ -317,7 +317,7 @@ class MonitorFold:
         self.windows = tuple(window for window in self.windows if window.end > ended)
         if len(self.terms.known) > 1:
             needed = set[int]().union(*(region.versions for region in self.regions.values()))
-            self.terms.known = {version: terms for version, terms in self.terms.known.items() if version in needed}
+            self.terms.known = tuple(known for known in self.terms.known if known[0] in needed)
         if self.corrections:
             self.correct([order for order in self.corrections if order.until > until])
         if self.notes:
@@ -363,6 +363,7 @@ class MonitorFold:
                 self.horizon,
                 self.told_at,
                 self.tell_at,
+                self.settles,
                 self.start,
                 self.uptime,
                 self.story,
@@ -372,7 +373,7 @@ class MonitorFold:
                 self.maintained,
                 self.corrections,
                 self.notes,
-                sorted(self.terms.known.items()),
+                self.terms.known,
                 [self.regions[name].store(name) for name in sorted(self.regions)],
                 self._told is None,
             )
@@ -390,11 +391,11 @@ class MonitorFold:
     def _restore(cls, name: str, stored: StoredMonitor) -> "MonitorFold":
         monitor = cls(name)
         monitor.version, monitor.horizon, monitor.start = stored.version, stored.horizon, stored.start
-        monitor.told_at, monitor.tell_at = stored.told_at, stored.tell_at
+        monitor.told_at, monitor.tell_at, monitor.settles = stored.told_at, stored.tell_at, stored.settles
         monitor.uptime, monitor.story = stored.uptime, stored.story
         monitor.offs, monitor.revised_at, monitor.windows = stored.offs, stored.revised_at, stored.windows
         monitor.maintained, monitor.notes = stored.maintained, stored.notes
-        monitor.terms.known = dict(stored.terms)
+        monitor.terms.known = stored.terms
         monitor.correct(stored.corrections)
         monitor.regions = {
             intern(region.name): Watched.restore(
@@ -435,14 +436,16 @@ class MonitorFold:
 
     def current(self, version: int) -> CurrentStatus:
         """What it is now, as a fact."""
-        story = self.told.story
+        return self._current(version, self.told.story, self.known_until)
+
+    def _current(self, version: int, story: Story, known_until: int) -> CurrentStatus:
         trouble = story.open_trouble
         return CurrentStatus(
             self.name,
             version,
             STATUSES_OF[story.status],
             story.since,
-            self.known_until,
+            known_until,
             story.reason,
             story.message,
             incident_id(self.name, trouble.number) if trouble else "",
@@ -481,7 +484,7 @@ class MonitorFold:
 
 
 def _latency(monitor: str, region: str, version: int, hour: Hour) -> LatencyHour:
-    return LatencyHour(monitor, region, hour.bucket, version, hour.checks, hour.phases_us, hour.histogram)
+    return LatencyHour(monitor, region, hour.bucket, version, hour.checks, hour.phases_us, tuple(hour.bins.items()))
 
 
 def _difference(before: list[tuple[int, int]], after: list[tuple[int, int]]) -> int | None:

@@ -7,13 +7,11 @@ import msgspec
 
 from schemas.events import CheckBatch, CheckResult, LogEvent, MaintenanceRevised, MonitorRevised, Tick
 from stream.folds.facts import CurrentStatus, Facts, UptimeBucket
-from stream.folds.monitor import SETTLE, TELL, WINDOW_MS, MonitorFold
+from stream.folds.monitor import WINDOW_MS, MonitorFold
 from stream.folds.terms import DEFAULT_TERMS, Terms, TermsOf
 
 SKEW_MS: Final = 60_000
 """A result may be scheduled so much after its batch was sent: clocks differ."""
-MINUTE_MS: Final = 60_000
-
 
 FoldedEvent = CheckBatch | Tick | MonitorRevised | MaintenanceRevised
 """A correction folds a whole history anew, see `rewriting`."""
@@ -34,8 +32,6 @@ class LogClock(msgspec.Struct, array_like=True):
     """The highest `sent_at` or tick."""
     horizon: int = 0
     """The highest tick."""
-    minute: int = 0
-    """Of the horizon: what only grows with time is told at the first tick of a minute."""
     maintained: int = -1
     """The newest version of a maintenance that the log was told of."""
 
@@ -61,7 +57,7 @@ class PartitionFold:
         return {
             (result.monitor, result.monitor_version)
             for result in event.results
-            if ((monitor := monitors.get(result.monitor)) is None or result.monitor_version not in monitor.terms.known)
+            if ((monitor := monitors.get(result.monitor)) is None or not monitor.terms.knows(result.monitor_version))
             and self._terms(result.monitor, result.monitor_version) is None
         }
 
@@ -123,7 +119,6 @@ class PartitionFold:
         earliest, latest = clock.log_time - WINDOW_MS, batch.sent_at + SKEW_MS
         monitors, horizon, find_terms = self.monitors, clock.horizon, self._find_terms
         different: dict[str, MonitorFold] = {}
-        overdue: dict[str, MonitorFold] = {}
         for result in batch.results:
             if not earliest <= result.scheduled_at <= latest:
                 facts.late.append(result)
@@ -134,19 +129,12 @@ class PartitionFold:
             elif version <= monitor.version:
                 continue
             monitor.horizon = horizon
-            if todo := monitor.take(region, result, facts, earliest, find_terms):
-                if todo & TELL:
-                    different[monitor.name] = monitor
-                if todo & SETTLE:
-                    overdue[monitor.name] = monitor
+            if monitor.take(region, result, facts, find_terms):
+                different[monitor.name] = monitor
         if facts.late:
             facts.late = _last_of_each(facts.late)
         for monitor in different.values():
             monitor.tell(facts)
-        for monitor in overdue.values():
-            monitor.settle(earliest, facts)
-        if different and overdue:
-            facts.uptime = _newest_buckets(facts.uptime)
         return facts
 
     def _fold_revision(self, version: int, event: MonitorRevised | MaintenanceRevised) -> Facts:
@@ -171,21 +159,21 @@ class PartitionFold:
         facts, clock = Facts(version), self.clock
         clock.log_time = max(clock.log_time, at)
         clock.horizon = horizon = max(clock.horizon, at)
-        for monitor in [one for one in self.monitors.values() if one.due_at < horizon and one.version < version]:
-            if monitor.pass_time(horizon):
-                monitor.tell(facts)
-        if horizon // MINUTE_MS > clock.minute:
-            clock.minute = horizon // MINUTE_MS
-            self._tell_time(facts)
-        return facts
-
-    def _tell_time(self, facts: Facts) -> None:
-        for monitor in self.monitors.values():
-            if monitor.tell_at <= self.clock.horizon and monitor.version < facts.version:
-                monitor.horizon = self.clock.horizon
-                monitor.tell_time(facts)
+        waiting = [one for one in self.monitors.values() if one.due_at < horizon or one.tell_at <= horizon]
+        for monitor in waiting:
+            if monitor.version < version:
+                self._pass_time(monitor, facts)
         facts.uptime = _newest_buckets(facts.uptime)
         facts.current = _newest_statuses(facts.current)
+        return facts
+
+    def _pass_time(self, monitor: MonitorFold, facts: Facts) -> None:
+        clock = self.clock
+        if monitor.due_at < clock.horizon and monitor.pass_time(clock.horizon):
+            monitor.tell(facts)
+        if monitor.tell_at <= clock.horizon:
+            monitor.horizon = clock.horizon
+            monitor.tell_time(clock.log_time - WINDOW_MS, facts)
 
     def _find_terms(self, monitor: str, version: int) -> Terms:
         return self._terms(monitor, version) or DEFAULT_TERMS

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from schemas.enums import Outcome, Reason
-from stream.folds.tail import DEGRADED, DOWN, NO_DETAILS, UNKNOWN, UP, Details
+from stream.folds.tail import DEGRADED, DOWN, NO_DETAILS, UNKNOWN, UP, Details, Kind
 from stream.folds.terms import Terms
 
 NONE: Final = 0
@@ -116,7 +116,7 @@ class Region(msgspec.Struct, array_like=True):
         if not self.raised or version > self.raised[-1][1]:
             self.raised.append((at, version))
         self._tell(at, outcome, details, terms)
-        self._see_components(at, outcome, details)
+        self.components = self._components_after(at, outcome, details)
         self.last_at, self.silence_ms, self.version = at, terms.silence_ms, version
         self.outcome, self.doubt = outcome, None
 
@@ -154,11 +154,13 @@ class Region(msgspec.Struct, array_like=True):
             return DEGRADED
         return UP if self.bad.state == GOOD else UNKNOWN
 
-    def is_calm_after(self, at: int, outcome: int, offs: Offs) -> bool:
-        """Whether more results like the one at `at`, if that is the newest one, would change nothing but `last_at`."""
-        if offs or at != self.last_at or self.changes or self.flapping or self.down.run or self.bad.run or self.doubt:
+    def stays(self, kind: Kind, offs: Offs) -> bool:
+        """Whether a result of this kind, if it comes before the silence, would change nothing but `last_at`."""
+        if offs or not self.last_at or self.changes or self.flapping or self.down.run or self.bad.run or self.doubt:
             return False
-        return outcome == self.outcome == self.status
+        if not kind.outcome == self.outcome == self.status or kind.version != self.version:
+            return False
+        return self._components_after(self.last_at, kind.outcome, kind.details) == self.components
 
     def quiet_from(self, offs: Offs) -> int:
         """When the silence after `last_at` begins: after too long without a result, or with the switching off."""
@@ -216,9 +218,9 @@ class Region(msgspec.Struct, array_like=True):
             at = self.pieces.pop().at
         self.pieces.append(Piece(at, status, decided_at, details))
 
-    def _see_components(self, at: int, outcome: int, details: Details) -> None:
+    def _components_after(self, at: int, outcome: int, details: Details) -> tuple[ComponentSince, ...]:
         if not details.components and (outcome != UP or not self.components):
-            return
+            return self.components
         known = {component.name: component for component in self.components}
         seen = []
         for component in details.components:
@@ -226,7 +228,7 @@ class Region(msgspec.Struct, array_like=True):
             if before is None or before.outcome is not component.outcome or before.message != component.message:
                 before = ComponentSince(component.name, component.outcome, component.message, at)
             seen.append(before)
-        self.components = tuple(seen)
+        return tuple(seen)
 
 
 def _weight(changes: int) -> int:

@@ -25,7 +25,7 @@ from schemas.events import (
     Tick,
     TimelineEntry,
 )
-from stream.folds.facts import HISTOGRAM_BINS, Correction, Facts, History, LatencyHour, UptimeBucket
+from stream.folds.facts import Correction, Facts, History, LatencyHour, UptimeBucket
 from stream.folds.latency import HOUR_MS
 from stream.folds.monitor import WINDOW_MS
 from stream.folds.partition import FoldedEvent, PartitionFold
@@ -129,7 +129,7 @@ class Rewriting:
         self._end_slice(self._live.known_until + 1)
         self._tick(self._live.horizon)
         last = Facts(self._version)
-        self._monitor.tell_time(last)
+        self._monitor.tell_time(self.reads_until, last)
         self._told.take(last)
         monitor, name = self._monitor, self._order.monitor
         count, taken = monitor.told.story.incidents, self._live.told.story.incidents
@@ -152,7 +152,7 @@ class Rewriting:
     def _add_owed(self, facts: Facts) -> None:
         """What the old one had still to tell of the days before."""
         owed = Facts(self._version)
-        self._live.tell_time(owed)
+        self._live.tell_time(self.reads_until, owed)
         facts.uptime += [bucket for bucket in owed.uptime if bucket.bucket < self._day]
         facts.latency += [hour for hour in owed.latency if hour.bucket < self._day]
 
@@ -241,7 +241,7 @@ class Rewriting:
         for region in sorted({*self._live.regions, *self._monitor.regions}):
             for hour in range(since - since % HOUR_MS, min(order.until, self._live.known_until), HOUR_MS):
                 if (region, hour) not in self._told.latency:
-                    yield LatencyHour(order.monitor, region, hour, self._version, 0, NOTHING, (0,) * HISTOGRAM_BINS)
+                    yield LatencyHour(order.monitor, region, hour, self._version, 0, NOTHING, ())
 
     def _spans_ms(self, buckets: Iterable[UptimeBucket]) -> Spans:
         order = self._order

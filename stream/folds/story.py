@@ -88,7 +88,7 @@ class Trouble(msgspec.Struct, frozen=True, array_like=True):
         )
 
 
-class Story(msgspec.Struct, array_like=True):
+class Story(msgspec.Struct, array_like=True, gc=False):
     """What is known of a monitor up to a moment: its status, since when and why, its newest incident."""
 
     status: int = NEVER

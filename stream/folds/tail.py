@@ -1,15 +1,16 @@
-"""All of a result that the lateness window needs: nine short numbers, and once for all what equal ones share."""
+"""All of a result that the lateness window needs: nine short numbers, and once for all what equal ones share.
+
+Records stand in stretches, each a list of numbers, in which the first record's time is its distance from 0.
+"""
 
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import msgspec
 
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckResult, Component, Evidence, Failure
-
-Phases = tuple[int, int, int, int, int, int]
-"""Microseconds: dns, connect, tls, ttfb, transfer, and what these lack of the total."""
 
 WIDTH: Final = 9
 """Numbers a record: those of `Kept`, its time as the distance from the record before."""
@@ -40,6 +41,8 @@ NO_DETAILS: Final = Details(Reason.OK, "")
 
 OUTCOMES: Final = (Outcome.UP, Outcome.DEGRADED, Outcome.DOWN, Outcome.UNKNOWN)
 _PLACES: Final = {outcome: place for place, outcome in enumerate(OUTCOMES)}
+_UP: Final = Outcome.UP
+_OK: Final = Reason.OK
 
 
 class Kind(NamedTuple):
@@ -75,10 +78,9 @@ class Kept(NamedTuple):
     transfer_us: int
     rest_us: int
 
-    @property
-    def phases_us(self) -> Phases:
-        """Its dns, connect, tls, ttfb, transfer, and the rest."""
-        return self[3:]
+    def pack(self, before: int) -> bytes:
+        """The record in bytes, after one of the time `before`."""
+        return _pack((self.at - before, *self[1:]))[1:]
 
     def result(self, monitor: str, kind: Kind) -> CheckResult:
         """The result that was kept."""
@@ -96,7 +98,7 @@ class Kept(NamedTuple):
             tls_us=self.tls_us,
             ttfb_us=self.ttfb_us,
             transfer_us=self.transfer_us,
-            total_us=sum(self.phases_us),
+            total_us=sum(self[3:]),
             overloaded=kind.overloaded,
             message=details.message,
             failures=details.failures,
@@ -116,8 +118,8 @@ def kind_of(result: CheckResult) -> tuple[int, int, Details, int, bool, int]:
     said = result.message or result.components or result.failures or result.evidence
     return (
         result.monitor_version,
-        UP if result.outcome is Outcome.UP else _PLACES[result.outcome],
-        _details_of(result) if said or result.reason is not Reason.OK else NO_DETAILS,
+        UP if result.outcome is _UP else _PLACES[result.outcome],
+        _details_of(result) if said or result.reason is not _OK else NO_DETAILS,
         result.status_code,
         result.overloaded,
         result.certificate_expires_at,
@@ -145,50 +147,52 @@ def pack(result: CheckResult, kind: int, before: int) -> bytes:
     )[1:]
 
 
-def pack_all(records: Iterable[Kept]) -> bytearray:
-    """A tail of these records; the first one's time is its distance from 0."""
+def stretch_of(fresh: bytearray, count: int) -> bytes:
+    """So many packed records, of which the first one's time is its distance from 0, as a packed stretch."""
+    return b"".join((b"\xdd", (count * WIDTH).to_bytes(4), fresh))
+
+
+def numbers_of(packed: bytes) -> list[int]:
+    """The numbers of a packed stretch."""
+    return _unpack(packed)
+
+
+def times_of(numbers: list[int]) -> list[int]:
+    """The times of a stretch."""
+    return list(accumulate(numbers[::WIDTH]))
+
+
+def newest_of(numbers: list[int]) -> int:
+    """The time of the last record of a stretch."""
+    return sum(numbers[::WIDTH])
+
+
+def distances_of(numbers: list[int]) -> list[int]:
+    """From each record of a stretch to the next."""
+    return numbers[WIDTH::WIDTH]
+
+
+def kinds_of(numbers: list[int]) -> list[int]:
+    """The kinds of a stretch."""
+    return numbers[2::WIDTH]
+
+
+def columns_of(numbers: list[int]) -> list[list[int]]:
+    """The phases of a stretch: a list for each."""
+    return [numbers[column::WIDTH] for column in range(3, WIDTH)]
+
+
+def records_of(numbers: list[int]) -> list[Kept]:
+    """A stretch as records."""
+    rows = zip(times_of(numbers), *(numbers[column::WIDTH] for column in range(1, WIDTH)), strict=True)
+    return [Kept(*row) for row in rows]
+
+
+def pack_all(records: Iterable[Kept]) -> bytes:
+    """Records as a packed stretch."""
     numbers: list[int] = []
     before = 0
     for kept in records:
         numbers += (kept.at - before, *kept[1:])
         before = kept.at
-    return bytearray(_packed(numbers))
-
-
-def without_first(packed: bytearray, numbers: list[int], count: int, at: int) -> bytearray:
-    """A tail and its numbers without the first so many records; `at` is the time of the one that then is the first."""
-    first = count * WIDTH
-    gone = len(_packed(numbers[: first + WIDTH]))
-    return bytearray(_packed([at, *numbers[first + 1 : first + WIDTH]])) + packed[gone:]
-
-
-def _packed(numbers: list[int]) -> bytes:
-    header_bytes = 1 if len(numbers) < 16 else 3 if len(numbers) < 1 << 16 else 5
-    return _pack(numbers)[header_bytes:]
-
-
-def numbers_of(packed: bytes | bytearray, count: int) -> list[int]:
-    """The numbers of so many records."""
-    return _unpack(b"".join((b"\xdd", (count * WIDTH).to_bytes(4), packed)))
-
-
-def times_of(numbers: list[int], newest: int) -> list[int]:
-    """The times of records of which the last one was scheduled at `newest`."""
-    times = []
-    for distance in numbers[-WIDTH::-WIDTH]:
-        times.append(newest)
-        newest -= distance
-    times.reverse()
-    return times
-
-
-def phases_of(numbers: list[int]) -> Iterable[Phases]:
-    """The phases of records."""
-    dns_us, connect_us, tls_us, ttfb_us, transfer_us, rest_us = (numbers[column::WIDTH] for column in range(3, WIDTH))
-    return zip(dns_us, connect_us, tls_us, ttfb_us, transfer_us, rest_us, strict=True)
-
-
-def unpack_all(numbers: list[int], newest: int) -> list[Kept]:
-    """Records of which the last one was scheduled at `newest`."""
-    rows = zip(times_of(numbers, newest), numbers[1::WIDTH], numbers[2::WIDTH], phases_of(numbers), strict=True)
-    return [Kept(at, lag_ms, kind, *phases_us) for at, lag_ms, kind, phases_us in rows]
+    return _pack(numbers)

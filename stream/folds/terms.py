@@ -1,6 +1,7 @@
 """What the folds need of a monitor's version: its rhythm and its policy."""
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -53,18 +54,35 @@ TermsOf = Callable[[str, int], Terms | None]
 """(monitor, version) to its terms, None where they must be fetched first."""
 
 
+KnownTerms = tuple[tuple[int, Terms], ...]
+"""In the order of the versions: nearly always one."""
+
+
 class HeldTerms:
     """The terms of a monitor's versions, and the replays that change them for a time."""
 
     __slots__ = ("known", "replays")
 
     def __init__(self) -> None:
-        self.known: dict[int, Terms] = {}
+        self.known: KnownTerms = ()
         self.replays: tuple[CorrectionOrdered, ...] = ()
+
+    def knows(self, version: int) -> bool:
+        """Whether the version's terms are here."""
+        return any(known == version for known, _ in self.known)
+
+    def learn(self, version: int, terms: Terms) -> None:
+        """Keep the terms of a version."""
+        self.known = tuple(sorted((*self.known, (version, terms)), key=itemgetter(0)))
+
+    @property
+    def newest(self) -> Terms:
+        """The terms of the highest version."""
+        return self.known[-1][1] if self.known else DEFAULT_TERMS
 
     def at(self, version: int, at: int) -> Terms:
         """What holds of a version at a time; of replays that overlap the later one wins."""
-        terms = self.known.get(version, DEFAULT_TERMS)
+        terms = next((terms for known, terms in self.known if known == version), DEFAULT_TERMS)
         for replay in self.replays:
             if replay.since <= at < replay.until:
                 terms = terms.under(replay.policy)

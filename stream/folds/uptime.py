@@ -1,6 +1,7 @@
 """Milliseconds of each status in hours and days (UTC)."""
 
 from collections.abc import Iterator, Sequence
+from struct import Struct
 from typing import Final
 
 import msgspec
@@ -17,6 +18,9 @@ NOTHING: Final[Spans] = (0, 0, 0, 0, 0, 0)
 
 def spans_of(segments: Segments, start: int, end: int, settled: Spans = NOTHING) -> Spans:
     """Milliseconds of each status from `start` to `end`, added to `settled`; none while the monitor was deleted."""
+    at, status = segments[-1]
+    if at <= start < end and status != GONE:
+        return (*settled[:status], settled[status] + end - start, *settled[status + 1 :])  # type: ignore[return-value]  # as many as there were
     spans = list(settled)
     for at, status in reversed(segments):
         since = max(start, at)
@@ -33,12 +37,16 @@ Bucket = tuple[str, int, int, Spans]
 """Step, beginning, known until, milliseconds by status."""
 
 
-class Uptime(msgspec.Struct, array_like=True):
-    """What is settled: the milliseconds up to `until` of the hour and of the day in which it lies."""
+_PACKED: Final = Struct("<6I")
+_NOTHING: Final = _PACKED.pack(*NOTHING)
+
+
+class Uptime(msgspec.Struct, array_like=True, gc=False):
+    """What is settled: the milliseconds up to `until` of the hour and of the day in which it lies, packed."""
 
     until: int = 0
-    hour: Spans = NOTHING
-    day: Spans = NOTHING
+    hour: bytes = _NOTHING
+    day: bytes = _NOTHING
 
     def buckets(self, segments: Segments, first: int, known_until: int) -> Iterator[Bucket]:
         """The hours and days from the one of `first` on, up to `known_until`."""
@@ -46,18 +54,13 @@ class Uptime(msgspec.Struct, array_like=True):
             settling = self.until - self.until % size
             for bucket in range(max(first - first % size, settling), known_until, size):
                 end = min(bucket + size, known_until)
-                so_far = settled if bucket == settling else NOTHING
+                so_far = _PACKED.unpack(settled) if bucket == settling else NOTHING
                 yield step, bucket, end, spans_of(segments, max(bucket, self.until), end, so_far)
 
-    def settle(self, segments: Segments, until: int) -> list[Bucket]:
-        """Move on to `until`; returns the buckets that end on the way."""
-        ended = []
-        for (step, size), name in zip(STEPS, ("hour", "day"), strict=True):
+    def settle(self, segments: Segments, until: int) -> None:
+        """Move on to `until`."""
+        for (step, size), settled in zip(STEPS, (self.hour, self.day), strict=True):
             settling = until - until % size
-            if settling > self.until - self.until % size:
-                ended += [found for found in self.buckets(segments, self.until, settling) if found[0] == step]
-                setattr(self, name, spans_of(segments, settling, until))
-            else:
-                setattr(self, name, spans_of(segments, self.until, until, getattr(self, name)))
+            so_far = _PACKED.unpack(settled) if settling <= self.until else NOTHING
+            setattr(self, step, _PACKED.pack(*spans_of(segments, max(settling, self.until), until, so_far)))
         self.until = until
-        return ended

@@ -1,12 +1,14 @@
 """A monitor in a region: its newest minutes, and the region before and after them.
 
 The base is the region before the oldest kept result, the head after the newest. A result that comes in order steps the
-head; any other is put into its place, and the head is made again from the base. A calm region sleeps: its base is
-packed, and its head is made again when something else comes than what keeps it calm.
+head; any other is put into its place, and the head is made again from the base. What has come since the latency was
+told is fresh; from then on it is a stretch of the tail, in which it leaves for the base. A calm region sleeps: its
+base is packed, and its head is made again when something else comes than what keeps it calm.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from itertools import chain
 from operator import itemgetter
 from typing import Final
 
@@ -16,20 +18,21 @@ from schemas.events import CheckResult
 from stream.folds.latency import NO_HOURS, Hour, Hours
 from stream.folds.region import FOREVER, ComponentSince, Offs, Piece, Region
 from stream.folds.tail import (
-    WIDTH,
     Kept,
     Kind,
-    Phases,
+    columns_of,
+    distances_of,
     keep,
     kind_of,
+    kinds_of,
+    newest_of,
     numbers_of,
     pack,
     pack_all,
-    phases_of,
+    records_of,
+    stretch_of,
     times_of,
-    unpack_all,
     wins,
-    without_first,
 )
 from stream.folds.terms import HeldTerms
 
@@ -45,13 +48,11 @@ class StoredRegion(msgspec.Struct, array_like=True):
 
     name: str
     base: bytes
-    tail: bytes
+    tail: tuple[bytes, ...]
+    fresh: bytes
     count: int
-    uncounted: int
-    counted_bytes: int
-    oldest: int
     newest: int
-    kinds: list[Kind]
+    kinds: tuple[Kind, ...]
     kind: int
     calm: int
     silence_ms: int
@@ -69,16 +70,14 @@ class Watched:
         "annulled",
         "calm",
         "count",
-        "counted_bytes",
+        "fresh",
         "hours",
         "kind",
         "kinds",
         "newest",
-        "oldest",
         "silence_ms",
         "tail",
         "told_components",
-        "uncounted",
     )
 
     def __init__(self) -> None:
@@ -86,20 +85,18 @@ class Watched:
         """The base of a region that sleeps."""
         self._base: Region | None = None
         self._head: Region | None = None
-        self.tail = bytearray()
+        self.tail: tuple[bytes, ...] = ()
+        """Packed stretches, the oldest first; their results are counted in `hours`."""
+        self.fresh = bytearray()
         self.count = 0
-        """Records in the tail."""
-        self.uncounted = 0
-        """So many of the newest ones are not in `hours` yet."""
-        self.counted_bytes = 0
-        self.kinds: list[Kind] = []
+        """Fresh records."""
+        self.kinds: tuple[Kind, ...] = ()
         self.kind = NOWHERE
         """The newest result's place in `kinds`."""
         self.calm = NOWHERE
         """The kind of result that changes nothing but when it was last seen, as long as no silence is between."""
         self.silence_ms = 0
         self.hours = NO_HOURS
-        self.oldest = FOREVER
         self.newest = NOWHERE
         self.told_components: tuple[ComponentSince, ...] = ()
         self.annulled: tuple[tuple[int, int], ...] = ()
@@ -115,56 +112,45 @@ class Watched:
             self.wake(terms)
         elif self._head is not None:
             self._head.last_at = at
-        if self.count:
-            self.tail += pack(result, place, newest)
-        else:
-            self.tail += pack(result, place, 0)
-            self.oldest = at
+        self.fresh += pack(result, place, newest if self.count else 0)
         self.kind, self.newest = place, at
         self.count += 1
-        self.uncounted += 1
         return calm
 
     def insert(self, result: CheckResult, terms: HeldTerms) -> bool:
         """Keep a result that is not newer than all others; returns False for a duplicate, which vanishes."""
-        records = unpack_all(numbers_of(self.tail, self.count), self.newest)
-        place = bisect_left(records, result.scheduled_at, key=itemgetter(0))
-        twins = [kept for kept in records[place : place + 1] if kept.at == result.scheduled_at]
+        at = result.scheduled_at
+        tail = [records_of(numbers_of(stretch)) for stretch in self.tail]
+        fresh = records_of(self._fresh_numbers())
+        parts = [*tail, fresh] if fresh else tail
+        part = parts[max(0, bisect_right(parts, at, key=lambda records: records[0].at) - 1)]
+        place = bisect_left(part, at, key=itemgetter(0))
+        twins = [kept for kept in part[place : place + 1] if kept.at == at]
         if twins and not wins(result, twins[0].result(result.monitor, self.kinds[twins[0].kind])):
             return False
         self.wake(terms)
-        self.count_latency()
         kept = keep(result, self._place(Kind(*kind_of(result))))
-        self._recount(twins, [kept])
-        records[place : place + len(twins)] = [kept]
-        self.tail, self.count = pack_all(records), len(records)
-        self.counted_bytes = len(self.tail)
-        self.oldest, self.kind = records[0].at, records[-1].kind
+        part[place : place + len(twins)] = [kept]
+        if part is not fresh:
+            self._recount(twins, [kept])
+        self.tail = tuple(map(pack_all, tail))
+        self._refresh(fresh)
+        self.kind = (fresh or tail[-1])[-1].kind
         return True
 
-    def count_latency(self) -> None:
-        """Count the results that are not in `hours` yet: late, since many at once are cheaper."""
-        if not self.uncounted:
-            return
-        numbers = numbers_of(self.tail[self.counted_bytes :], self.uncounted)
-        times, kinds, answering = (
-            times_of(numbers, self.newest),
-            numbers[2::WIDTH],
-            [kind.answers for kind in self.kinds],
-        )
-        found: Iterable[tuple[int, int, Phases]] = zip(times, kinds, phases_of(numbers), strict=True)
-        if self.annulled:
-            found = (each for each in found if not self._is_annulled(each[0]))
-        hours = Hours(self.hours)
-        hours.count(((at, phases_us) for at, kind, phases_us in found if answering[kind]), 1)
-        self.hours, self.uncounted, self.counted_bytes = hours.pack(), 0, len(self.tail)
+    def tell_latency(self, cut: int) -> list[Hour]:
+        """The hours that have changed since they were told; those that ended before `cut` will not change any more.
 
-    def tell_latency(self) -> list[Hour]:
-        """The hours that have changed since they were told."""
-        self.count_latency()
+        What was fresh is counted: late, as many at once are cheaper.
+        """
         hours = Hours(self.hours)
+        if self.count:
+            stretch = stretch_of(self.fresh, self.count)
+            self._count(hours, numbers_of(stretch), 1)
+            self.tail = (*self.tail, stretch)
+            self._refresh([])
         untold = hours.tell()
-        if untold:
+        if hours.forget(cut) or untold:
             self.hours = hours.pack()
         return untold
 
@@ -226,27 +212,24 @@ class Watched:
             return self.newest + self.silence_ms
         return self._head.quiet_from(offs) if self._head.last_at else FOREVER
 
-    def move_base(self, cut: int, terms: HeldTerms, offs: Offs, horizon: int) -> None:
-        """Give the base the results before `cut`; none will come between them any more."""
-        self.count_latency()
-        numbers = numbers_of(self.tail, self.count)
-        times, kinds = times_of(numbers, self.newest), numbers[2::WIDTH]
-        gone = bisect_left(times, cut)
-        self._fold(self.base, times[:gone], kinds[:gone], terms, offs)
-        if self.base.quiet_from(offs) < cut:
-            self.base.quieten(horizon, offs)
-        if gone < self.count:
-            self.tail = without_first(self.tail, numbers, gone, times[gone])
-            self.oldest = times[gone]
-        else:
-            self.tail, self.oldest, self.newest = bytearray(), FOREVER, NOWHERE
-        self.count -= gone
-        self.counted_bytes = len(self.tail)
-        if len(self.kinds) > 1 or not self.count:
+    def move_base(self, cut: int, terms: HeldTerms, offs: Offs) -> None:
+        """Give the base the stretches before `cut`, as none will come between them any more."""
+        gone = 0
+        for numbers in map(numbers_of, self.tail):
+            if newest_of(numbers) >= cut:
+                break
+            self._fold(self.base, numbers, terms, offs)
+            gone += 1
+        self.tail = self.tail[gone:]
+        if gone and len(self.kinds) > 1:
             self._sweep_kinds()
-        hours = Hours(self.hours)
-        if hours.forget(cut):
-            self.hours = hours.pack()
+
+    def settled_until(self, cut: int, offs: Offs, horizon: int) -> int:
+        """No result from `cut` on changes what the base was before this time."""
+        until = min(cut, numbers_of(self.tail[0])[0]) if self.tail else cut
+        if self.base.quiet_from(offs) < until:
+            self.base.quieten(horizon, offs)
+        return self.base.settled_until(until, offs)
 
     def forget(self, until: int) -> None:
         """Drop what ended before `until`."""
@@ -265,11 +248,9 @@ class Watched:
         return StoredRegion(
             name,
             self._packed if self._base is None else _pack_base(self._base),
-            bytes(self.tail),
+            self.tail,
+            bytes(self.fresh),
             self.count,
-            self.uncounted,
-            self.counted_bytes,
-            self.oldest,
             self.newest,
             self.kinds,
             self.kind,
@@ -291,23 +272,18 @@ class Watched:
         """From a snapshot."""
         region = cls()
         region.annulled = annulled
-        region._packed, region.tail, region.count = stored.base, bytearray(stored.tail), stored.count
-        region.uncounted, region.counted_bytes = stored.uncounted, stored.counted_bytes
-        region.oldest, region.newest, region.kinds, region.kind = (
-            stored.oldest,
-            stored.newest,
-            stored.kinds,
-            stored.kind,
-        )
-        region.calm, region.silence_ms = stored.calm, stored.silence_ms
-        region.hours, region.told_components = stored.hours, stored.told_components
+        region._packed, region.tail = stored.base, stored.tail
+        region.fresh, region.count, region.newest = bytearray(stored.fresh), stored.count, stored.newest
+        region.kinds, region.kind, region.calm = stored.kinds, stored.kind, stored.calm
+        region.silence_ms, region.hours = stored.silence_ms, stored.hours
+        region.told_components = stored.told_components
         if region.calm == NOWHERE:
             region.make_head(terms, offs, horizon)
         return region
 
     def kept(self, monitor: str) -> list[CheckResult]:
         """The results that are kept, in the order of their times."""
-        records = unpack_all(numbers_of(self.tail, self.count), self.newest)
+        records = chain.from_iterable(map(records_of, self._stretches()))
         return [kept.result(monitor, self.kinds[kept.kind]) for kept in records]
 
     def inherit(self, other: "Watched", terms: HeldTerms) -> None:
@@ -315,19 +291,36 @@ class Watched:
         self.told_components = other.told_components
         self.base.components, self.wake(terms).components = other.base.components, other.wake(terms).components
 
-    def _counts(self, kept: Kept) -> bool:
-        return self.kinds[kept.kind].answers and not self._is_annulled(kept.at)
-
     def _is_annulled(self, at: int) -> bool:
         return any(start <= at < end for start, end in self.annulled)
 
-    def _fold_tail(self, region: Region, terms: HeldTerms, offs: Offs) -> None:
-        numbers = numbers_of(self.tail, self.count)
-        self._fold(region, times_of(numbers, self.newest), numbers[2::WIDTH], terms, offs)
+    def _fresh_numbers(self) -> list[int]:
+        return numbers_of(stretch_of(self.fresh, self.count))
 
-    def _fold(self, region: Region, times: list[int], kinds: list[int], terms: HeldTerms, offs: Offs) -> None:
-        calm = NOWHERE
-        for at, place in zip(times, kinds, strict=True):
+    def _refresh(self, records: list[Kept]) -> None:
+        """Have these as the fresh ones."""
+        self.fresh, self.count, before = bytearray(), len(records), 0
+        for kept in records:
+            self.fresh += kept.pack(before)
+            before = kept.at
+
+    def _stretches(self) -> Iterator[list[int]]:
+        yield from map(numbers_of, self.tail)
+        if self.count:
+            yield self._fresh_numbers()
+
+    def _fold_tail(self, region: Region, terms: HeldTerms, offs: Offs) -> None:
+        for numbers in self._stretches():
+            self._fold(region, numbers, terms, offs)
+
+    def _fold(self, region: Region, numbers: list[int], terms: HeldTerms, offs: Offs) -> None:
+        kinds, calm = kinds_of(numbers), NOWHERE
+        longest_ms = max([numbers[0] - region.last_at, *distances_of(numbers)])
+        alike = len(set(kinds)) == 1 and not self.annulled and longest_ms <= region.silence_ms
+        if alike and region.stays(self.kinds[kinds[0]], offs):
+            region.last_at = newest_of(numbers)
+            return
+        for at, place in zip(times_of(numbers), kinds, strict=True):
             if self.annulled and self._is_annulled(at):
                 continue
             if place == calm and at <= region.last_at + region.silence_ms:
@@ -335,42 +328,50 @@ class Watched:
             else:
                 kind = self.kinds[place]
                 region.step(at, kind.outcome, kind.version, kind.details, terms.at(kind.version, at), offs)
-                calm = place if region.is_calm_after(at, kind.outcome, offs) else NOWHERE
+                calm = place if region.stays(kind, offs) else NOWHERE
 
     def _look(self, head: Region, offs: Offs) -> None:
         """Whether more of the newest kind would change anything."""
         self.calm, self.silence_ms = NOWHERE, head.silence_ms
-        if (
-            self.kind != NOWHERE
-            and not self.annulled
-            and head.is_calm_after(self.newest, self.kinds[self.kind].outcome, offs)
-        ):
+        if self.kind != NOWHERE and not self.annulled and head.stays(self.kinds[self.kind], offs):
             self.calm = self.kind
 
     def _recount(self, out: list[Kept], into: list[Kept]) -> None:
         hours = Hours(self.hours)
         for records, sign in ((out, -1), (into, 1)):
-            hours.count(((kept.at, kept.phases_us) for kept in records if self._counts(kept)), sign)
+            self._count(hours, numbers_of(pack_all(records)), sign)
         self.hours = hours.pack()
+
+    def _count(self, hours: Hours, numbers: list[int], sign: int) -> None:
+        """Count a stretch's answers in (+1) or out (-1)."""
+        times, columns_us, kinds = times_of(numbers), columns_of(numbers), kinds_of(numbers)
+        mute = {place for place, kind in enumerate(self.kinds) if not kind.answers}
+        if self.annulled or not mute.isdisjoint(kinds):
+            picked = [n for n, at in enumerate(times) if kinds[n] not in mute and not self._is_annulled(at)]
+            times = [times[n] for n in picked]
+            columns_us = [[column[n] for n in picked] for column in columns_us]
+        hours.count(times, columns_us, sign)
 
     def _place(self, kind: Kind) -> int:
         """Where a kind is kept; one that means what keeps the region calm keeps it calm as well."""
         if kind not in self.kinds:
-            self.kinds.append(kind)
+            self.kinds = (*self.kinds, kind)
         place = self.kinds.index(kind)
         if self.calm != NOWHERE and kind.means(self.kinds[self.calm]):
             self.calm = place
         return place
 
     def _sweep_kinds(self) -> None:
-        records = unpack_all(numbers_of(self.tail, self.count), self.newest)
-        places = {place: new for new, place in enumerate(sorted({kept.kind for kept in records}))}
+        """Forget the kinds that no kept result has any more."""
+        kept = [*self._stretches()]
+        places = {place: new for new, place in enumerate(sorted({self.kind}.union(*map(kinds_of, kept))))}
         if len(places) == len(self.kinds):
             return
-        self.kinds = [self.kinds[place] for place in places]
-        self.tail = pack_all(kept._replace(kind=places[kept.kind]) for kept in records)
-        self.counted_bytes = len(self.tail)
-        self.kind, self.calm = places.get(self.kind, NOWHERE), places.get(self.calm, NOWHERE)
+        parts = [[record._replace(kind=places[record.kind]) for record in records_of(numbers)] for numbers in kept]
+        self._refresh(parts.pop() if self.count else [])
+        self.tail = tuple(map(pack_all, parts))
+        self.kinds = tuple(self.kinds[place] for place in places)
+        self.kind, self.calm = places[self.kind], places.get(self.calm, NOWHERE)
 
 
 def _shape(region: Region) -> tuple[int, Piece | None, int, tuple[ComponentSince, ...]]:

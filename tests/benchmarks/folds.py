@@ -19,12 +19,14 @@ from tests.benchmarks.report import alternate, report
 
 MONITORS: Final = 1_000
 INTERVAL_MS: Final = 10_000
-ROUNDS: Final = 90
+ROUNDS: Final = 180
+"""Half an hour of the log: results are kept, leave, and settle, several times over."""
 BATCH: Final = 50
 BATCHES_A_TICK: Final = 10
-HELD: Final = 10_000
+HELD: Final = 3_000
 """Monitors, whose memory is measured."""
-HELD_MS: Final = 15 * 60_000
+HELD_MS: Final = 25 * 60_000
+"""Until as many results leave as come."""
 BEGIN: Final = 1_767_225_600_000
 TERMS: Final = Terms(interval_ms=INTERVAL_MS, silence_ms=90_000)
 
@@ -125,7 +127,7 @@ def main() -> None:
     """Print the line."""
     started = time.monotonic()
     batches, messages = _log(_results(), BATCH), _log(_results(), 1)
-    measured = alternate(lambda: _fold(batches), lambda: _fold(messages))
+    measured = alternate(lambda: _fold(batches), lambda: _fold(messages), rounds=3)
     report(
         "folds",
         measured.value,
@@ -145,5 +147,5 @@ def _held() -> dict[str, int]:
     for interval_ms in (10_000, 60_000):
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             grown = pool.submit(_bytes_a_monitor, interval_ms).result()
-        found[f"bytes_a_monitor_at_{interval_ms // 1_000}_s"] = round(grown)
+        found[f"rss_bytes_a_monitor_at_{interval_ms // 1_000}_s"] = round(grown)
     return found

@@ -7,7 +7,7 @@ import msgspec
 import orjson
 import pytest
 
-from query.compose import compose
+from query.compose import LAG_ALLOWED_MS, compose
 from query.maintenances import MaintenanceState
 from query.page import render_page
 from query.reads import ComponentState
@@ -16,6 +16,7 @@ from query.turns import at_once
 from query.uptime import DAY_MS, HOUR_MS
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
 from schemas.events import Evidence, Failure, Incident, TimelineEntry
+from schemas.monitors import told_every_ms
 from tests.query.filled import Filled
 
 NOW = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS + DAY_MS // 2
@@ -117,6 +118,16 @@ def test_a_page_says_since_when_nothing_new_is_known_of_a_monitor(filled: Filled
 
     assert stale_since is not None
     assert stale_since.timestamp() * 1000 == NOW - 10 * 60_000
+
+
+@pytest.mark.parametrize("interval_ms", [1_000, 10_000, 60_000, 300_000, 3_600_000])
+@pytest.mark.parametrize("late_ms", [-1, 1])
+def test_a_monitor_may_be_told_as_seldom_as_the_stream_tells_it(filled: Filled, interval_ms: int, late_ms: int) -> None:
+    api = filled.monitor("api", interval_ms=interval_ms)
+    filled.page("acme", "api")
+    filled.status(api, Status.UP, NOW - told_every_ms(interval_ms) - LAG_ALLOWED_MS - late_ms)
+
+    assert (document_of(filled).stale_since is not None) == (late_ms > 0)
 
 
 def test_a_monitor_that_the_page_names_but_nobody_configured_is_left_out(filled: Filled) -> None:

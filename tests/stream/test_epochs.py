@@ -13,7 +13,7 @@ from stream.snapshots import Epoch
 from tests.stream.world import LOG, history
 
 HELD = Epoch(3, LOG, 5, 2, 8)
-DIGESTS = {1: "d04cd1c09db723358b1ff50175ca10a361b8224b727ca9c39ad7e91b6b030f0e"}
+DIGESTS = {1: "45aaddea342bfb0eda343100e97b1ee51ffd54be2071eca3250e1550d31d1c25"}
 """By shape, of the states that a small history leaves."""
 
 

@@ -114,7 +114,7 @@ def test_that_every_kind_of_fact_finds_its_table(engine_settings: Settings) -> N
     )
     day, hour = ("day", NOW // 86_400_000 * 86_400_000), ("hour", HOUR)
     buckets = [UptimeBucket("default/m", step, at, 5, NOW, (1, 2, 3, 4, 5, 6)) for step, at in (day, hour)]
-    latency = LatencyHour("default/m", "east", HOUR, 5, 2, (1, 2, 3, 4, 5, 6), (0,) * 127 + (2,))
+    latency = LatencyHour("default/m", "east", HOUR, 5, 2, (1, 2, 3, 4, 5, 6), ((127, 2),))
 
     async def act(client: AsyncClient, sink: Sink, _: Snapshots) -> list[tuple[Any, ...]]:
         await sink.write(

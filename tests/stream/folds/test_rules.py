@@ -1,6 +1,7 @@
 """The rules one by one, on short stories of one monitor."""
 
 from bisect import bisect_right
+from itertools import chain
 from math import floor, log2
 
 import pytest
@@ -197,10 +198,24 @@ def test_bins_are_eighths_of_octaves_of_milliseconds() -> None:
     assert [bisect_right(EDGES, us) for us in (0, 1_000, 2_000, 1_000 << 15, 1 << 32)] == [0, 0, 8, 120, 127]
 
 
-def test_a_healthy_monitor_at_a_minute_takes_at_most_3_kb() -> None:
+def test_a_healthy_monitor_at_a_minute_takes_at_most_1_kb() -> None:
     log = Log()
-    log.see("u" * 120)
-    log.add(Tick(BEGIN + 120 * MINUTE))
+    for minute in range(120):
+        log.add(batch("u", minute), Tick(BEGIN + minute * MINUTE))
 
     (row,) = log.fold.changed()
-    assert len(row.state) <= 3_000
+    assert len(row.state) <= 1_000
+
+
+def test_a_fleet_is_told_evenly_each_monitor_once_in_its_time() -> None:
+    fold, names, told = PartitionFold(lambda monitor, version: DEFAULT_TERMS), [f"default/m{n}" for n in range(100)], []
+    for minute in range(6):
+        at = BEGIN + minute * MINUTE
+        fold.fold(minute, CheckBatch("p", "ams", at, tuple(CheckResult(n, at, at, 1, Outcome.UP) for n in names)))
+        ticks = (fold.fold(minute, Tick(tick)) for tick in range(at, at + MINUTE, MINUTE // 6))
+        told += [[current.monitor for current in facts.current] for facts in ticks]
+
+    first, *others = told[:31]
+    assert first == names
+    assert sorted(chain.from_iterable(others)) == sorted(names)
+    assert max(map(len, others)) < 20
