@@ -68,12 +68,15 @@ def leave(code: ExitCode, message: str) -> NoReturn:
 
 def build_app(settings: Settings) -> faust.App:
     """The app with its one agent; nothing is connected yet."""
+    folder = settings.data / "stream"  # Faust makes one, although it keeps nothing there
+    folder.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         GROUP,
         broker=[f"kafka://{server}" for server in str(connection_options(settings)["bootstrap_servers"]).split(",")],
         broker_credentials=_credentials(settings),
         consumer_group_instance_id=settings.stream,
         store="memory://",
+        datadir=folder,
         key_serializer="raw",
         value_serializer="raw",
         stream_wait_empty=False,

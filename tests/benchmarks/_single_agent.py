@@ -19,6 +19,7 @@ app = faust.App(
     "single",
     broker=f"kafka://{settings.kafka}",
     store="memory://",
+    datadir=settings.data,
     value_serializer="raw",
     topic_disable_leader=True,
     topic_allow_declare=False,

@@ -57,7 +57,7 @@ def run_with_strikes(world: World, strikes: list[int], at_a_time: int) -> None:
     asyncio.run(run_to_the_end(world, at_a_time))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     outcomes=st.lists(st.sampled_from([UP, UP, UP, DOWN, DEGRADED, UNKNOWN]), min_size=3, max_size=12),
     strikes=st.lists(st.integers(0, 400), max_size=8),
@@ -257,7 +257,7 @@ def corrected_world(outcomes: list[Outcome]) -> World:
     return World(log_of(log, PARTITIONS), MONITORS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     outcomes=st.lists(st.sampled_from([UP, UP, UP, DOWN, DEGRADED, UNKNOWN]), min_size=3, max_size=12),
     strikes=st.lists(st.integers(0, 700), max_size=8),
