@@ -48,7 +48,8 @@ class Partition:
         self.told_maintenance = fold.clock.maintained
         """The newest version of a maintenance that the partition's log was told of."""
         self._end = end
-        self.rewinding = False
+        self.rewound_at: float | None = None
+        """When the log was last asked to go back; None once it has done so. In seconds of the monotonic clock."""
         self.correcting = False
         """What the log brings meanwhile has to come again."""
         self.unsaved_bytes = 0
@@ -74,7 +75,7 @@ class Partition:
         self.folded = record.offset
         self.logged_at = record.logged_at
         self.unsaved_bytes += len(record.value)
-        self.rewinding = False
+        self.rewound_at = None
         self.hold(delivery)
 
     @property

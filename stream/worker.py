@@ -33,6 +33,8 @@ SNAPSHOT_EVERY_S: Final = 10.0
 SNAPSHOT_EVERY_BYTES: Final = 64 << 20
 STATES_A_CUT: Final = 20_000
 WRITE_POLL_S: Final = 1.0
+REWIND_AGAIN_S: Final = 5.0
+"""Faust forgets to go back where it hands over a record just then, and drops what comes from then on."""
 CORRECTED_AT_ONCE: Final = 500
 """Results that a correction folds in one turn."""
 _log = get_logger(__name__)
@@ -246,13 +248,13 @@ class Worker:
 
     async def _rewind(self, partition: Partition) -> None:
         """What comes next is not what was delivered: have the log go back to it, and drop the rest meanwhile."""
-        if partition.rewinding:
+        if partition.rewound_at is not None and monotonic() - partition.rewound_at < REWIND_AGAIN_S:
             return
         wanted = partition.folded + 1
         first, _ = await until_it_works("ask where the log begins", lambda: self._log.bounds(partition.number))
         if first > wanted:
             raise MissingEvents(partition.number, wanted, first)
-        partition.rewinding = True
+        partition.rewound_at = monotonic()
         _log.info("the log goes back to what comes next", partition=partition.number, offset=wanted)
         await self._log.rewind(partition.number, wanted)
 

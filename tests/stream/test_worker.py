@@ -131,6 +131,27 @@ def test_that_a_zombie_can_only_write_what_its_heir_writes() -> None:
     assert world.rows == before
 
 
+def test_that_a_log_that_forgot_to_go_back_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.worker.REWIND_AGAIN_S", 0.0)
+
+    async def scenario() -> tuple[World, World]:
+        world, whole = world_of([UP, DOWN, DOWN, UP, UP]), world_of([UP, DOWN, DOWN, UP, UP])
+        worker = world.worker()
+        await worker.take(world.deliver(2))
+        world.deliver(3)  # these are lost on the way
+        world.forgotten_rewinds = 3
+        while not world.exhausted:
+            await worker.take(world.deliver(2))
+        await worker.write(everything=True)
+        await run_to_the_end(whole)
+        return world, whole
+
+    world, whole = asyncio.run(scenario())
+
+    assert world.forgotten_rewinds == 0
+    assert world.rows == whole.rows
+
+
 def test_that_a_worker_loads_again_after_a_rebalance() -> None:
     async def scenario() -> tuple[World, World]:
         world, whole = world_of([UP, DOWN, DOWN]), world_of([UP, DOWN, DOWN])

@@ -52,6 +52,8 @@ class World:
         self.strike_after: int | None = None
         self.answers: asyncio.Event | None = None
         """Where there is one, the past is told when it is set."""
+        self.forgotten_rewinds = 0
+        """So often the log is asked to go back and does not."""
 
     def step(self) -> None:
         """One thing that reaches the outside; the last one may still happen, or not."""
@@ -90,6 +92,9 @@ class World:
         return records[0].offset, records[-1].offset + 1
 
     async def rewind(self, partition: int, offset: int) -> None:
+        if self.forgotten_rewinds:
+            self.forgotten_rewinds -= 1
+            return
         self.cursor[partition] = offset - self.log[partition][0].offset
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
