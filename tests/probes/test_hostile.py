@@ -11,6 +11,7 @@ from tests.probes.servers.running import Observed
 TIMEOUT_MS = 500
 GROWTH_BYTES = 20 << 20
 STALL_ADDITIONS = 5_000_000
+FLOOD_ADDITIONS = 20_000_000
 LATE_S = 5
 
 
@@ -258,5 +259,5 @@ def test_the_bounds_hold_behind_tls_too(observed: Observe, path: str) -> None:
 def test_servers_that_flood_all_at_once_do_not_hold_the_loop(observed: Observe) -> None:
     seen = observed("endless-tiny-chunks", at_once=40, timeout_ms=20_000)
 
-    assert seen.stall_additions <= STALL_ADDITIONS
+    assert seen.stall_additions <= FLOOD_ADDITIONS
     assert seen.fetched.reason is Reason.OK
