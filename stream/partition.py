@@ -50,8 +50,6 @@ class Partition:
         self._end = end
         self.rewound_at: float | None = None
         """When the log was last asked to go back; None once it has done so. In seconds of the monotonic clock."""
-        self.correcting = False
-        """What the log brings meanwhile has to come again."""
         self.unsaved_bytes = 0
         self.saved_at = monotonic()
         self._deliveries: list[Delivery] = []

@@ -1,9 +1,8 @@
 """Folds what the log brings, makes it durable, and then says what may be acknowledged.
 
-Two tasks share the pending facts. `take` folds, corrections go on beside it. `write` makes durable, in this order:
-status changes and incidents, their events in Kafka, the rest of the rows, the monitors' states, the position, and only
-then the acknowledgement. A worker that has lost a partition can only write what its heir writes too, so nothing has to
-fence it off.
+Two tasks share the pending facts. `take` folds; `write` makes durable, in this order: status changes and incidents,
+their events in Kafka, the rest of the rows, the monitors' states, the position, and only then the acknowledgement.
+A worker that has lost a partition can only write what its heir writes too, so nothing has to fence it off.
 """
 
 import asyncio
@@ -70,7 +69,6 @@ class Worker:
         self._pasts = pasts
         self._pending = Pending()
         self._partitions: dict[int, Partition] = {}
-        self._corrections: list[asyncio.Task[None]] = []
         self._epoch: Epoch | None = None
         self._closing = False
         self._due = asyncio.Event()
@@ -91,7 +89,6 @@ class Worker:
 
     async def take(self, deliveries: Iterable[Delivery]) -> None:
         """Fold these; returns when there is room for more. Raises LogMismatch."""
-        await self._raise_failures()
         owned = self._partitions
         for delivery in deliveries:
             partition = await self._loaded(delivery.record.partition)
@@ -167,15 +164,14 @@ class Worker:
         if record.offset <= partition.folded:
             partition.hold(delivery)
             return
-        if partition.correcting:
-            return
         if record.offset > partition.folded + 1:
             await self._rewind(partition)
             return
         started = perf_counter()
         event, letters = read_event(record)
         if isinstance(event, CorrectionOrdered):
-            self._begin_correcting(partition, delivery, event)
+            # A task of its own: a shutdown that ends the agent must not cut short what it writes.
+            await asyncio.shield(asyncio.create_task(self._correct(partition, delivery, event)))
             return
         more = await self._take_in(partition, record, event)
         if more is None:
@@ -203,17 +199,6 @@ class Worker:
         _note(partition, event)
         return letters
 
-    def _begin_correcting(self, partition: Partition, delivery: Delivery, order: CorrectionOrdered) -> None:
-        """Beside `take`: the partition waits for its correction, the others go on."""
-        partition.correcting = True
-        self._corrections.append(asyncio.create_task(self._correct(partition, delivery, order)))
-
-    async def _raise_failures(self) -> None:
-        """What a correction raised, as if `take` had waited for it."""
-        ended = [correction for correction in self._corrections if correction.done()]
-        self._corrections = [correction for correction in self._corrections if correction not in ended]
-        await asyncio.gather(*ended)
-
     async def _correct(self, partition: Partition, delivery: Delivery, order: CorrectionOrdered) -> None:
         version = partition.version(delivery.record.offset)
         rewriting = await self._rewritten(partition, version, order)
@@ -221,10 +206,7 @@ class Worker:
             return
         if rewriting is not None:
             self._pending.add(rewriting.finish(), None)
-            self._due.set()
         partition.advance(delivery)
-        partition.correcting = False
-        await self._rewind(partition)
 
     async def _rewritten(self, partition: Partition, version: int, order: CorrectionOrdered) -> Rewriting | None:
         """A monitor folded anew; None where there is nothing to correct.

@@ -1,6 +1,5 @@
 """What the log says: folded once from its beginning, without a crash, and compared with what ClickHouse holds."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -108,7 +107,9 @@ async def _fold_log(settings: Settings, beside: Settings) -> set[tuple[str, str,
                 LogRecord(position.partition, record.offset, record.timestamp, record.value)
                 for record in log[position.partition][: position.offset + 1]
             ]
-            await _fold_all(worker, calm, records)
+            for first in range(0, len(records), AT_ONCE):
+                await worker.take(Delivery(record, None) for record in records[first : first + AT_ONCE])
+                await worker.write(everything=True)
             for record in records:
                 event, _ = read_event(record)
                 if isinstance(event, CheckBatch):
@@ -116,31 +117,17 @@ async def _fold_log(settings: Settings, beside: Settings) -> set[tuple[str, str,
     return identities
 
 
-async def _fold_all(worker: Worker, calm: "_CalmLog", records: list[LogRecord]) -> None:
-    """What comes while a partition is corrected comes again."""
-    calm.next_offset = 0
-    while calm.next_offset < len(records) or any(partition.correcting for partition in worker.partitions):
-        first, calm.next_offset = calm.next_offset, min(calm.next_offset + AT_ONCE, len(records))
-        await worker.take(Delivery(record, None) for record in records[first : calm.next_offset])
-        await worker.write(everything=True)
-        await asyncio.sleep(0)
-
-
 class _CalmLog:
-    """The log as it stands, in the first epoch, a partition after the other."""
+    """The log as it stands, in the first epoch."""
 
     def __init__(self, log: dict[int, list[Any]]) -> None:
         self._log = log
-        self.next_offset = 0
 
     async def epoch(self) -> Epoch:
         return Epoch(FIRST_EPOCH, "the log itself", RULES, SHAPE, len(self._log))
 
     async def bounds(self, partition: int) -> tuple[int, int]:
         return 0, len(self._log[partition])
-
-    async def rewind(self, partition: int, offset: int) -> None:
-        self.next_offset = offset
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         pass

@@ -24,7 +24,6 @@ from schemas.events import (
 from schemas.topics import DEAD_LETTERS, STATUS_CHANGES
 from stream.epochs import MissingEvents, ShorterLog
 from stream.snapshots import Position, version_of
-from stream.worker import Worker
 from tests.stream.world import START_AT, Struck, World, history, log_of, result
 
 MONITORS = tuple(f"default/m{number}" for number in range(4))
@@ -37,14 +36,10 @@ def world_of(outcomes: list[Outcome], slots: int = 24) -> World:
 
 
 async def run_to_the_end(world: World, at_a_time: int = 5) -> None:
-    await run_on(world, world.worker(), at_a_time)
-
-
-async def run_on(world: World, worker: Worker, at_a_time: int = 5) -> None:
-    while not world.exhausted or any(partition.correcting for partition in worker.partitions):
+    worker = world.worker()
+    while not world.exhausted:
         await worker.take(world.deliver(at_a_time))
         await worker.write(everything=True)
-        await asyncio.sleep(0)
     await worker.write(everything=True)
 
 
@@ -297,46 +292,19 @@ def test_that_a_worker_struck_at_any_step_of_a_correction_leaves_what_an_unharme
     assert [row["stage"] for row in struck.rows["corrections"].values()] == [1, 1, 1, 1]
 
 
-async def run_into_a_correction(world: World) -> Worker:
-    """Everything is delivered while a correction waits for the past."""
-    world.answers, worker = asyncio.Event(), world.worker()
-    while not world.exhausted:
-        await worker.take(world.deliver(5))
-        await worker.write(everything=True)
-        await asyncio.sleep(0)
-    return worker
-
-
-def test_that_only_the_partition_of_a_correction_waits_for_it() -> None:
-    async def scenario() -> tuple[World, dict[int, int]]:
-        world = corrected_world([UP, DOWN, DOWN])
-        worker = await run_into_a_correction(world)
-        folded = {partition.number: partition.folded for partition in worker.partitions}
-        assert world.answers is not None
-        world.answers.set()
-        await run_on(world, worker)
-        return world, folded
-
-    whole = corrected_world([UP, DOWN, DOWN])
-    asyncio.run(run_to_the_end(whole))
-    world, folded = asyncio.run(scenario())
-
-    corrected = partition_of(MONITORS[0], PARTITIONS)
-    assert {number for number, at in folded.items() if at == world.log[number][-1].offset} == {1 - corrected}
-    assert world.rows == whole.rows
-    assert world.committed == whole.committed
-
-
-def test_that_a_correction_begins_again_after_a_rebalance() -> None:
+def test_that_a_shutdown_does_not_cut_a_correction_short() -> None:
     async def scenario() -> World:
         world = corrected_world([UP, DOWN, DOWN])
-        worker = await run_into_a_correction(world)
-        worker.forget()
-        world.cursor = dict(world.committed)
-        await worker.take(world.deliver(5))
-        assert world.answers is not None
+        world.answers, worker = asyncio.Event(), world.worker()
+        taking = asyncio.create_task(worker.take(world.deliver(1_000)))
+        while not worker.partitions or not world.asked:
+            await asyncio.sleep(0)
+        taking.cancel()
+        with suppress(asyncio.CancelledError):
+            await taking
         world.answers.set()
-        await run_on(world, worker)
+        await worker.write(everything=True)
+        await run_to_the_end(world)
         return world
 
     whole = corrected_world([UP, DOWN, DOWN])
@@ -345,19 +313,6 @@ def test_that_a_correction_begins_again_after_a_rebalance() -> None:
 
     assert world.rows == whole.rows
     assert newest_changes(world) == newest_changes(whole)
-
-
-def test_that_what_a_correction_raises_stops_the_worker() -> None:
-    async def scenario() -> None:
-        world = corrected_world([UP])
-        worker = await run_into_a_correction(world)
-        assert world.answers is not None
-        world.strike_after = 0
-        world.answers.set()
-        await run_on(world, worker)
-
-    with pytest.raises(Struck):
-        asyncio.run(scenario())
 
 
 def test_that_the_state_a_correction_leaves_is_of_the_correction() -> None:

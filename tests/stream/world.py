@@ -52,6 +52,7 @@ class World:
         self.strike_after: int | None = None
         self.answers: asyncio.Event | None = None
         """Where there is one, the past is told when it is set."""
+        self.asked = False
         self.forgotten_rewinds = 0
         """So often the log is asked to go back and does not."""
 
@@ -168,6 +169,7 @@ class MemoryPasts(Pasts):
 
     async def _rows(self, name: str, parse: Callable[[Sequence[Any]], Any], **parameters: Any) -> list[Any]:
         self._world.step()
+        self._world.asked = True
         if self._world.answers is not None:
             await self._world.answers.wait()
         return [parse(row) for row in getattr(self, name)(**parameters)]
