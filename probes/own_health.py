@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
+from infra.shared import Shared
 from schemas.enums import Reason
 from schemas.events import CheckResult
 
@@ -81,8 +82,7 @@ class OwnNetwork:
         self._seen: dict[Target, float] = {}
         self._failing: set[Target] = set()
         self._pruned_at = 0.0
-        self._asked_at = float("-inf")
-        self._asking: asyncio.Task[bool] | None = None
+        self._canary_answers = Shared(self._ask, CANARY_KEPT_S)
 
     async def is_to_blame(self, target: Target, result: CheckResult) -> bool:
         """Take a result into account; True when its failure is the probe's own."""
@@ -97,7 +97,7 @@ class OwnNetwork:
 
     async def _is_offline(self, target: Target) -> bool:
         if self._canaries:
-            return not await self._canary_answers()
+            return not await self._canary_answers.get()
         if len(self._failing) >= self._many():
             return True
         return not _is_private(target[0]) and len(self._failing) == len(self._seen) and not self._route()
@@ -110,15 +110,8 @@ class OwnNetwork:
             self._seen = {target: at for target, at in self._seen.items() if now - at < FORGOTTEN_AFTER_S}
         return max(LEAST_TARGETS, min(len(self._seen) // 2 + 1, ENOUGH_TARGETS))
 
-    async def _canary_answers(self) -> bool:
-        """Whether any canary answers; asked once for all who want to know within 5 s."""
-        now = asyncio.get_running_loop().time()
-        if self._asking is None or (self._asking.done() and now - self._asked_at > CANARY_KEPT_S):
-            self._asked_at = now
-            self._asking = asyncio.create_task(self._ask())
-        return await asyncio.shield(self._asking)
-
     async def _ask(self) -> bool:
+        """Whether any canary answers."""
         answers = await asyncio.gather(*map(reachable, self._canaries))
         return any(answers)
 

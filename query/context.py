@@ -18,13 +18,13 @@ from infra.clickhouse import open_client
 from infra.kafka import open_producer
 from infra.logs import get_logger
 from infra.settings import Settings
+from infra.shared import Shared
 from query.catalog import Catalog
 from query.configuration_copy import ConfigurationCopy
 from query.connections import Connection
 from query.facts import Facts
 from query.limits import Limits
 from query.refresh import Refresh
-from query.shared import Shared
 
 WRITES: Final[dict[str, Any]] = {"enable_idempotence": False, "request_timeout_ms": 5_000}
 """aiokafka's idempotent producer never gives a batch up: what was refused with 503 would be written later. These

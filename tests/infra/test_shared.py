@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from query.shared import Shared
+from infra.shared import Shared
 
 
 class Other:
