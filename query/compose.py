@@ -29,7 +29,7 @@ from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS, STATUSES, Spans, coverage
 from query.words import CAUSES, PREDICATES, duration, headline, worst
 from schemas.enums import IncidentState, Outcome, Status
 from schemas.events import Incident
-from schemas.monitors import Maintenance, Monitor, Page, monitor_id
+from schemas.monitors import Maintenance, Monitor, Page, monitor_id, told_every_ms
 
 VERSION: Final = 1
 RECENT_MS: Final = 14 * DAY_MS
@@ -84,8 +84,8 @@ def stale_since(page: Entry[Page], catalog: Catalog, facts: Facts, now: int) -> 
         current = facts.of(entry.id).current
         if current is None or current.status is Status.PAUSED or entry.document.paused:
             continue
-        lag_ms = now - current.known_until
-        moments.append(current.known_until if lag_ms > entry.document.told_every_ms + LAG_ALLOWED_MS else None)
+        allowed_ms = told_every_ms(entry.document.interval_ms) + LAG_ALLOWED_MS
+        moments.append(current.known_until if now - current.known_until > allowed_ms else None)
     return min((at for at in moments if at is not None), default=None)
 
 

@@ -321,14 +321,9 @@ class Monitor(Document):
         """After so long without a result the monitor is `unknown`."""
         return max(2 * self.interval_ms, 90_000)
 
-    @property
-    def told_every_ms(self) -> int:
-        """So often the stream tells at least until when the monitor's status is known."""
-        return told_every_ms(self.interval_ms)
-
 
 def told_every_ms(interval_ms: int) -> int:
-    """How often a monitor of this interval is told anew although nothing has changed."""
+    """So often the stream tells at least until when the status of a monitor of this interval is known."""
     return max(5 * interval_ms, 120_000)
 
 

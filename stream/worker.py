@@ -172,12 +172,11 @@ class Worker:
         if isinstance(event, CorrectionOrdered):
             # A task of its own: a shutdown that ends the agent must not cut short what it writes.
             await asyncio.shield(asyncio.create_task(self._correct(partition, delivery, event)))
+        elif (more := await self._take_in(partition, record, event)) is None:
             return
-        more = await self._take_in(partition, record, event)
-        if more is None:
-            return
-        self._pending.add_messages(dead_letters.messages_of([*letters, *more]))
-        partition.advance(delivery)
+        else:
+            self._pending.add_messages(dead_letters.messages_of([*letters, *more]))
+            partition.advance(delivery)
         metrics.FOLD_SECONDS.inc(perf_counter() - started)
 
     async def _take_in(

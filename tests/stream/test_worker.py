@@ -24,6 +24,7 @@ from schemas.events import (
 from schemas.topics import DEAD_LETTERS, STATUS_CHANGES
 from stream.epochs import MissingEvents, ShorterLog
 from stream.snapshots import Position, version_of
+from stream.worker import Worker
 from tests.stream.world import START_AT, Struck, World, history, log_of, result
 
 MONITORS = tuple(f"default/m{number}" for number in range(4))
@@ -40,6 +41,12 @@ async def run_to_the_end(world: World, at_a_time: int = 5) -> None:
     while not world.exhausted:
         await worker.take(world.deliver(at_a_time))
         await worker.write(everything=True)
+    await worker.write(everything=True)
+
+
+async def take_the_rest(worker: Worker, world: World, at_a_time: int) -> None:
+    while not world.exhausted:
+        await worker.take(world.deliver(at_a_time))
     await worker.write(everything=True)
 
 
@@ -135,9 +142,7 @@ def test_that_a_log_that_forgot_to_go_back_is_asked_again(monkeypatch: pytest.Mo
         await worker.take(world.deliver(2))
         world.deliver(3)  # these are lost on the way
         world.forgotten_rewinds = 3
-        while not world.exhausted:
-            await worker.take(world.deliver(2))
-        await worker.write(everything=True)
+        await take_the_rest(worker, world, 2)
         await run_to_the_end(whole)
         return world, whole
 
@@ -156,9 +161,7 @@ def test_that_a_worker_loads_again_after_a_rebalance() -> None:
         await worker.take(world.deliver(3))
         worker.forget()
         world.cursor = dict(world.committed)
-        while not world.exhausted:
-            await worker.take(world.deliver(5))
-        await worker.write(everything=True)
+        await take_the_rest(worker, world, 5)
         await run_to_the_end(whole)
         return world, whole
 
