@@ -78,7 +78,7 @@ class Answers:
         facts.on_change(self._on_monitor)
 
     def at(self, address: bytes) -> Snapshot | None:
-        """The answer at a public address, or None when there is none. Most were asked for a moment ago, just so."""
+        """The answer at a public address, or None when there is none. A fresh one is found without parsing it."""
         kept, now = self.snapshots.get(address), time.time_ns() // 1_000_000
         if kept is not None and not self._is_overtaken(kept, now) and self._age_ms(kept, now) < MADE_AGAIN_AFTER_MS:
             return kept

@@ -126,11 +126,12 @@ class Reply(NamedTuple):
     @classmethod
     def of(cls, snapshot: Snapshot, encoding: bytes, status: int = 200, without_body: bool = False) -> "Reply":
         """The reply in an encoding that `choose` has named; HEAD asks for it without body."""
-        own = b"etag: %b\r\n" % snapshot.etag(encoding)
-        body = b""
+        etag = snapshot.etag(encoding)
         if status == 200:
             body = snapshot.body(encoding)
-            own = b"%bcontent-length: %d\r\n" % (own, len(body))
+            own = b"etag: %b\r\ncontent-length: %d\r\n" % (etag, len(body))
+        else:
+            body, own = b"", b"etag: %b\r\n" % etag
         if snapshot.stale_since is not None:
             own = b"%bage: %d\r\n" % (own, time.time() - snapshot.stale_since / 1000)
         return cls(status, own + snapshot.kind.lines(status, encoding), b"" if without_body else body)
