@@ -1,12 +1,12 @@
 """What a request's headers say that a prepared answer depends on."""
 
-from typing import NamedTuple
+import msgspec
 
 from query.encodings import accepted
 from query.snapshots import BROTLI, GZIP, PLAIN
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """Under which name, in which encoding, and whether for something newer than the client has."""
 
     host: str

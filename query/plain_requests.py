@@ -6,7 +6,9 @@ nothing in it that two parsers might read differently. Everything else is not re
 
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from query.asked import Asked
 
@@ -25,7 +27,7 @@ _first_line: Final = re.compile(rb'(GET|HEAD) (/[!"$&-~]*) HTTP/1\.1\r\n')
 _header: Final = re.compile(rb"([A-Za-z0-9-]+): ?((?:[!-~](?:[ -~]*[!-~])?)?)")
 
 
-class PlainRequest(NamedTuple):
+class PlainRequest(msgspec.Struct, frozen=True, gc=False):
     """The first request in some bytes."""
 
     method: bytes
@@ -44,7 +46,10 @@ def plain_request(data: bytes) -> PlainRequest | None:
     if not 0 <= end - begin <= MAX_HEADERS_BYTES:
         return None
     asked = _asked(data[begin:end])
-    return None if asked is None else PlainRequest(line[1], line[2], asked, end + len(END))
+    if asked is None:
+        return None
+    method, address = line.groups()
+    return PlainRequest(method, address, asked, end + len(END))
 
 
 @lru_cache(maxsize=HEADERS_KEPT)

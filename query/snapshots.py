@@ -3,9 +3,10 @@
 import hashlib
 import time
 from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import Final
 
 import cramjam
+import msgspec
 
 MAX_BYTES: Final = 320 << 20
 OVERHEAD_BYTES: Final = 700
@@ -25,25 +26,23 @@ SECURITY: Final[Headers] = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
 ]
+ETAG_ENDS: Final = {PLAIN: b'"', GZIP: b'g"', BROTLI: b'b"'}
 STATUS_LINES: Final = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
 
 
 class Kind:
     """What all answers of a kind have in common: media type, caching and further headers."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("lines",)
 
     def __init__(self, media_type: bytes, cache_control: bytes, more: Headers | None = None) -> None:
         common = [(b"cache-control", cache_control), (b"vary", b"accept-encoding"), *(more or []), *SECURITY]
-        self._lines: dict[tuple[int, bytes], bytes] = {}
+        self.lines: Final[dict[tuple[int, bytes], bytes]] = {}
+        """The headers that all its answers of a status and an encoding have, as HTTP/1.1 writes them."""
         for encoding in (PLAIN, GZIP, BROTLI):
             encoded = [*common, (b"content-encoding", encoding)] if encoding else common
-            self._lines[200, encoding] = lines([(b"content-type", media_type), *encoded])
-            self._lines[304, encoding] = lines(encoded)
-
-    def lines(self, status: int, encoding: bytes) -> bytes:
-        """The headers that all its answers of this status and encoding have, as HTTP/1.1 writes them."""
-        return self._lines[status, encoding]
+            self.lines[200, encoding] = lines([(b"content-type", media_type), *encoded])
+            self.lines[304, encoding] = lines(encoded)
 
 
 class Edition:
@@ -112,10 +111,10 @@ class Snapshot:
 
     def etag(self, encoding: bytes) -> bytes:
         """Its content's identity in this encoding."""
-        return self._etag + encoding[:1] + b'"'
+        return self._etag + ETAG_ENDS[encoding]
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """A snapshot as it goes to a client: whole, or 304 where the client has it already."""
 
     status: int
@@ -134,7 +133,7 @@ class Reply(NamedTuple):
             body, own = b"", b"etag: %b\r\n" % etag
         if snapshot.stale_since is not None:
             own = b"%bage: %d\r\n" % (own, time.time() - snapshot.stale_since / 1000)
-        return cls(status, own + snapshot.kind.lines(status, encoding), b"" if without_body else body)
+        return cls(status, own + snapshot.kind.lines[status, encoding], b"" if without_body else body)
 
     def headers(self) -> Headers:
         """All headers."""
