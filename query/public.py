@@ -66,7 +66,7 @@ NOWHERE: Final = "/p/"
 
 
 def _address(scope: Scope) -> bytes:
-    """Path and query in one, as a client writes them that quotes no more than it must."""
+    """Path and query, as a client writes them that quotes no more than it must: `/p/%61cme` is `/p/acme`."""
     path, query = quote(scope["path"]).encode(), scope["query_string"]
     return b"%b?%b" % (path, query) if query else path
 

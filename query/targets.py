@@ -1,4 +1,4 @@
-"""What a public address asks for: parsed once, bounded, and a key to its prepared answer."""
+"""What a public address asks for, and the one address, of all that ask for the same, that its answer is kept by."""
 
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -38,7 +38,7 @@ class Target(NamedTuple):
 
     @property
     def address(self) -> bytes:
-        """The usual one of the addresses that have this target."""
+        """Of the addresses that have this target the usual one: its answer is kept by it."""
         if self.view in PATHS:
             return PATHS[self.view].format(slug=self.slug, file=self.file).encode()
         of_monitor = f"{self.monitor}/" if self.monitor else ""
