@@ -16,10 +16,10 @@ from query.compose import compose, monitors_of
 from query.facts import Facts
 from query.feeds import feed
 from query.page import render_page
-from query.snapshots import Kind, Snapshot, Snapshots
+from query.snapshots import Edition, Kind, Snapshot, Snapshots
 from query.status_document import Day, StatusDocument
 from query.statuspage import statuspage
-from query.targets import Target
+from query.targets import Target, target_of
 from query.turns import Steps, at_once, in_turns
 from schemas.monitors import Page, monitor_id
 from schemas.topics import MAINTENANCES, MONITORS, PAGES, Topic
@@ -57,7 +57,7 @@ _log = get_logger(__name__)
 
 
 class Answers:
-    """Answers by target. `find` makes one when it is asked for, and again when it was overtaken."""
+    """Answers by address. One is made when it is asked for, and again when it was overtaken."""
 
     def __init__(self, settings: Settings, catalog: Catalog, facts: Facts) -> None:
         self.snapshots = Snapshots(settings.snapshot_bytes)
@@ -66,7 +66,8 @@ class Answers:
         self._catalog = catalog
         self._facts = facts
         self._base_url = settings.base_url
-        self._revisions: defaultdict[str, int] = defaultdict(int)
+        self._editions: dict[str, Edition] = {}
+        """The present ones of pages that were asked for."""
         self._pages_of_monitor: defaultdict[str, set[str]] = defaultdict(set)
         self._monitors_of_page: dict[str, set[str]] = {}
         self._monitors_of_maintenance: dict[str, set[str]] = {}
@@ -76,14 +77,22 @@ class Answers:
         catalog.on_change(self._on_configuration)
         facts.on_change(self._on_monitor)
 
+    def at(self, address: bytes) -> Snapshot | None:
+        """The answer at a public address, or None when there is none. A fresh one is found without parsing it."""
+        kept, now = self.snapshots.get(address), time.time_ns() // 1_000_000
+        if kept is not None and not self._is_overtaken(kept, now) and self._age_ms(kept, now) < MADE_AGAIN_AFTER_MS:
+            return kept
+        target = target_of(address)
+        return None if target is None else self.find(target)
+
     def find(self, target: Target) -> Snapshot | None:
         """The answer, or None when there is no such page, monitor or badge."""
         page = self._catalog.page(target.slug)
         if page is None:
             return None
         now = time.time_ns() // 1_000_000
-        kept = self.snapshots.get(target)
-        if kept is None or self._is_overtaken(kept, target.slug, now):
+        kept = self.snapshots.get(target.address)
+        if kept is None or self._is_overtaken(kept, now):
             return at_once(self._make(target, page, kept, now))
         age_ms = self._age_ms(kept, now)
         if age_ms >= GIVEN_FOR_MS:
@@ -92,9 +101,9 @@ class Answers:
             self._make_soon(target)
         return kept
 
-    def _is_overtaken(self, kept: Snapshot, slug: str, now: int) -> bool:
+    def _is_overtaken(self, kept: Snapshot, now: int) -> bool:
         """Whether it says what is no longer so."""
-        return kept.revision != self._revisions.get(slug, 0) or kept.stale_since != self._facts.stale_since(now)
+        return kept.edition.is_over or kept.stale_since != self._facts.stale_since(now)
 
     def _age_ms(self, kept: Snapshot, now: int) -> int:
         """How long ago it was made; 0 while nothing more is known since."""
@@ -109,14 +118,15 @@ class Answers:
         """Make them again, one after the other; others have their turn after each, and after each of its steps."""
         while self._aged:
             target = next(iter(self._aged))
-            page, kept, now = self._catalog.page(target.slug), self.snapshots.get(target), time.time_ns() // 1_000_000
+            page, kept = self._catalog.page(target.slug), self.snapshots.get(target.address)
+            now = time.time_ns() // 1_000_000
             if page is not None and kept is not None and self._age_ms(kept, now) >= MADE_AGAIN_AFTER_MS:
                 await in_turns(self._make(target, page, kept, now))
             del self._aged[target]
             await asyncio.sleep(0)
 
     def _make(self, target: Target, page: Entry[Page], kept: Snapshot | None, now: int) -> Steps[Snapshot | None]:
-        revision, stale_since = self._revisions.get(target.slug, 0), self._facts.stale_since(now)
+        edition, stale_since = self._editions.setdefault(target.slug, Edition()), self._facts.stale_since(now)
         try:
             content = yield from self._content(target, page, now)
         except Exception:
@@ -128,8 +138,8 @@ class Answers:
         if content is None:
             return None
         kind = KINDS[target.file if target.view == "feed" else target.view]
-        snapshot = Snapshot(kind, content, now, revision, stale_since, before=kept)
-        self.snapshots.keep(target, snapshot)
+        snapshot = Snapshot(kind, content, now, edition, stale_since, before=kept)
+        self.snapshots.keep(target.address, snapshot)
         return snapshot
 
     def _content(self, target: Target, page: Entry[Page], now: int) -> Steps[bytes | None]:
@@ -157,7 +167,7 @@ class Answers:
 
     def _on_monitor(self, monitor: str) -> None:
         for slug in self._pages_of_monitor.get(monitor, ()):
-            self._revisions[slug] += 1
+            self._end_edition(slug)
 
     def _on_configuration(self, topic: Topic, changed: str) -> None:
         if topic is MONITORS:
@@ -166,9 +176,15 @@ class Answers:
                 self._facts.forget(changed)
         elif topic is PAGES:
             self._link(changed)
-            self._revisions[changed] += 1
+            self._end_edition(changed)
         elif topic is MAINTENANCES:
             self._on_maintenance(changed)
+
+    def _end_edition(self, slug: str) -> None:
+        """All answers of the page are overtaken."""
+        edition = self._editions.pop(slug, None)
+        if edition is not None:
+            edition.is_over = True
 
     def _on_maintenance(self, changed: str) -> None:
         """Tell the pages of the monitors that it names now, and of those that it named before."""

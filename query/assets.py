@@ -13,13 +13,13 @@ _MEDIA_TYPES: Final = {".css": b"text/css; charset=utf-8", ".js": b"text/javascr
 SWAGGER_UI: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
 
 
-def _load() -> dict[str, Snapshot]:
+def _load() -> dict[bytes, Snapshot]:
     found = {}
     swagger_ui = [files("fastapi_offline").joinpath("static", name) for name in SWAGGER_UI]
     for path in [*files("query").joinpath("static").iterdir(), *swagger_ui]:
         suffix = path.name[path.name.rindex(".") :]
         content = path.read_bytes()
-        found[f"/static/{path.name}"] = Snapshot(Kind(_MEDIA_TYPES[suffix], FOREVER), content)
+        found[f"/static/{path.name}".encode()] = Snapshot(Kind(_MEDIA_TYPES[suffix], FOREVER), content)
         _HASHES[path.name] = hashlib.sha256(content).hexdigest()[:12]
     return found
 

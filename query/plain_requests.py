@@ -6,7 +6,11 @@ nothing in it that two parsers might read differently. Everything else is not re
 
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
+
+from query.asked import Asked
 
 MAX_HEADERS_BYTES: Final = 2_048
 HEADERS_KEPT: Final = 1_024
@@ -19,17 +23,16 @@ NOT_PLAIN: Final = frozenset(
 KEEP_ALIVE: Final = (b"connection", b"keep-alive")
 """The exception: it says what is so anyway."""
 
-_first_line: Final = re.compile(rb'(GET|HEAD) (/[!"$&->@-~]*)\??([!"$&-~]*) HTTP/1\.1\r\n')
+_first_line: Final = re.compile(rb'(GET|HEAD) (/[!"$&-~]*) HTTP/1\.1\r\n')
 _header: Final = re.compile(rb"([A-Za-z0-9-]+): ?((?:[!-~](?:[ -~]*[!-~])?)?)")
 
 
-class PlainRequest(NamedTuple):
-    """The first request in some bytes; header names are in lower case."""
+class PlainRequest(msgspec.Struct, frozen=True, gc=False):
+    """The first request in some bytes."""
 
-    method: str
-    path: str
-    query: bytes
-    headers: dict[bytes, bytes]
+    method: bytes
+    address: bytes
+    asked: Asked
     size_bytes: int
 
 
@@ -42,16 +45,16 @@ def plain_request(data: bytes) -> PlainRequest | None:
     end = data.find(END, begin - len(BETWEEN))  # where there are no headers it is found before `begin`
     if not 0 <= end - begin <= MAX_HEADERS_BYTES:
         return None
-    headers = _plain_headers(data[begin:end])
-    if headers is None:
+    asked = _asked(data[begin:end])
+    if asked is None:
         return None
-    method, path, query = line.groups()
-    return PlainRequest(method.decode(), path.decode(), query, headers, end + len(END))
+    method, address = line.groups()
+    return PlainRequest(method, address, asked, end + len(END))
 
 
 @lru_cache(maxsize=HEADERS_KEPT)
-def _plain_headers(lines: bytes) -> dict[bytes, bytes] | None:
-    """Headers by name, the last of each; None where one is not plain. A client sends the same again and again."""
+def _asked(lines: bytes) -> Asked | None:
+    """What the last header of each name says; None where one is not plain. A client sends the same again and again."""
     headers = {}
     for line in lines.split(BETWEEN):
         header = _header.fullmatch(line)
@@ -61,4 +64,4 @@ def _plain_headers(lines: bytes) -> dict[bytes, bytes] | None:
         if name in NOT_PLAIN and (name, value.lower()) != KEEP_ALIVE:
             return None
         headers[name] = value
-    return headers
+    return Asked.by(headers)

@@ -18,6 +18,7 @@ class PublicProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._face: PublicFace = self.config.app  # type: ignore[assignment]
         self._is_between_requests = True
         """The parser has seen the end of all that it was given: nothing of what comes now belongs to a body."""
         self._answered_at_s = 0.0
@@ -62,9 +63,8 @@ class PublicProtocol(HttpToolsProtocol):
 
     def _prepared(self, request: PlainRequest) -> bytes | None:
         """The whole answer; None where the app has to be asked."""
-        face: PublicFace = self.config.app  # type: ignore[assignment]
         try:
-            reply = face.reply(request.method, request.path, request.query, request.headers)
+            reply = self._face.reply(request.method, request.address, request.asked)
         except Exception:  # uvicorn meets it again, says so with 500, and logs it
             return None
         return None if reply is None else reply.http(self._default_lines())

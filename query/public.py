@@ -1,19 +1,18 @@
 """The public face: answers prepared bytes before FastAPI is reached, and hands everything else on to it."""
 
-from functools import lru_cache
 from typing import Final
+from urllib.parse import quote
 
 from query.answers import Answers
 from query.asgi import Asgi, Receive, Scope, Send
+from query.asked import Asked
 from query.assets import ASSETS
 from query.catalog import Catalog
-from query.encodings import accepted
 from query.metrics import PUBLIC_ANSWERS
 from query.snapshots import Reply, Snapshot
-from query.targets import Target, file_target, target_of
 
-READING: Final = ("GET", "HEAD")
-PUBLIC: Final = ("/p/", "/status/", "/badges/", "/static/")
+READING: Final = (b"GET", b"HEAD")
+PUBLIC: Final = (b"/p/", b"/status/", b"/badges/", b"/static/")
 """What a custom domain serves besides its page; management stays on the installation's own name."""
 
 
@@ -27,45 +26,38 @@ class PublicFace:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request, as ASGI has it."""
-        reply = None
-        if scope["type"] == "http":
-            reply = self.reply(scope["method"], scope["path"], scope["query_string"], dict(scope["headers"]))
+        if scope["type"] != "http":
+            await self._behind(scope, receive, send)
+            return
+        address, asked = _address(scope), Asked.by(dict(scope["headers"]))
+        reply = self.reply(scope["method"].encode(), address, asked)
         if reply is None:
-            await self._behind(self._fenced(scope), receive, send)
+            await self._behind(self._fenced(scope, address, asked.host), receive, send)
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers()})
         await send({"type": "http.response.body", "body": reply.body})
 
-    def reply(self, method: str, path: str, query: bytes, headers: dict[bytes, bytes]) -> Reply | None:
+    def reply(self, method: bytes, address: bytes, asked: Asked) -> Reply | None:
         """The prepared reply to a request; None when the app behind has to answer."""
         if method not in READING:
             return None
-        snapshot = self._find(path, query, headers.get(b"host", b""))
+        snapshot = self._find(address, asked.host)
         if snapshot is None:
             return None
-        encoding = snapshot.choose(accepted(headers.get(b"accept-encoding", b"")))
-        known = headers.get(b"if-none-match")
+        encoding, known = snapshot.choose(asked.encoding), asked.known
         status = 304 if known and (snapshot.etag(encoding) in known or known == b"*") else 200
         PUBLIC_ANSWERS[status] += 1
-        return Reply.of(snapshot, encoding, status, method == "HEAD")
+        return Reply.of(snapshot, encoding, status, method == b"HEAD")
 
-    def _find(self, path: str, query: bytes, host: bytes) -> Snapshot | None:
-        page = self._catalog.page_of_domain(_host_name(host))
-        if page is not None and not path.startswith(PUBLIC):
-            below = Target("page", page.id) if path == "/" else file_target(page.id, path[1:])
-            return None if below is None else self.answers.find(below)
-        asset = ASSETS.get(path)
-        if asset is not None:
-            return asset
-        target = target_of(path, query)
-        return None if target is None else self.answers.find(target)
+    def _find(self, address: bytes, host: str) -> Snapshot | None:
+        page = self._catalog.page_of_domain(host)
+        if page is not None and not address.startswith(PUBLIC):
+            return self.answers.at(_below(page.id, address))
+        return self.answers.at(address) or ASSETS.get(address.partition(b"?")[0])
 
-    def _fenced(self, scope: Scope) -> Scope:
+    def _fenced(self, scope: Scope, address: bytes, host: str) -> Scope:
         """On a custom domain nothing but the public face exists: hide what was asked for from the app behind."""
-        if scope["type"] != "http" or scope["path"].startswith(PUBLIC):
-            return scope
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-        if self._catalog.page_of_domain(_host_name(host)) is None:
+        if address.startswith(PUBLIC) or self._catalog.page_of_domain(host) is None:
             return scope
         return {**scope, "path": NOWHERE, "raw_path": NOWHERE.encode()}
 
@@ -73,7 +65,13 @@ class PublicFace:
 NOWHERE: Final = "/p/"
 
 
-@lru_cache(maxsize=1_024)
-def _host_name(header: bytes) -> str:
-    """The Host header without its port, in lower case."""
-    return header.decode("latin-1").rpartition("]")[2].partition(":")[0].lower().removesuffix(".")
+def _address(scope: Scope) -> bytes:
+    """Path and query, as a client writes them that quotes no more than it must: `/p/%61cme` is `/p/acme`."""
+    path, query = quote(scope["path"]).encode(), scope["query_string"]
+    return b"%b?%b" % (path, query) if query else path
+
+
+def _below(slug: str, address: bytes) -> bytes:
+    """Where on the installation's own name that is which a page has at this address of its domain."""
+    path = b"/p/" + slug.encode()
+    return path + address[1:] if address.partition(b"?")[0] == b"/" else path + address

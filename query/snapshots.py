@@ -3,9 +3,10 @@
 import hashlib
 import time
 from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import Final
 
 import cramjam
+import msgspec
 
 MAX_BYTES: Final = 320 << 20
 OVERHEAD_BYTES: Final = 700
@@ -25,25 +26,36 @@ SECURITY: Final[Headers] = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
 ]
+ETAG_ENDS: Final = {PLAIN: b'"', GZIP: b'g"', BROTLI: b'b"'}
 STATUS_LINES: Final = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
 
 
 class Kind:
     """What all answers of a kind have in common: media type, caching and further headers."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("lines",)
 
     def __init__(self, media_type: bytes, cache_control: bytes, more: Headers | None = None) -> None:
         common = [(b"cache-control", cache_control), (b"vary", b"accept-encoding"), *(more or []), *SECURITY]
-        self._lines: dict[tuple[int, bytes], bytes] = {}
+        self.lines: Final[dict[tuple[int, bytes], bytes]] = {}
+        """The headers that all its answers of a status and an encoding have, as HTTP/1.1 writes them."""
         for encoding in (PLAIN, GZIP, BROTLI):
             encoded = [*common, (b"content-encoding", encoding)] if encoding else common
-            self._lines[200, encoding] = lines([(b"content-type", media_type), *encoded])
-            self._lines[304, encoding] = lines(encoded)
+            self.lines[200, encoding] = lines([(b"content-type", media_type), *encoded])
+            self.lines[304, encoding] = lines(encoded)
 
-    def lines(self, status: int, encoding: bytes) -> bytes:
-        """The headers that all its answers of this status and encoding have, as HTTP/1.1 writes them."""
-        return self._lines[status, encoding]
+
+class Edition:
+    """All that a page tells while nothing of it changes: its statuses are the same."""
+
+    __slots__ = ("is_over",)
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+
+TIMELESS: Final = Edition()
+"""Of what never changes."""
 
 
 class Snapshot:
@@ -52,21 +64,20 @@ class Snapshot:
     Where it says what the one `before` said, their bodies are the same and are not compressed again.
     """
 
-    __slots__ = ("_content", "_etag", "_zipped", "kind", "made_at", "revision", "size_bytes", "stale_since")
+    __slots__ = ("_content", "_etag", "_zipped", "edition", "kind", "made_at", "size_bytes", "stale_since")
 
     def __init__(
         self,
         kind: Kind,
         content: bytes,
         made_at: int = 0,
-        revision: int = 0,
+        edition: Edition = TIMELESS,
         stale_since: int | None = None,
         before: "Snapshot | None" = None,
     ) -> None:
         self.kind = kind
         self.made_at = made_at
-        self.revision = revision
-        """Of what it tells: while that is equal, its statuses are."""
+        self.edition = edition
         self.stale_since = stale_since
         """When its data were read, int ms, if nothing newer could be read then."""
         self._etag = b'"' + hashlib.sha256(content).hexdigest()[:20].encode()
@@ -82,11 +93,9 @@ class Snapshot:
             self._zipped = b""
             self.size_bytes = OVERHEAD_BYTES + 3 * len(self._content) + len(content) // GZIP_AT_BEST
 
-    def choose(self, accepted: tuple[bytes, ...]) -> bytes:
-        """The best encoding that the client accepts: BROTLI, GZIP or PLAIN."""
-        if not accepted or self._zipped is None:
-            return PLAIN
-        return BROTLI if BROTLI in accepted else GZIP if GZIP in accepted else PLAIN
+    def choose(self, encoding: bytes) -> bytes:
+        """The encoding in which a client gets it that would best have this one."""
+        return PLAIN if self._zipped is None else encoding
 
     def body(self, encoding: bytes) -> bytes:
         """The answer in this encoding, which `choose` has named."""
@@ -102,46 +111,38 @@ class Snapshot:
 
     def etag(self, encoding: bytes) -> bytes:
         """Its content's identity in this encoding."""
-        return self._etag + encoding[:1] + b'"'
+        return self._etag + ETAG_ENDS[encoding]
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """A snapshot as it goes to a client: whole, or 304 where the client has it already."""
 
-    snapshot: Snapshot
-    encoding: bytes
     status: int
-    content: bytes
-    without_body: bool
-    """As HEAD asks."""
+    lines: bytes
+    """Its headers, as HTTP/1.1 writes them."""
+    body: bytes
 
     @classmethod
     def of(cls, snapshot: Snapshot, encoding: bytes, status: int = 200, without_body: bool = False) -> "Reply":
-        """The reply in an encoding that `choose` has named."""
-        return cls(snapshot, encoding, status, snapshot.body(encoding) if status == 200 else b"", without_body)
-
-    @property
-    def body(self) -> bytes:
-        """What follows the headers."""
-        return b"" if self.without_body else self.content
+        """The reply in an encoding that `choose` has named; HEAD asks for it without body."""
+        etag = snapshot.etag(encoding)
+        if status == 200:
+            body = snapshot.body(encoding)
+            own = b"etag: %b\r\ncontent-length: %d\r\n" % (etag, len(body))
+        else:
+            body, own = b"", b"etag: %b\r\n" % etag
+        if snapshot.stale_since is not None:
+            own = b"%bage: %d\r\n" % (own, time.time() - snapshot.stale_since / 1000)
+        return cls(status, own + snapshot.kind.lines[status, encoding], b"" if without_body else body)
 
     def headers(self) -> Headers:
         """All headers."""
-        names_and_values = (line.partition(b": ") for line in self._lines().splitlines())
+        names_and_values = (line.partition(b": ") for line in self.lines.splitlines())
         return [(name, value) for name, _, value in names_and_values]
 
     def http(self, more: bytes) -> bytes:
         """The whole answer as HTTP/1.1 writes it, after more lines of headers."""
-        return b"".join((STATUS_LINES[self.status], more, self._lines(), b"\r\n", self.body))
-
-    def _lines(self) -> bytes:
-        snapshot, status = self.snapshot, self.status
-        own = b"etag: %b\r\n" % snapshot.etag(self.encoding)
-        if status == 200:
-            own = b"%bcontent-length: %d\r\n" % (own, len(self.content))
-        if snapshot.stale_since is not None:
-            own = b"%bage: %d\r\n" % (own, time.time() - snapshot.stale_since / 1000)
-        return own + snapshot.kind.lines(status, self.encoding)
+        return b"".join((STATUS_LINES[self.status], more, self.lines, b"\r\n", self.body))
 
 
 def lines(headers: Headers) -> bytes:

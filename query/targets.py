@@ -1,8 +1,8 @@
-"""What a public address asks for: parsed once, bounded, and a key to its prepared answer."""
+"""What a public address asks for, and the one address, of all that ask for the same, that its answer is kept by."""
 
 from functools import lru_cache
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote, urlencode
 
 from query.badges import MAX_LABEL, BadgeKind
 from query.feeds import FEEDS
@@ -12,6 +12,12 @@ from query.statuspage import FILES
 MAX_QUERY_BYTES: Final = 1_000
 MAX_FIELDS: Final = 20
 DEFAULT_WINDOW: Final = Window.MONTH
+PATHS: Final = {
+    "page": "/p/{slug}",
+    "status": "/status/{slug}",
+    "v2": "/p/{slug}/api/v2/{file}.json",
+    "feed": "/p/{slug}/{file}",
+}
 WINDOWS: Final = frozenset(window.value for window in Window)
 BADGE_FILES: Final = {f"{kind}.{extension}": (kind, extension) for kind in BadgeKind for extension in ("svg", "json")}
 
@@ -30,10 +36,21 @@ class Target(NamedTuple):
     label: str = ""
     file: str = ""
 
+    @property
+    def address(self) -> bytes:
+        """Of the addresses that have this target the usual one: its answer is kept by it."""
+        if self.view in PATHS:
+            return PATHS[self.view].format(slug=self.slug, file=self.file).encode()
+        of_monitor = f"{self.monitor}/" if self.monitor else ""
+        wish = {"window": self.window, "label": self.label}
+        query = urlencode({name: value for name, value in wish.items() if value not in (DEFAULT_WINDOW, "")})
+        return f"/badges/{self.slug}/{of_monitor}{self.badge}.{self.view}{query and '?'}{query}".encode()
 
-def target_of(path: str, query: bytes) -> Target | None:
+
+def target_of(address: bytes) -> Target | None:
     """The target of a public address; None when it is none, or has a parameter that FastAPI has to refuse."""
-    parts = path.split("/")
+    path, _, query = address.partition(b"?")
+    parts = unquote(path.decode("latin-1")).split("/")
     if len(parts) == 3 and parts[1] == "p":
         return Target("page", parts[2])
     if len(parts) > 3 and parts[1] == "p":

@@ -116,7 +116,7 @@ def aged(filled: Filled, target: Target, age_ms: int) -> Snapshot:
 async def made_again(filled: Filled, target: Target, before: Snapshot) -> int:
     """How many turns others have until there is another answer than `before`."""
     for turn in range(1_000):
-        if filled.app.answers.snapshots.get(target) is not before:
+        if filled.app.answers.snapshots.get(target.address) is not before:
             return turn
         await asyncio.sleep(0)
     raise AssertionError("it is not made again")

@@ -14,8 +14,10 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from query.plain_requests import MAX_HEADERS_BYTES, plain_request
+from query.asked import Asked
+from query.plain_requests import MAX_HEADERS_BYTES, PlainRequest, plain_request
 from query.protocol import PublicProtocol
+from query.snapshots import GZIP
 from schemas.enums import Status
 from tests.query.filled import Filled
 
@@ -216,13 +218,12 @@ def test_after_another_request_plain_ones_are_answered_without_the_parser_again(
 
 
 def test_a_plain_request_is_read_and_what_follows_is_left() -> None:
-    data = b"HEAD /p/acme?a=b?c HTTP/1.1\r\nHOST: x\r\nHost: y\r\nX-Empty:\r\n\r\nGET"
+    data = b"HEAD /p/acme?a=b?c HTTP/1.1\r\nHOST: x\r\nHost: y:80\r\nAccept-Encoding: gzip\r\nX:\r\n\r\nGET"
 
-    assert plain_request(data) == (
-        "HEAD",
-        "/p/acme",
-        b"a=b?c",
-        {b"host": b"y", b"x-empty": b""},
+    assert plain_request(data) == PlainRequest(
+        b"HEAD",
+        b"/p/acme?a=b?c",
+        Asked(host="y", encoding=GZIP, known=b""),
         len(data) - len(b"GET"),
     )
 

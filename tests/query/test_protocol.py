@@ -126,9 +126,9 @@ def test_unusual_spellings_of_an_address_lead_to_the_same_page(server: uvicorn.S
 def test_what_fails_is_a_500_and_not_the_end_of_the_connection(
     server: uvicorn.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("query.public.target_of", lambda *_: 1 / 0)
+    monkeypatch.setattr("query.answers.target_of", lambda _: 1 / 0)
     with connected(server) as connection:
-        connection.sendall(request("/status/acme"))
+        connection.sendall(request("/p/ghost"))
 
         assert answers(connection, 1)[0][0] == 500
 

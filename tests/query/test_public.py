@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from pydantic import TypeAdapter
 
+from query.asked import Asked
 from query.facts import STALE_AFTER_MS
 from query.status_document import StatusDocument
-from query.targets import Target
 from schemas.enums import Reason, Status
 from tests.query.filled import Filled
 
@@ -137,16 +137,17 @@ def test_unknown_addresses_and_parameters_leave_nothing_in_memory(filled: Filled
 def test_labels_without_end_push_out_what_is_least_used_and_stay_within_the_bound() -> None:
     filled = Filled(snapshot_bytes=1 << 20)
     filled.page("acme")
+    asked = Asked.by({})
     for number in range(2_000):
-        answer = filled.app.reply("GET", "/badges/acme/status.svg", b"label=%d" % number, {})
-        assert filled.app.reply("GET", "/status/acme", b"", {}) is not None
+        answer = filled.app.reply(b"GET", b"/badges/acme/status.svg?label=%d" % number, asked)
+        assert filled.app.reply(b"GET", b"/status/acme", asked) is not None
         assert answer is not None
         assert filled.app.answers.snapshots.size_bytes <= 1 << 20
 
-    kept = [filled.app.answers.snapshots.get(Target("svg", "acme", label=str(number))) for number in (0, 1_999)]
+    kept = [filled.app.answers.snapshots.get(b"/badges/acme/status.svg?label=%d" % number) for number in (0, 1_999)]
     assert kept[0] is None
     assert kept[1] is not None
-    assert filled.app.answers.snapshots.get(Target("status", "acme")) is not None
+    assert filled.app.answers.snapshots.get(b"/status/acme") is not None
 
 
 @pytest.mark.parametrize(
