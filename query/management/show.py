@@ -30,6 +30,10 @@ _ACTIONS: Final = {
     Action.KEEP: ("=", "dim", "unchanged"),
 }
 VALUE_WIDTH: Final = 60
+SHORT: Final = frozenset(
+    {"state", "severity", "opened (UTC)", "lasted", "starts (UTC)", "ends", "created (UTC)", "expires"}
+)
+"""Columns that are never broken."""
 
 
 def print_json(value: Any) -> None:
@@ -102,7 +106,7 @@ def show_system(console: Console, system: dict[str, Any] | None) -> None:
 
 def show_incidents(console: Console, incidents: Iterable[dict[str, Any]]) -> None:
     """A line an incident: its state, how bad, how long, and why."""
-    table = _table("state", "severity", "monitor", "opened (UTC)", "lasted", told="what")
+    table = _table("state", "severity", "monitor", "opened (UTC)", "lasted", "what")
     for incident in incidents:
         colour = "red" if incident["state"] == "open" else "dim"
         table.add_row(
@@ -118,7 +122,7 @@ def show_incidents(console: Console, incidents: Iterable[dict[str, Any]]) -> Non
 
 def show_maintenances(console: Console, maintenances: Iterable[dict[str, Any]]) -> None:
     """A line a maintenance: its state, when, and of which monitors."""
-    table = _table("state", "maintenance", "title", "starts (UTC)", "ends", told="monitors")
+    table = _table("state", "maintenance", "title", "starts (UTC)", "ends", "monitors")
     for maintenance in maintenances:
         colour = _STATUS_COLOURS["maintenance"] if maintenance["state"] == "active" else "dim"
         table.add_row(
@@ -134,7 +138,7 @@ def show_maintenances(console: Console, maintenances: Iterable[dict[str, Any]]) 
 
 def show_keys(console: Console, keys: Iterable[dict[str, Any]]) -> None:
     """A line a key."""
-    table = _table("id", "name", "scopes", "created (UTC)", "by", told="expires")
+    table = _table("id", "name", "scopes", "created (UTC)", "by", "expires")
     for key in keys:
         table.add_row(
             key["id"],
@@ -170,9 +174,9 @@ def percent(share: float | None) -> str:
     return "100 %" if share == 1 else f"{int(share * 10_000) / 100:.2f} %"
 
 
-def _table(*headers: str, told: str) -> Table:
-    """Columns that are never broken, and a last one that takes what room is left."""
-    return Table(*(Column(header, no_wrap=True) for header in headers), told, box=None, header_style="dim")
+def _table(*headers: str) -> Table:
+    """On a narrow terminal names and messages are broken, and nothing else."""
+    return Table(*(Column(header, no_wrap=header in SHORT) for header in headers), box=None, header_style="dim")
 
 
 def minute(moment: str) -> str:
