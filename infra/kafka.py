@@ -22,6 +22,8 @@ RETRY_FROM_S: Final = 0.1
 RETRY_UP_TO_S: Final = 5.0
 SILENCE_MS: Final = 1_000
 """How long a table's reader waits at a time: a new record is answered at once, only silence takes so long."""
+RECONNECT_MS: Final = 1_000
+"""How long a reader without brokers waits before it looks for them again."""
 SHOWN_WITHIN_S: Final = 15.0
 TOPIC_CONFIG: Final = 1
 """The source of a setting that was made for its topic, in Kafka's protocol."""
@@ -229,6 +231,7 @@ class TableReader:
             auto_offset_reset="earliest",
             fetch_max_wait_ms=SILENCE_MS,
             metadata_max_age_ms=5_000,
+            retry_backoff_ms=RECONNECT_MS,
         )
         try:
             await consumer.start()

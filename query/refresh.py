@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from infra.kafka import connection_options
+from infra.kafka import RECONNECT_MS, connection_options
 from infra.logs import get_logger
 from infra.settings import Settings
 from query.connections import RETRY_S, Away, Connection
@@ -94,6 +94,7 @@ class Refresh:
                 auto_offset_reset="latest",
                 fetch_max_wait_ms=500,
                 metadata_max_age_ms=5_000,
+                retry_backoff_ms=RECONNECT_MS,
             )
             try:
                 await consumer.start()
