@@ -71,6 +71,8 @@ class Worker:
         self._partitions: dict[int, Partition] = {}
         self._epoch: Epoch | None = None
         self._closing = False
+        self._correcting: asyncio.Task[None] | None = None
+        """The last correction, which may still be under way."""
         self._due = asyncio.Event()
         self._writing = asyncio.Lock()
         self._written = asyncio.Condition()
@@ -110,10 +112,12 @@ class Worker:
             await self.write()
 
     async def close(self, writing: "asyncio.Task[None]") -> None:
-        """Let the round in `writing` end, then make all of it durable, so that the next start has nothing to repeat."""
+        """Let what is under way end, then make all of it durable, so that the next start has nothing to repeat."""
         self._closing = True
         self._due.set()
         await writing
+        if self._correcting is not None:
+            await self._correcting
         await self.write(everything=True)
 
     async def write(self, everything: bool = False) -> None:
@@ -171,7 +175,8 @@ class Worker:
         event, letters = read_event(record)
         if isinstance(event, CorrectionOrdered):
             # A task of its own: a shutdown that ends the agent must not cut short what it writes.
-            await asyncio.shield(asyncio.create_task(self._correct(partition, delivery, event)))
+            self._correcting = asyncio.create_task(self._correct(partition, delivery, event))
+            await asyncio.shield(self._correcting)
         elif (more := await self._take_in(partition, record, event)) is None:
             return
         else:

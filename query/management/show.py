@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -11,7 +11,7 @@ import typer
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from query.management.plan import Action, Change, Plan
 
@@ -102,14 +102,14 @@ def show_system(console: Console, system: dict[str, Any] | None) -> None:
 
 def show_incidents(console: Console, incidents: Iterable[dict[str, Any]]) -> None:
     """A line an incident: its state, how bad, how long, and why."""
-    table = Table("state", "severity", "monitor", "opened", "lasted", "what", box=None, header_style="dim")
+    table = _table("state", "severity", "monitor", "opened (UTC)", "lasted", told="what")
     for incident in incidents:
         colour = "red" if incident["state"] == "open" else "dim"
         table.add_row(
             f"[{colour}]{incident['state']}[/]",
             incident["severity"],
             escape(incident["monitor"]),
-            incident["opened_at"],
+            minute(incident["opened_at"]),
             duration(incident["duration_ms"] // 60_000),
             escape(incident["message"]),
         )
@@ -118,15 +118,15 @@ def show_incidents(console: Console, incidents: Iterable[dict[str, Any]]) -> Non
 
 def show_maintenances(console: Console, maintenances: Iterable[dict[str, Any]]) -> None:
     """A line a maintenance: its state, when, and of which monitors."""
-    table = Table("state", "maintenance", "title", "starts", "ends", "monitors", box=None, header_style="dim")
+    table = _table("state", "maintenance", "title", "starts (UTC)", "ends", told="monitors")
     for maintenance in maintenances:
         colour = _STATUS_COLOURS["maintenance"] if maintenance["state"] == "active" else "dim"
         table.add_row(
             f"[{colour}]{maintenance['state']}[/]",
             escape(maintenance["slug"]),
             escape(maintenance["title"]),
-            maintenance["starts_at"],
-            maintenance["ends_at"],
+            minute(maintenance["starts_at"]),
+            minute(maintenance["ends_at"]),
             " ".join(maintenance["monitors"]),
         )
     console.print(table)
@@ -134,15 +134,15 @@ def show_maintenances(console: Console, maintenances: Iterable[dict[str, Any]]) 
 
 def show_keys(console: Console, keys: Iterable[dict[str, Any]]) -> None:
     """A line a key."""
-    table = Table("id", "name", "scopes", "created", "by", "expires", box=None, header_style="dim")
+    table = _table("id", "name", "scopes", "created (UTC)", "by", told="expires")
     for key in keys:
         table.add_row(
             key["id"],
             escape(key["name"]),
             " ".join(key["scopes"]),
-            key["created_at"],
+            minute(key["created_at"]),
             escape(key["created_by"]),
-            key["expires_at"] or "never",
+            minute(key["expires_at"]) if key["expires_at"] else "never",
         )
     console.print(table)
 
@@ -170,6 +170,16 @@ def percent(share: float | None) -> str:
     return "100 %" if share == 1 else f"{int(share * 10_000) / 100:.2f} %"
 
 
+def _table(*headers: str, told: str) -> Table:
+    """Columns that are never broken, and a last one that takes what room is left."""
+    return Table(*(Column(header, no_wrap=True) for header in headers), told, box=None, header_style="dim")
+
+
+def minute(moment: str) -> str:
+    """An ISO moment in UTC as a table has room for it: `2026-11-27 07:26`."""
+    return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
 def ago(moment: str | None) -> str:
     """How long ago an ISO moment was: `3 h 12 min`; a dash for none."""
     if moment is None:
@@ -179,6 +189,8 @@ def ago(moment: str | None) -> str:
 
 def duration(minutes: int) -> str:
     """Minutes as people say them: `3 h 12 min`."""
+    if minutes == 0:
+        return "< 1 min"
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days:
         return f"{days} d {hours} h"

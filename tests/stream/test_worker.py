@@ -299,14 +299,19 @@ def test_that_a_shutdown_does_not_cut_a_correction_short() -> None:
     async def scenario() -> World:
         world = corrected_world([UP, DOWN, DOWN])
         world.answers, worker = asyncio.Event(), world.worker()
+        writing = asyncio.create_task(worker.write_forever())
         taking = asyncio.create_task(worker.take(world.deliver(1_000)))
         while not worker.partitions or not world.asked:
             await asyncio.sleep(0)
         taking.cancel()
         with suppress(asyncio.CancelledError):
             await taking
+        closing = asyncio.create_task(worker.close(writing))
+        await asyncio.wait([writing])
+        assert not closing.done()
         world.answers.set()
-        await worker.write(everything=True)
+        await closing
+        assert [row["stage"] for row in world.rows["corrections"].values()] == [1]
         await run_to_the_end(world)
         return world
 
