@@ -117,7 +117,8 @@ CREATE TABLE IF NOT EXISTS uptime_buckets {sharded by monitor}
 )
 ENGINE = Null;
 
--- Absolute latency of an hour by region: a histogram of 128 bins, bin = floor(log2(total_us / 1000) * 8) from 0.
+-- Absolute latency of an hour by region: a histogram of up to 128 bins, bin = floor(log2(total_us / 1000) * 8) from 0.
+-- It ends with the last that has any.
 CREATE TABLE IF NOT EXISTS latency_hourly {sharded by monitor}
 (
     monitor     LowCardinality(String),

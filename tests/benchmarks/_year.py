@@ -21,7 +21,7 @@ RESULTS_AT_ONCE: Final = 2_000_000
 TOLD_AGAIN_DAYS: Final = 2
 """The newest days come once more: results repeated, buckets with a version that is overtaken and again with theirs."""
 SETTINGS: Final = {"max_block_size": 8_192, "min_insert_block_size_bytes": 64 << 20}
-"""Small blocks: a histogram of 128 bins is half a kilobyte."""
+"""Small blocks: a histogram is some hundred bytes."""
 
 TROUBLES: Final = """
 SELECT
@@ -93,7 +93,7 @@ WITH
 SELECT
     monitor, region, hour, bitShiftLeft(1::UInt64, 48) + toUnixTimestamp(hour), sum(checks),
     sum(dns), sum(connect), sum(tls), sum(ttfb), sum(transfer), sum(total),
-    mapPopulateSeries(bins, counts, 127::UInt32).2
+    mapPopulateSeries(bins, counts).2
 FROM (
     SELECT
         monitor, region, toStartOfHour(scheduled_at) AS hour,

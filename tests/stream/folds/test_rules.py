@@ -8,7 +8,7 @@ import pytest
 
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import CheckBatch, CheckResult, MaintenanceRevised, MonitorRevised, Tick
-from stream.folds import Facts, PartitionFold, Terms
+from stream.folds import Facts, LatencyHour, PartitionFold, Terms
 from stream.folds.latency import EDGES
 from stream.folds.terms import DEFAULT_TERMS
 
@@ -196,6 +196,13 @@ def test_bins_are_eighths_of_octaves_of_milliseconds() -> None:
 
     assert [bisect_right(EDGES, us) for us in spread] == [min(floor(log2(us / 1000) * 8), 127) for us in spread]
     assert [bisect_right(EDGES, us) for us in (0, 1_000, 2_000, 1_000 << 15, 1 << 32)] == [0, 0, 8, 120, 127]
+
+
+@pytest.mark.parametrize(("bins", "histogram"), [(((3, 2), (1, 4), (9, 0)), (0, 4, 0, 2)), (((9, 0),), ()), ((), ())])
+def test_a_histogram_ends_with_the_last_bin_that_has_any(
+    bins: tuple[tuple[int, int], ...], histogram: tuple[int, ...]
+) -> None:
+    assert LatencyHour("default/m", "east", 0, 5, 6, (0, 0, 0, 0, 0, 0), bins).histogram == histogram
 
 
 def test_a_healthy_monitor_at_a_minute_takes_at_most_1_kb() -> None:
