@@ -8,6 +8,17 @@ import pytest
 from infra.settings import Settings
 from tests.engines import fresh_settings, running_clickhouse, running_kafka
 
+SHARED = {"product": "product", "kafka": "engines", "clickhouse": "engines"}
+"""Fixtures that are started once a run, and the group of the tests that ask for them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under `--dist loadgroup` each group is one worker's; a file that shares nothing with others is its own group."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        group = next((group for name, group in SHARED.items() if name in fixtures), item.nodeid.partition("::")[0])
+        item.add_marker(pytest.mark.xdist_group(group))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
