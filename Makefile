@@ -1,7 +1,6 @@
 # Everything on a fresh machine with Python >= 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: up install check test bench faults fuzz lock clean
 
