@@ -25,7 +25,7 @@ check: install         ## the fast part: style, types, rooms, unit tests
 	$(BIN)/pytest -q -n 2 --dist worksteal -m "not engines and not browser" tests
 
 test: check            ## everything, on the real engines and in a real browser
-	$(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "engines or browser" tests
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "engines or browser" tests
 
 bench: install         ## every benchmark, or one: make bench NAME=probe
 	@$(BIN)/python -m tests.benchmarks $(NAME)

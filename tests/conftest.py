@@ -4,20 +4,24 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from infra.settings import Settings
 from tests.engines import fresh_settings, running_clickhouse, running_kafka
 
-SHARED = {"product": "product", "kafka": "engines", "clickhouse": "engines"}
-"""Fixtures that are started once a run, and the group of the tests that ask for them."""
+
+class _Scheduler(LoadFileScheduling):
+    """A file is one worker's, so that what its tests share is started once; end_to_end is, for the running product."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = "tests/end_to_end/"
+        return folder if nodeid.startswith(folder) else super()._split_scope(nodeid)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under `--dist loadgroup` each group is one worker's; a file that shares nothing with others is its own group."""
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        group = next((group for name, group in SHARED.items() if name in fixtures), item.nodeid.partition("::")[0])
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduler | None:
+    """With `--dist loadfile`."""
+    return _Scheduler(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)
