@@ -1,4 +1,4 @@
-"""The embedded engines, once for all tests of a run that ask for them."""
+"""The embedded engines, once for all tests of a worker that ask for them; and which tests share a worker."""
 
 import os
 from collections.abc import Iterator
