@@ -1,7 +1,6 @@
 # Everything on a fresh machine with Python >= 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: up install check test bench faults fuzz lock clean
 
@@ -23,10 +22,10 @@ check: install         ## the fast part: style, types, rooms, unit tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 -m "not engines and not browser" tests
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not engines and not browser" tests
 
 test: check            ## everything, on the real engines and in a real browser
-	$(BIN)/pytest -q -m "engines or browser" tests
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "engines or browser" tests
 
 bench: install         ## every benchmark, or one: make bench NAME=probe
 	@$(BIN)/python -m tests.benchmarks $(NAME)

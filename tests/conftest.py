@@ -1,12 +1,27 @@
-"""The embedded engines, once for all tests of a run that ask for them."""
+"""The embedded engines, once for all tests of a worker that ask for them; and which tests share a worker."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from infra.settings import Settings
 from tests.engines import fresh_settings, running_clickhouse, running_kafka
+
+
+class _Scheduler(LoadFileScheduling):
+    """A file is one worker's, so that what its tests share is started once; end_to_end is, for the running product."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = "tests/end_to_end/"
+        return folder if nodeid.startswith(folder) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduler | None:
+    """With `--dist loadfile`."""
+    return _Scheduler(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""One running product for all tests that only use it."""
+"""One running product for all tests of this folder that only use it."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 from tests.end_to_end.product import Product
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """`pulse up --demo`, with every monitor of the demo page up."""
     with Product(tmp_path_factory.mktemp("product")) as running:

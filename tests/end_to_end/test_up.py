@@ -91,7 +91,7 @@ def test_what_is_killed_comes_back_and_results_flow_on(product: Product, name: s
     os.kill(running.pids[name], signal.SIGKILL)
 
     wait_until(lambda: f"{name} ended with signal 9, restarting" in product.log.read_text(), "the restart is told")
-    wait_until(lambda: newest_result(product) > killed_at + timedelta(seconds=1), "results flow", START_LIMIT_S, 2)
+    wait_until(lambda: newest_result(product) > killed_at + timedelta(seconds=1), "results flow", START_LIMIT_S, 0.5)
 
 
 def test_sigterm_stops_all_in_time_and_in_order(product: Product) -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from infra.logs import configure_logs
 from tests.faults.processes import Installation
 from tests.faults.run import FAULTS, run_faults
 
@@ -28,6 +29,7 @@ SECONDS_A_FAULT: Final = 3.0
 
 def main(seconds: float) -> int:
     """0 where everything equals the log."""
+    configure_logs("faults")
     started = time.monotonic()
     seed = int(time.time())
     random.seed(seed)

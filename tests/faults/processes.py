@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import httpx
 from pydantic import SecretStr
 
 from infra.clickhouse import migrate
@@ -20,7 +19,7 @@ from infra.kafka import open_producer, provision_topics
 from infra.settings import Settings
 from infra.supervisor.leash import Leash
 from schemas.events import CorrectionOrdered
-from tests.engines import free_ports
+from tests.engines import answers, free_ports
 from tests.faults.history import correct_records, revise_monitors, write_monitors
 
 READY_WITHIN_S: Final = 60
@@ -102,7 +101,7 @@ class Installation:
             "clickhouse",
             [sys.executable, "-m", "infra.embedded.clickhouse", "--data", str(data), "--port", str(port)],
         )
-        wait_until(lambda: _answers(port), "ClickHouse answers")
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/ping"), "ClickHouse answers")
 
     def start_worker(self, slot: int) -> None:
         """A stream worker of a slot of its own."""
@@ -198,10 +197,3 @@ def wait_until(true: Callable[[], bool], what: str, within_s: float = READY_WITH
     while not true():
         assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
         time.sleep(0.1)
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/ping", trust_env=False, timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False

@@ -1,7 +1,6 @@
 """A gateway of one's own: a process on a free port with a folder that the test throws away."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,16 +9,11 @@ from pathlib import Path
 
 import httpx
 
+from tests.engines import answers, free_ports
+
 START_S = 30.0
 STOP_S = 20.0
 CLIENT = httpx.Client(timeout=60, trust_env=False, verify=False)
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @dataclass(slots=True)
@@ -94,16 +88,14 @@ def log_of(folder: Path) -> Path:
 
 def start(folder: Path) -> Gateway:
     """A gateway that answers."""
-    port = free_port()
+    (port,) = free_ports(1)
     gateway = Gateway(folder, port, launch(folder, port))
     give_up_at = time.monotonic() + START_S
     while time.monotonic() < give_up_at:
         if gateway.process.poll() is not None:
             raise AssertionError(f"the gateway ended: {log_of(folder).read_text()}")
-        try:
-            if httpx.get(f"{gateway.url}/ping", timeout=5, trust_env=False).text == "Ok.\n":
-                return gateway
-        except httpx.TransportError:
-            time.sleep(0.02)
+        if answers(f"{gateway.url}/ping"):
+            return gateway
+        time.sleep(0.02)
     gateway.kill()
     raise AssertionError(f"the gateway did not answer within {START_S} s")

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.infra.gateway import Gateway, free_port, start
+from tests.engines import free_ports
+from tests.infra.gateway import Gateway, start
 
 pytestmark = pytest.mark.engines
 
@@ -44,7 +45,7 @@ def test_passwords_are_for_their_owner_only(gateway: Gateway) -> None:
 
 
 def test_a_second_process_on_the_folder_is_refused(gateway: Gateway) -> None:
-    refused = _run(gateway.folder, free_port())
+    refused = _run(gateway.folder, free_ports(1)[0])
 
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
@@ -63,7 +64,7 @@ def test_a_folder_that_the_engine_cannot_open_is_an_error(folder: Path) -> None:
     folder.mkdir()
     (folder / "store").write_text("not a folder")
 
-    failed = _run(folder, free_port())
+    failed = _run(folder, free_ports(1)[0])
 
     assert failed.returncode == 3
     assert str(folder / "store") in failed.stderr

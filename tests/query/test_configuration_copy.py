@@ -183,6 +183,7 @@ def test_a_writer_that_is_killed_leaves_the_copy_before_or_the_new_one(tmp_path:
         try:
             while not path.exists() or path.stat().st_ino == newest:
                 assert process.poll() is None
+                time.sleep(0.0001)
             time.sleep(round_number * 0.003)  # somewhere in a later writing
         finally:
             process.send_signal(signal.SIGKILL)

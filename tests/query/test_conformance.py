@@ -9,7 +9,6 @@ import pytest
 from pydantic import SecretStr
 
 from infra.settings import Settings
-from tests.fuzz.run import fuzz
 from tests.query.management.service import ADMIN_KEY
 from tests.query.service import running_query
 from tests.query.story import story_of
@@ -20,6 +19,8 @@ REQUESTS = 700
 
 
 def test_every_answer_is_one_that_the_document_tells(engine_settings: Settings) -> None:
+    from tests.fuzz.run import fuzz  # with it comes schemathesis, for which no other test's run should wait
+
     unlimited = {"admin_key": SecretStr(ADMIN_KEY), "rate_factor": 1e6}
     settings = engine_settings.model_copy(update=unlimited)
     asyncio.run(story_of(settings).tell())

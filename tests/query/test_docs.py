@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from query.examples import RECIPES, status_example
 from query.status_document import StatusDocument
-from tests.query.filled import Filled
+from tests.query.filled import Filled, openapi_document
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def test_swagger_ui_is_cached_for_ever_and_compressed(filled: Filled) -> None:
     assert int(answer.headers["content-length"]) < 600_000
 
 
-def test_every_recipe_stands_in_the_description_as_it_is_in_its_file(filled: Filled) -> None:
-    told = filled.get("/openapi.json").json()["info"]["description"]
+def test_every_recipe_stands_in_the_description_as_it_is_in_its_file() -> None:
+    told = openapi_document()["info"]["description"]
 
     assert "## Examples" in told
     for title, name, language in RECIPES:
@@ -48,8 +48,8 @@ def test_every_recipe_stands_in_the_description_as_it_is_in_its_file(filled: Fil
             ast.parse(text)
 
 
-def test_the_example_of_the_status_document_is_one(filled: Filled) -> None:
-    status = filled.get("/openapi.json").json()["paths"]["/status/{slug}"]["get"]["responses"]["200"]
+def test_the_example_of_the_status_document_is_one() -> None:
+    status = openapi_document()["paths"]["/status/{slug}"]["get"]["responses"]["200"]
     shown = status["content"]["application/json"]
 
     assert shown["example"] == status_example()

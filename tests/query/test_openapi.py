@@ -1,13 +1,12 @@
 """The OpenAPI document: what every operation says of itself."""
 
 import re
-from typing import Any
 
 import pytest
 
-from tests.query.filled import Filled
+from tests.query.filled import openapi_document
 
-DOCUMENT: dict[str, Any] = Filled().get("/openapi.json").json()
+DOCUMENT = openapi_document()
 OPERATIONS = {told["operationId"]: told for by_method in DOCUMENT["paths"].values() for told in by_method.values()}
 
 

@@ -146,7 +146,7 @@ def connect() -> Callable[[type[HttpToolsProtocol]], HttpToolsProtocol]:
     filled.status(api, Status.UP, now)
     filled.up_for_90_days(api, now)
     filled.facts.read_at, filled.facts.trouble = now, ""
-    config = Config(filled.app, lifespan="off", log_config=None, access_log=False)
+    config = Config(filled.app, lifespan="off", ws="none", log_config=None, access_log=False)
     config.load()
 
     def connect(protocol: type[HttpToolsProtocol]) -> HttpToolsProtocol:

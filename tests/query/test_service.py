@@ -17,7 +17,7 @@ from query.facts import STALE_AFTER_MS
 from schemas.enums import IncidentState, Reason, Severity, Status
 from schemas.events import Event, Incident, StatusChange, encode
 from schemas.topics import INCIDENTS, STATUS_CHANGES
-from tests.engines import free_ports, fresh_settings, running, running_kafka
+from tests.engines import answers, free_ports, fresh_settings, running, running_kafka
 from tests.query.service import is_ready, running_query, wait_until
 from tests.query.story import SLUG, Story, story_of
 
@@ -168,7 +168,7 @@ def test_with_kafka_away_everything_still_answers_even_after_a_restart(clickhous
             assert monitors_of(client)["checkout"]["status"] == "down"
             assert [client.get(path).status_code for path in ADDRESSES] == [200] * len(ADDRESSES)
 
-    with running_query(story.settings, until=answers) as client:
+    with running_query(story.settings, until=answers_at_all) as client:
         wait_until(lambda: monitors_of(client)["checkout"]["status"] == "down", "the tables were read")
         assert [client.get(path).status_code for path in ADDRESSES] == [200] * len(ADDRESSES)
         assert "is a copy of" in client.get("/readyz").json()["missing"]["configuration"]
@@ -177,7 +177,7 @@ def test_with_kafka_away_everything_still_answers_even_after_a_restart(clickhous
             assert monitors_of(client)["checkout"]["status"] == "down"
 
 
-def answers(client: httpx.Client) -> bool:
+def answers_at_all(client: httpx.Client) -> bool:
     """Whether it says anything."""
     try:
         return client.get("/healthz").status_code == 200
@@ -191,12 +191,5 @@ def clickhouse_at(port: int, folder: Path) -> Iterator[tuple[str, "subprocess.Po
     command = [sys.executable, "-m", "infra.embedded.clickhouse", "--data", str(folder), "--port", str(port)]
     with running(command, folder / "output.log") as process:
         ping = f"http://127.0.0.1:{port}/ping"
-        wait_until(lambda: _answers(ping), "ClickHouse answers")
+        wait_until(lambda: answers(ping), "ClickHouse answers")
         yield f"http://default:{(folder / 'password').read_text('ascii').strip()}@127.0.0.1:{port}", process
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False

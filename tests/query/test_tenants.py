@@ -19,7 +19,7 @@ from query.keys import new_key
 from schemas.monitors import Key, KeyScope, Record
 from schemas.topics import CHECK_RESULTS, KEYS
 from tests.engines import fresh_settings
-from tests.query.filled import Filled
+from tests.query.filled import openapi_document
 from tests.query.management.live import listening_service
 from tests.query.management.service import ADMIN_KEY, Service, key_of_another_workspace
 
@@ -120,10 +120,9 @@ OURS: Final = (MONITOR, PAGE, INCIDENT, MAINTENANCE, CORRECTION, KEY.id)
 
 def operations() -> list[Operation]:
     """All of them, in ORDER."""
-    document = Filled().get("/openapi.json").json()
     found = [
         Operation(method.upper(), path, told)
-        for path, by_method in document["paths"].items()
+        for path, by_method in openapi_document()["paths"].items()
         for method, told in by_method.items()
         if told.get("security") and told["operationId"] not in ELSEWHERE
     ]
