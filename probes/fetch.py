@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter_ns
@@ -236,9 +235,12 @@ async def _converse(connection: Connection | TlsConnection, hop: Hop, phases: Ph
     hop.stage = "waiting for the answer"
     sent_ns = perf_counter_ns()
     first_ns = 0
+    broken: ConnectionError | None = None
     try:
-        with suppress(ConnectionError):  # a server that closes early may have said why
+        try:
             await connection.send(request.wire)
+        except ConnectionError as error:  # a server that closes early may have said why
+            broken = error
         while not answer.done:
             data = await connection.receive()
             if first_ns == 0:
@@ -247,6 +249,8 @@ async def _converse(connection: Connection | TlsConnection, hop: Hop, phases: Ph
                 hop.stage = "reading the answer"
             if data:
                 answer.feed(data)
+            elif broken and not answer.begun:
+                raise broken
             else:
                 answer.end()
         phases.transfer_us += (connection.ready_at_ns - first_ns) // 1_000

@@ -3,7 +3,9 @@
 import asyncio
 import errno
 import json
+import select
 import socket
+import struct
 from ipaddress import ip_network
 from typing import Any
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from probes.fetch import Fetched, Fetcher, Request
 from probes.wire import poller
+from probes.wire.connection import Connection
 from schemas.enums import Reason
 from schemas.urls import parse_url
 from tests.probes.servers.answers import HELLO
@@ -66,6 +69,27 @@ def test_the_total_of_a_response_is_what_its_phases_took(servers: Servers) -> No
     phases = fetch(servers.url("moved-302")).phases
 
     assert phases.total_us == phases.sum_us > 0
+
+
+def test_a_reset_between_connecting_and_sending_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    send_some = Connection._send_some
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def send_after_a_reset(connection: Connection, data: bytes) -> int:
+            accepted, _ = server.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+            hung_up = select.poll()
+            hung_up.register(connection._socket, 0)
+            assert hung_up.poll(5_000)
+            return send_some(connection, data)
+
+        monkeypatch.setattr(Connection, "_send_some", send_after_a_reset)
+        fetched = fetch(f"http://127.0.0.1:{server.getsockname()[1]}/")
+
+    assert fetched.reason is Reason.BAD_RESPONSE
+    assert "reset" in fetched.message
 
 
 def test_the_request_is_what_was_asked_for(servers: Servers) -> None:
