@@ -42,6 +42,7 @@ def query_command() -> None:
         port=settings.http_port,
         loop="uvloop",
         http=PublicProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
