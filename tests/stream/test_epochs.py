@@ -13,7 +13,7 @@ from stream.snapshots import Epoch
 from tests.stream.world import LOG, history
 
 HELD = Epoch(3, LOG, 5, 2, 8)
-DIGESTS = {1: "45aaddea342bfb0eda343100e97b1ee51ffd54be2071eca3250e1550d31d1c25"}
+DIGESTS = {2: "e0c5a78c4cd6ecaec8cbeb64226bd2e3bf2f70dcdf59ff631e6455e9d6c05337"}
 """By shape, of the states that a small history leaves."""
 
 
