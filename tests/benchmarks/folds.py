@@ -36,11 +36,8 @@ SPREADS: Final = (0.5, 0.1, 0.15, 0.5, 0.6)
 
 
 def _phases() -> list[tuple[int, ...]]:
-    random = Random(1)
-    return [
-        tuple(round(median * random.lognormvariate(0, spread)) for median, spread in zip(MEDIANS_US, SPREADS, strict=True))
-        for _ in range(10_007)
-    ]
+    random, shapes = Random(1), tuple(zip(MEDIANS_US, SPREADS, strict=True))
+    return [tuple(round(median * random.lognormvariate(0, spread)) for median, spread in shapes) for _ in range(10_007)]
 
 
 PHASES_US: Final = _phases()

@@ -13,7 +13,7 @@ from stream.snapshots import Epoch
 from tests.stream.world import LOG, history
 
 HELD = Epoch(3, LOG, 5, 2, 8)
-DIGESTS = {2: "e0c5a78c4cd6ecaec8cbeb64226bd2e3bf2f70dcdf59ff631e6455e9d6c05337"}
+DIGESTS = {2: "a4145b985e3954b179255065e8b6b2084a1edd7e800fb29761a0e0e293914f60"}
 """By shape, of the states that a small history leaves."""
 
 
