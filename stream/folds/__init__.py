@@ -63,7 +63,7 @@ from stream.folds.terms import Terms, TermsOf
 
 RULES = 4
 """Grows when the same log is to give other facts."""
-SHAPE = 1
+SHAPE = 2
 """Grows when a state is written in another way: a worker reads states of no other shape."""
 
 __all__ = [

@@ -5,6 +5,7 @@ what it changes and nothing else.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from sys import intern
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -57,8 +58,7 @@ class StoredMonitor(msgspec.Struct, array_like=True):
     notes: tuple[tuple[int, Notes], ...]
     terms: KnownTerms
     regions: list[StoredRegion]
-    quiet: bool
-    """Nothing was told since the settled time."""
+    told: bytes
 
 
 class Told(NamedTuple):
@@ -70,8 +70,11 @@ class Told(NamedTuple):
     story: Story
 
 
-_encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final = msgspec.msgpack.Decoder(StoredMonitor)
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder(StoredMonitor).decode
+_unpack_told: Final = msgspec.msgpack.Decoder(Told).decode
+_QUIET: Final = b""
+_NOTHING_TOLD: Final = _pack(Told([], {}, {}, Story()))
 
 
 class MonitorFold:
@@ -119,9 +122,10 @@ class MonitorFold:
         self.notes: tuple[tuple[int, Notes], ...] = ()
         """What people wrote into the timelines of incidents that are not settled yet, by number."""
         self.terms = HeldTerms()
-        self.regions: dict[str, Watched] = {}
-        self._told: Told | bytes | None = Told([], {}, {}, self.story)
-        """None where nothing has happened since the settled time; the state it was loaded from until it is asked."""
+        self.regions: tuple[Watched, ...] = ()
+        """In the order of their names."""
+        self._told = _NOTHING_TOLD
+        """Packed, as it is seldom asked; _QUIET where nothing has happened since the settled time."""
         self.told_at = 0
         """When `tell_time` last told."""
         self.tell_at = 0
@@ -136,22 +140,23 @@ class MonitorFold:
     @property
     def told(self) -> Told:
         """What holds, as it was last told."""
-        if isinstance(self._told, bytes):
-            self._told = MonitorFold._restore(self.name, _decoder.decode(self._told))._derive()
-        return self._told or Told([(self.uptime.until, self.story.status)], {}, {}, self.story)
+        return self._quiet_told if self._told == _QUIET else _unpack_told(self._told)
 
     @told.setter
     def told(self, told: Told) -> None:
-        self._told = told
-        if told == Told([(self.uptime.until, self.story.status)], {}, {}, self.story):
-            self._told = None
+        self._told = _QUIET if told == self._quiet_told else _pack(told)
+
+    @property
+    def _quiet_told(self) -> Told:
+        return Told([(self.uptime.until, self.story.status)], {}, {}, self.story)
 
     def take(self, region_name: str, result: CheckResult, facts: Facts, find_terms: FindTerms) -> bool:
         """Fold a result that is inside the window; returns whether the monitor must `tell`."""
-        region = self.regions.get(region_name)
-        if region is None:
-            region = self.regions[intern(region_name)] = Watched()
-            region.annulled = self._annulled_in(region_name)
+        for region in self.regions:
+            if region.name == region_name:
+                break
+        else:
+            region = self._watch(region_name)
         self.changed = True
         in_order = result.scheduled_at > region.newest
         if in_order:
@@ -163,6 +168,12 @@ class MonitorFold:
         else:
             return False
         return self._refold(region, result, in_order, find_terms)
+
+    def _watch(self, name: str) -> Watched:
+        region = Watched(intern(name))
+        region.annulled = self._annulled_in(name)
+        self.regions = tuple(sorted((*self.regions, region), key=attrgetter("name")))
+        return region
 
     def _replace(self, result: CheckResult, facts: Facts) -> None:
         """The same event may have brought the result that this one has won over."""
@@ -224,7 +235,7 @@ class MonitorFold:
         self.start = min(self.start, at)
         self.due_at = -1
         self.changed = True
-        for region in self.regions.values():
+        for region in self.regions:
             region.make_head(self.terms, self.offs, self.horizon)
 
     def pass_time(self, horizon: int) -> bool:
@@ -232,7 +243,7 @@ class MonitorFold:
         different = any(self.due_at < border <= horizon for border in self._window_borders())
         self.horizon = horizon
         self.due_at = min([border - 1 for border in self._window_borders() if border > horizon], default=FOREVER)
-        for region in self.regions.values():
+        for region in self.regions:
             if region.quieten(horizon, self.terms, self.offs):
                 different = True
             self.due_at = min(self.due_at, region.quiet_from(self.offs))
@@ -259,6 +270,8 @@ class MonitorFold:
         if since is not None:
             self._tell_uptime(facts, self.uptime.buckets(now.segments, since, known_until))
         self._tell_components(facts)
+        for region in self.regions:
+            region.sleep()
 
     def tell_time(self, cut: int, facts: Facts) -> None:
         """Tell what only grows with time: uptime, latency, until when all is known. Before `cut` nothing will come."""
@@ -267,8 +280,8 @@ class MonitorFold:
             facts.current.append(self._current(version, told.story, known_until))
         since = max(self.told_at, self.start)
         self._tell_uptime(facts, self.uptime.buckets(told.segments, since, known_until))
-        for name, region in self.regions.items():
-            facts.latency += [_latency(self.name, name, version, hour) for hour in region.tell_latency(cut)]
+        for region in self.regions:
+            facts.latency += [_latency(self.name, region.name, version, hour) for hour in region.tell_latency(cut)]
         # Each monitor at a moment of its own, so that a fleet is told evenly.
         every_ms = told_every_ms(self.terms.newest.interval_ms)
         self.told_at = self.horizon
@@ -280,17 +293,17 @@ class MonitorFold:
 
     def _let_go(self, cut: int) -> None:
         """Give the bases what is from before `cut`, as nothing will come there any more."""
-        for region in self.regions.values():
+        for region in self.regions:
             region.move_base(cut, self.terms, self.offs)
         if cut > self.start and cut >= self.uptime.until + WINDOW_MS:
             self._settle(cut)
-        for region in self.regions.values():
+        for region in self.regions:
             region.sleep()
 
     def _settle(self, cut: int) -> None:
         """Move the settled time on; seldom, since it saves nothing but what has happened meanwhile."""
         until = min([cut, *(border for border in self._window_borders() if border > self.horizon)])
-        for region in self.regions.values():
+        for region in self.regions:
             until = min(until, region.settled_until(cut, self.offs, self.horizon))
         begin = self.uptime.until or self.start
         if until <= begin:
@@ -307,16 +320,16 @@ class MonitorFold:
     @property
     def _is_quiet(self) -> bool:
         """Nothing has happened since the settled time, so that settling more is only a matter of counting."""
-        return self._told is None and self.story.trouble is None and not self.offs and not self.windows
+        return self._told == _QUIET and self.story.trouble is None and not self.offs and not self.windows
 
     def _forget(self, until: int) -> None:
-        for region in self.regions.values():
+        for region in self.regions:
             region.forget(until)
         self.offs = tuple(off for off in self.offs if off[1] > until)
         ended = min(until, self.horizon)
         self.windows = tuple(window for window in self.windows if window.end > ended)
         if len(self.terms.known) > 1:
-            needed = set[int]().union(*(region.versions for region in self.regions.values()))
+            needed = set[int]().union(*(region.versions for region in self.regions))
             self.terms.known = tuple(known for known in self.terms.known if known[0] in needed)
         if self.corrections:
             self.correct([order for order in self.corrections if order.until > until])
@@ -329,8 +342,8 @@ class MonitorFold:
         """Fold under these replays and annulments from now on; nothing is folded again."""
         self.corrections = tuple(corrections)
         self.terms.replays = tuple(order for order in corrections if order.kind is CorrectionKind.REPLAY)
-        for name, region in self.regions.items():
-            region.annulled = self._annulled_in(name)
+        for region in self.regions:
+            region.annulled = self._annulled_in(region.name)
 
     def _annulled_in(self, region: str) -> tuple[tuple[int, int], ...]:
         annulments = (order for order in self.corrections if order.kind is CorrectionKind.ANNUL)
@@ -348,16 +361,17 @@ class MonitorFold:
         story.incidents = max(live.told.story.incidents, *(number + 1 for number in numbers), 0)
         self.start = min(self.start, live.start)
         self.revised_at, self.maintained = live.revised_at, live.maintained
-        for name, region in self.regions.items():
-            if name in live.regions:
-                region.inherit(live.regions[name], self.terms)
+        known = {region.name: region for region in live.regions}
+        for region in self.regions:
+            if region.name in known:
+                region.inherit(known[region.name], self.terms)
         self.told = self._derive()
         self.notes = tuple((number, told) for number, told in sorted(notes.items()) if number in self.told.troubles)
 
     def encode(self, version: int) -> bytes:
         """The state after the event at `version`."""
         self.version = version
-        return _encoder.encode(
+        return _pack(
             StoredMonitor(
                 version,
                 self.horizon,
@@ -374,42 +388,33 @@ class MonitorFold:
                 self.corrections,
                 self.notes,
                 self.terms.known,
-                [self.regions[name].store(name) for name in sorted(self.regions)],
-                self._told is None,
+                [region.store() for region in self.regions],
+                self._told,
             )
         )
 
     @classmethod
     def decode(cls, name: str, state: bytes) -> "MonitorFold":
         """From a snapshot. Raises msgspec.DecodeError."""
-        stored = _decoder.decode(state)
-        monitor = cls._restore(name, stored)
-        monitor._told = None if stored.quiet else state
-        return monitor
-
-    @classmethod
-    def _restore(cls, name: str, stored: StoredMonitor) -> "MonitorFold":
-        monitor = cls(name)
+        stored, monitor = _unpack(state), cls(name)
         monitor.version, monitor.horizon, monitor.start = stored.version, stored.horizon, stored.start
         monitor.told_at, monitor.tell_at, monitor.settles = stored.told_at, stored.tell_at, stored.settles
         monitor.uptime, monitor.story = stored.uptime, stored.story
         monitor.offs, monitor.revised_at, monitor.windows = stored.offs, stored.revised_at, stored.windows
         monitor.maintained, monitor.notes = stored.maintained, stored.notes
-        monitor.terms.known = stored.terms
+        monitor._told, monitor.terms.known = stored.told, stored.terms
         monitor.correct(stored.corrections)
-        monitor.regions = {
-            intern(region.name): Watched.restore(
-                region, monitor.terms, monitor._annulled_in(region.name), monitor.offs, monitor.horizon
-            )
+        monitor.regions = tuple(
+            Watched.restore(region, monitor.terms, monitor._annulled_in(region.name), monitor.offs, monitor.horizon)
             for region in stored.regions
-        }
+        )
         return monitor
 
     @property
     def known_until(self) -> int:
         """The newest tick or result."""
         until = max(self.horizon, self.uptime.until)
-        for region in self.regions.values():
+        for region in self.regions:
             until = max(until, region.newest)
         return until
 
@@ -419,7 +424,7 @@ class MonitorFold:
             for window in self.windows
             if window.start <= self.horizon
         ]
-        regions = [(name, region.wake(self.terms)) for name, region in sorted(self.regions.items())]
+        regions = [(region.name, region.wake(self.terms)) for region in self.regions]
         return list(moments(regions, self.offs, windows, begin, self.terms))
 
     def _derive(self) -> Told:
@@ -461,7 +466,7 @@ class MonitorFold:
             facts.uptime.append(UptimeBucket(self.name, step, bucket, facts.version, known_until, spans))
 
     def _tell_components(self, facts: Facts) -> None:
-        for name, region in self.regions.items():
+        for region in self.regions:
             told, now = region.told_components, region.wake(self.terms).components
             if told == now:
                 continue
@@ -472,7 +477,7 @@ class MonitorFold:
                     facts.components.append(
                         ComponentStatus(
                             self.name,
-                            name,
+                            region.name,
                             component.name,
                             facts.version,
                             component.at,

@@ -89,9 +89,7 @@ class Rewriting:
         self._live.horizon = fold.clock.horizon
         self._fresh = fold.beside()
         self._monitor = self._fresh.begin(order.monitor)
-        newest = [
-            (name, result) for name, region in self._live.regions.items() for result in region.kept(order.monitor)
-        ]
+        newest = [(region.name, result) for region in self._live.regions for result in region.kept(order.monitor)]
         self._newest = deque(sorted(newest, key=lambda found: (found[1].scheduled_at, found[0])))
         self._held = {(region, result.scheduled_at) for region, result in newest}
         self._slice: list[Found] = []
@@ -238,7 +236,7 @@ class Rewriting:
     def _empty_hours(self) -> Iterator[LatencyHour]:
         """Hours of the span whose last answer was taken away."""
         since, order = max(self._day, self._order.since), self._order
-        for region in sorted({*self._live.regions, *self._monitor.regions}):
+        for region in sorted({region.name for region in (*self._live.regions, *self._monitor.regions)}):
             for hour in range(since - since % HOUR_MS, min(order.until, self._live.known_until), HOUR_MS):
                 if (region, hour) not in self._told.latency:
                     yield LatencyHour(order.monitor, region, hour, self._version, 0, NOTHING, ())

@@ -147,7 +147,7 @@ def pack(result: CheckResult, kind: int, before: int) -> bytes:
     )[1:]
 
 
-def stretch_of(fresh: bytearray, count: int) -> bytes:
+def stretch_of(fresh: bytes, count: int) -> bytes:
     """So many packed records, of which the first one's time is its distance from 0, as a packed stretch."""
     return b"".join((b"\xdd", (count * WIDTH).to_bytes(4), fresh))
 

@@ -37,30 +37,34 @@ Bucket = tuple[str, int, int, Spans]
 """Step, beginning, known until, milliseconds by status."""
 
 
-_PACKED: Final = Struct("<6I")
-_NOTHING: Final = _PACKED.pack(*NOTHING)
+_PACKED: Final = Struct("<12I")
+_NOTHING: Final = _PACKED.pack(*NOTHING, *NOTHING)
 
 
 class Uptime(msgspec.Struct, array_like=True, gc=False):
     """What is settled: the milliseconds up to `until` of the hour and of the day in which it lies, packed."""
 
     until: int = 0
-    hour: bytes = _NOTHING
-    day: bytes = _NOTHING
+    spans_ms: bytes = _NOTHING
 
     def buckets(self, segments: Segments, first: int, known_until: int) -> Iterator[Bucket]:
         """The hours and days from the one of `first` on, up to `known_until`."""
-        for (step, size), settled in zip(STEPS, (self.hour, self.day), strict=True):
+        for (step, size), settled in zip(STEPS, self._settled(), strict=True):
             settling = self.until - self.until % size
             for bucket in range(max(first - first % size, settling), known_until, size):
                 end = min(bucket + size, known_until)
-                so_far = _PACKED.unpack(settled) if bucket == settling else NOTHING
+                so_far = settled if bucket == settling else NOTHING
                 yield step, bucket, end, spans_of(segments, max(bucket, self.until), end, so_far)
 
     def settle(self, segments: Segments, until: int) -> None:
         """Move on to `until`."""
-        for (step, size), settled in zip(STEPS, (self.hour, self.day), strict=True):
+        spans_ms: list[int] = []
+        for (_, size), settled in zip(STEPS, self._settled(), strict=True):
             settling = until - until % size
-            so_far = _PACKED.unpack(settled) if settling <= self.until else NOTHING
-            setattr(self, step, _PACKED.pack(*spans_of(segments, max(settling, self.until), until, so_far)))
-        self.until = until
+            so_far = settled if settling <= self.until else NOTHING
+            spans_ms += spans_of(segments, max(settling, self.until), until, so_far)
+        self.until, self.spans_ms = until, _PACKED.pack(*spans_ms)
+
+    def _settled(self) -> tuple[Spans, Spans]:
+        spans_ms = _PACKED.unpack(self.spans_ms)
+        return spans_ms[:6], spans_ms[6:]

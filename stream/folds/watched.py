@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import chain
 from operator import itemgetter
+from sys import intern
 from typing import Final
 
 import msgspec
@@ -74,20 +75,22 @@ class Watched:
         "hours",
         "kind",
         "kinds",
+        "name",
         "newest",
         "silence_ms",
         "tail",
         "told_components",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self._packed = _NEW
         """The base of a region that sleeps."""
         self._base: Region | None = None
         self._head: Region | None = None
         self.tail: tuple[bytes, ...] = ()
         """Packed stretches, the oldest first; their results are counted in `hours`."""
-        self.fresh = bytearray()
+        self.fresh = b""
         self.count = 0
         """Fresh records."""
         self.kinds: tuple[Kind, ...] = ()
@@ -243,13 +246,13 @@ class Watched:
         raised = {version for _, version in self.base.raised}
         return {self.base.version, *raised, *(kind.version for kind in self.kinds)}
 
-    def store(self, name: str) -> StoredRegion:
+    def store(self) -> StoredRegion:
         """For a snapshot."""
         return StoredRegion(
-            name,
+            self.name,
             self._packed if self._base is None else _pack_base(self._base),
             self.tail,
-            bytes(self.fresh),
+            self.fresh,
             self.count,
             self.newest,
             self.kinds,
@@ -270,10 +273,10 @@ class Watched:
         horizon: int,
     ) -> "Watched":
         """From a snapshot."""
-        region = cls()
+        region = cls(intern(stored.name))
         region.annulled = annulled
         region._packed, region.tail = stored.base, stored.tail
-        region.fresh, region.count, region.newest = bytearray(stored.fresh), stored.count, stored.newest
+        region.fresh, region.count, region.newest = stored.fresh, stored.count, stored.newest
         region.kinds, region.kind, region.calm = stored.kinds, stored.kind, stored.calm
         region.silence_ms, region.hours = stored.silence_ms, stored.hours
         region.told_components = stored.told_components
@@ -299,10 +302,8 @@ class Watched:
 
     def _refresh(self, records: list[Kept]) -> None:
         """Have these as the fresh ones."""
-        self.fresh, self.count, before = bytearray(), len(records), 0
-        for kept in records:
-            self.fresh += kept.pack(before)
-            before = kept.at
+        befores = [0, *(kept.at for kept in records)]
+        self.fresh, self.count = b"".join(map(Kept.pack, records, befores)), len(records)
 
     def _stretches(self) -> Iterator[list[int]]:
         yield from map(numbers_of, self.tail)

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
+from random import Random
 from typing import Final
 
 from msgspec.structs import replace
@@ -29,6 +30,18 @@ HELD_MS: Final = 25 * 60_000
 """Until as many results leave as come."""
 BEGIN: Final = 1_767_225_600_000
 TERMS: Final = Terms(interval_ms=INTERVAL_MS, silence_ms=90_000)
+MEDIANS_US: Final = (300, 4_000, 9_000, 12_000, 60)
+SPREADS: Final = (0.5, 0.1, 0.15, 0.5, 0.6)
+"""Of the phases' logarithms: they vary from result to result, as real ones do."""
+
+
+def _phases() -> list[tuple[int, ...]]:
+    random, shapes = Random(1), tuple(zip(MEDIANS_US, SPREADS, strict=True))
+    return [tuple(round(median * random.lognormvariate(0, spread)) for median, spread in shapes) for _ in range(10_007)]
+
+
+PHASES_US: Final = _phases()
+"""A prime number of them, so that neither two monitors nor two rounds are alike."""
 
 
 def _results() -> list[CheckResult]:
@@ -39,19 +52,21 @@ def _results() -> list[CheckResult]:
 def _result(number: int, turn: int) -> CheckResult:
     at = BEGIN + turn * INTERVAL_MS + number * INTERVAL_MS // MONITORS
     fails = (number + turn // 2) % 200 == 0
+    place = number * 31 + turn * 97
+    dns_us, connect_us, tls_us, ttfb_us, transfer_us = PHASES_US[place % len(PHASES_US)]
     return CheckResult(
         monitor=f"default/monitor-{number}",
         scheduled_at=at,
-        started_at=at + 1,
+        started_at=at + place % 3,
         monitor_version=number,
         outcome=Outcome.DOWN if fails else Outcome.UP,
         status_code=500 if fails else 200,
-        dns_us=300,
-        connect_us=400 + number % 50,
-        tls_us=5_000,
-        ttfb_us=1_000 + number * turn % 5_000,
-        transfer_us=33,
-        total_us=7_000 + number * turn % 5_000,
+        dns_us=dns_us,
+        connect_us=connect_us,
+        tls_us=tls_us,
+        ttfb_us=ttfb_us,
+        transfer_us=transfer_us,
+        total_us=dns_us + connect_us + tls_us + ttfb_us + transfer_us,
         message="500 Internal Server Error" if fails else "",
     )
 
@@ -105,16 +120,13 @@ def _events_of(turn: int, first: int, interval_ms: int) -> Iterator[LogEvent]:
 
 
 def _healthy(result: CheckResult, at: int) -> CheckResult:
-    """As the probe measures: the total of a whole response is its phases' sum."""
-    total_us = result.dns_us + result.connect_us + result.tls_us + result.ttfb_us + result.transfer_us
     return replace(
         result,
         scheduled_at=at,
-        started_at=at + 1,
+        started_at=at + result.started_at - result.scheduled_at,
         outcome=Outcome.UP,
         status_code=200,
         message="",
-        total_us=total_us,
         certificate_expires_at=1_800_000_000_000,
     )
 

@@ -13,7 +13,7 @@ from stream.snapshots import Epoch
 from tests.stream.world import LOG, history
 
 HELD = Epoch(3, LOG, 5, 2, 8)
-DIGESTS = {1: "45aaddea342bfb0eda343100e97b1ee51ffd54be2071eca3250e1550d31d1c25"}
+DIGESTS = {2: "a4145b985e3954b179255065e8b6b2084a1edd7e800fb29761a0e0e293914f60"}
 """By shape, of the states that a small history leaves."""
 
 
