@@ -66,7 +66,7 @@ class Answers:
         self._catalog = catalog
         self._facts = facts
         self._base_url = settings.base_url
-        self._editions: dict[str, Edition] = {}
+        self._editions: defaultdict[str, Edition] = defaultdict(Edition)
         """The present ones of pages that were asked for."""
         self._pages_of_monitor: defaultdict[str, set[str]] = defaultdict(set)
         self._monitors_of_page: dict[str, set[str]] = {}
@@ -126,7 +126,7 @@ class Answers:
             await asyncio.sleep(0)
 
     def _make(self, target: Target, page: Entry[Page], kept: Snapshot | None, now: int) -> Steps[Snapshot | None]:
-        edition, stale_since = self._editions.setdefault(target.slug, Edition()), self._facts.stale_since(now)
+        edition, stale_since = self._editions[target.slug], self._facts.stale_since(now)
         try:
             content = yield from self._content(target, page, now)
         except Exception:
