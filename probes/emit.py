@@ -1,4 +1,7 @@
-"""Emitting: results become batches of one partition, collected for at most 250 ms, and go to Kafka or wait on disk.
+"""Emitting: results become batches of one partition, and go to Kafka or wait on disk.
+
+A result that is not up, and the first one after such, goes within 100 ms, with all that was collected by then. The rest
+waits up to a second: most of what a batch costs, here and in all that reads it, is the same for one result as for many.
 
 Nothing that a check saw is lost while Kafka is away: what was not acknowledged in time goes to the spool, and is
 delivered from there in order once Kafka answers again. What was in fact delivered and only not acknowledged comes
@@ -19,10 +22,12 @@ from infra.logs import get_logger
 from infra.settings import Settings
 from probes.schedule import wall_clock_ms
 from probes.spool import Frame, Spool
+from schemas.enums import Outcome
 from schemas.events import CheckBatch, CheckResult, encode
 from schemas.topics import CHECK_RESULTS
 
-COLLECT_S: Final = 0.25
+TROUBLE_WITHIN_S: Final = 0.1
+CALM_WITHIN_S: Final = 1.0
 MAX_BATCH_BYTES: Final = 900_000
 ACKNOWLEDGED_WITHIN_S: Final = 5.0
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)
@@ -108,6 +113,9 @@ class Emitter:
         self._delivery = delivery
         self._spool = spool
         self._collected: dict[int, list[CheckResult]] = {}
+        self._flushing: asyncio.TimerHandle | None = None
+        self._troubled: set[str] = set()
+        """Monitors whose newest result was not up."""
         self._frames: asyncio.Queue[list[Frame]] = asyncio.Queue()
         self._in_hand: list[Frame] = []
         self._failures = 0
@@ -124,10 +132,16 @@ class Emitter:
         return self.counters.refused + self._spool.lost_results
 
     def add(self, result: CheckResult, partition: int) -> None:
-        """Take a result; within COLLECT_S it is on its way."""
+        """Take a result; within TROUBLE_WITHIN_S or CALM_WITHIN_S it is on its way."""
         self.counters.emitted += 1
-        if not self._collected:
-            asyncio.get_running_loop().call_later(COLLECT_S, self.flush)
+        if result.outcome is not Outcome.UP:
+            self._troubled.add(result.monitor)
+            self._flush_within(TROUBLE_WITHIN_S)
+        elif result.monitor in self._troubled:
+            self._troubled.remove(result.monitor)
+            self._flush_within(TROUBLE_WITHIN_S)
+        elif self._flushing is None:
+            self._flush_within(CALM_WITHIN_S)
         results = self._collected.get(partition)
         if results is None:
             self._collected[partition] = [result]
@@ -136,6 +150,9 @@ class Emitter:
 
     def flush(self) -> None:
         """Make batches of what was collected."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
         if self._collected:
             collected, self._collected = self._collected, {}
             frames = [frame for partition, results in collected.items() for frame in self._framed(partition, results)]
@@ -161,6 +178,15 @@ class Emitter:
             except TimeoutError:
                 await self._to_disk(frames)
         await self._delivery.close()
+
+    def _flush_within(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        at = loop.time() + seconds
+        if self._flushing is not None:
+            if self._flushing.when() <= at:
+                return
+            self._flushing.cancel()
+        self._flushing = loop.call_at(at, self.flush)
 
     def _framed(self, partition: int, results: list[CheckResult]) -> list[Frame]:
         """One batch, or more where one would be larger than Kafka takes."""

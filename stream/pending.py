@@ -14,9 +14,9 @@ from stream.folds import ComponentStatus, Correction, CurrentStatus, Facts, Late
 from stream.outbox import Message
 from stream.sink import Insert
 
-RESULTS_WITHIN_S: Final = 5.0
+RESULTS_WITHIN_S: Final = 10.0
 RESULTS_AT_ONCE: Final = 20_000
-TOTALS_WITHIN_S: Final = 5.0
+TOTALS_WITHIN_S: Final = 10.0
 MAX_RESULTS: Final = 60_000
 
 

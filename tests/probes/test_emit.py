@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from probes.emit import ACKNOWLEDGED_WITHIN_S, COLLECT_S, MAX_BATCH_BYTES, Emitter, NotDelivered
+from probes.emit import ACKNOWLEDGED_WITHIN_S, CALM_WITHIN_S, MAX_BATCH_BYTES, TROUBLE_WITHIN_S, Emitter, NotDelivered
 from probes.spool import Frame, Spool
 from schemas.enums import Outcome
 from schemas.events import CheckBatch, CheckResult, Evidence, decode_log
@@ -44,9 +44,9 @@ def emitter(broker: Broker, folder: Path, bound_bytes: int = 1 << 20) -> Emitter
     return Emitter(probe="p", region="eu", delivery=broker, spool=Spool(folder, bound_bytes))
 
 
-def result(number: int, body: str = "") -> CheckResult:
+def result(number: int, body: str = "", monitor: str = "default/a", outcome: Outcome = Outcome.UP) -> CheckResult:
     evidence = Evidence(body=body) if body else None
-    return CheckResult("default/a", number, number, 1, Outcome.UP, evidence=evidence)
+    return CheckResult(monitor, number, number, 1, outcome, evidence=evidence)
 
 
 def test_results_of_a_partition_travel_together(tmp_path: Path) -> None:
@@ -57,13 +57,34 @@ def test_results_of_a_partition_travel_together(tmp_path: Path) -> None:
         running = asyncio.create_task(emits.run())
         for number in range(10):
             emits.add(result(number), partition=number % 2)
-        await asyncio.sleep(COLLECT_S + 0.01)
+        await asyncio.sleep(CALM_WITHIN_S + 0.01)
         running.cancel()
 
     run_virtual(main())
     assert [frame.partition for frame in broker.frames] == [0, 1]
     assert [(batch.probe, batch.region, len(batch.results)) for batch in broker.batches] == [("p", "eu", 5)] * 2
     assert emits.counters.delivered == 10
+
+
+def test_trouble_and_its_end_do_not_wait_and_take_along_what_was_collected(tmp_path: Path) -> None:
+    broker = Broker()
+    emits = emitter(broker, tmp_path)
+    told_after: list[list[int]] = []
+
+    async def main() -> None:
+        running = asyncio.create_task(emits.run())
+        for number, outcome in enumerate((Outcome.UP, Outcome.DOWN, Outcome.DOWN, Outcome.UP, Outcome.UP)):
+            emits.add(result(10 * number, monitor="default/calm"), partition=number % 2)
+            emits.add(result(10 * number + 1, outcome=outcome), partition=number % 2)
+            await asyncio.sleep(TROUBLE_WITHIN_S + 0.01)
+            told_after.append(sorted(broker.scheduled_at))
+        await asyncio.sleep(CALM_WITHIN_S)
+        running.cancel()
+
+    run_virtual(main())
+    everything = sorted(broker.scheduled_at)
+    assert told_after == [[], everything[:4], everything[:6], everything[:8], everything[:8]]
+    assert len(everything) == 10
 
 
 def test_a_batch_is_never_larger_than_kafka_takes(tmp_path: Path) -> None:
