@@ -4,16 +4,18 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter_ns
 from typing import Final
+
+import msgspec
 
 from probes.guard import Guard, Network
 from probes.request import BODY_LIMIT_BYTES, CheckCookies, Request, redirected
 from probes.resolve import DnsResolver, Resolver
 from probes.wire.answer import REDIRECTS, Answer, AnswerTooLarge, BadAnswer
 from probes.wire.connection import Connect, Connection, open_connection
+from probes.wire.deadlines import Deadlines
 from probes.wire.encodings import Undecodable, decode
 from probes.wire.failed import FetchFailed
 from probes.wire.poller import Poller, make_poller
@@ -25,8 +27,7 @@ __all__ = ["BODY_LIMIT_BYTES", "Fetched", "Fetcher", "Hop", "Phases", "Request",
 MAX_REDIRECTS: Final = 5
 
 
-@dataclass(slots=True)
-class Phases:
+class Phases(msgspec.Struct):
     """Where the time went, in microseconds, the hops of redirects added up. A phase that never ended counts 0.
 
     `total_us` of a whole response is the phases' sum: what DNS, network and server took, without the moments
@@ -46,8 +47,7 @@ class Phases:
         return self.dns_us + self.connect_us + self.tls_us + self.ttfb_us + self.transfer_us
 
 
-@dataclass(slots=True)
-class Response:
+class Response(msgspec.Struct):
     """What came back. Header names are lower case; `body` is decoded, and at most the request's limit of it.
 
     `certificate_expires_at` is in milliseconds since the epoch, 0 without TLS.
@@ -59,14 +59,12 @@ class Response:
     headers: list[tuple[str, str]]
     body: bytes
     body_truncated: bool
-    url: str
     address: str
     redirects: int
     certificate_expires_at: int
 
 
-@dataclass(slots=True)
-class Fetched:
+class Fetched(msgspec.Struct):
     """How a fetch ended. `reason` is OK when a whole response (up to the body limit) came.
 
     With another reason `response` may still hold the part that came, as evidence: ask for the reason first.
@@ -75,21 +73,18 @@ class Fetched:
     reason: Reason
     message: str = ""
     response: Response | None = None
-    phases: Phases = field(default_factory=Phases)
+    phases: Phases = msgspec.field(default_factory=Phases)
 
 
-class Hop:
+class Hop(msgspec.Struct):
     """One request and what is known of its answer so far; what a deadline leaves behind is the evidence."""
 
-    __slots__ = ("address", "answer", "certificate_expires_at", "redirects", "request", "stage")
-
-    def __init__(self, request: Request, redirects: int = 0) -> None:
-        self.request = request
-        self.redirects = redirects
-        self.stage = "starting"
-        self.answer: Answer | None = None
-        self.address = ""
-        self.certificate_expires_at = 0
+    request: Request
+    redirects: int = 0
+    stage: str = "starting"
+    answer: Answer | None = None
+    address: str = ""
+    certificate_expires_at: int = 0
 
 
 class Fetcher:
@@ -120,7 +115,7 @@ class Fetcher:
         hops = [Hop(request)]
         reason, message = Reason.OK, ""
         try:
-            async with asyncio.timeout(request.timeout_ms / 1_000):
+            with self._deadlines.within(request.timeout_ms / 1_000):
                 await self._follow(hops, phases)
         except TimeoutError:
             reason, message = Reason.TIMEOUT, f"not done within {request.timeout_ms} ms: still {hops[-1].stage}"
@@ -136,11 +131,14 @@ class Fetcher:
         poller = self.__dict__.pop("_poller", None)
         if poller is not None:
             poller.close()
+        deadlines = self.__dict__.pop("_deadlines", None)
+        if deadlines is not None:
+            deadlines.close()
 
     async def _follow(self, hops: list[Hop], phases: Phases) -> None:
         """Exchange after exchange, until one does not lead elsewhere. Raises FetchFailed."""
         request = hops[0].request
-        cookies = CheckCookies()
+        cookies: CheckCookies | None = None
         while True:
             hop = hops[-1]
             answer = await self._exchange(hop, phases)
@@ -149,6 +147,7 @@ class Fetcher:
                 return
             if hop.redirects == MAX_REDIRECTS:
                 raise FetchFailed(Reason.REDIRECT, f"more than {MAX_REDIRECTS} redirects")
+            cookies = cookies or CheckCookies()
             cookies.take(request.url, answer.headers)
             request = redirected(request, answer.status, location)
             hops.append(Hop(cookies.put_into(request), hop.redirects + 1))
@@ -214,6 +213,10 @@ class Fetcher:
         return asyncio.get_running_loop()
 
     @cached_property
+    def _deadlines(self) -> Deadlines:
+        return Deadlines(self._loop)
+
+    @cached_property
     def _poller(self) -> Poller:
         return make_poller(self._loop)
 
@@ -272,7 +275,7 @@ def _conclude(hop: Hop, phases: Phases, reason: Reason, message: str) -> Fetched
             if reason is Reason.OK:
                 reason, message = Reason.BAD_RESPONSE, str(error)
     response = Response(
-        answer.status, answer.reason_phrase, answer.http_version, answer.headers, body, truncated,
-        str(hop.request.url), hop.address, hop.redirects, hop.certificate_expires_at,
+        answer.status, answer.reason_phrase, answer.http_version, answer.headers, body, truncated, hop.address,
+        hop.redirects, hop.certificate_expires_at,
     )  # fmt: skip
     return Fetched(reason, message, response, phases)

@@ -7,7 +7,7 @@ A word that nobody knows makes an unknown component, never one that is up.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from probes.text import NOTHING_SECRET, Redactor, clean, shown_whole
@@ -57,11 +57,12 @@ class HealthDocument:
     own: Outcome | None
     word: str
     components: tuple[Component, ...]
+    failing: tuple[Component, ...] = field(init=False)
+    """The components that are degraded or down."""
 
-    @property
-    def failing(self) -> tuple[Component, ...]:
-        """The components that are degraded or down."""
-        return tuple(part for part in self.components if part.outcome in (Outcome.DEGRADED, Outcome.DOWN))
+    def __post_init__(self) -> None:
+        failing = tuple(part for part in self.components if part.outcome in (Outcome.DEGRADED, Outcome.DOWN))
+        object.__setattr__(self, "failing", failing)
 
 
 def read_health_document(document: Any, redact: Redactor = NOTHING_SECRET) -> HealthDocument | None:

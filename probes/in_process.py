@@ -91,7 +91,6 @@ class AppUnderTest:
             headers=[(name.lower(), value) for name, value in answer.headers.multi_items()],
             body=body[:BODY_LIMIT_BYTES],
             body_truncated=len(body) > BODY_LIMIT_BYTES,
-            url=str(answer.url),
             address="in this process",
             redirects=len(answer.history),
             certificate_expires_at=0,

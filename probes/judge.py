@@ -4,7 +4,7 @@ Findings are gathered in the order of DESIGN's words (status, health document, a
 decides the outcome, and the first of the worst gives the reason and the message.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -103,10 +103,7 @@ def judge(
         left_ms = expires_at - started_at if expires_at else None
         answer = Answer(response.status, response.headers, response.body, phases.total_us, left_ms, redact)
         document = None if response.body_truncated else _health_document(answer)
-        findings = [*_status(response, rules, document), *_own_words(response, document)]
-        findings += _too_long(response, rules)
-        findings += _asserted(answer, rules)
-        findings += _slow(phases.total_us, rules)
+        findings = _findings(response, answer, rules, document)
     worst = max(findings, key=lambda finding: _BADNESS[finding.outcome], default=None)
     return CheckResult(
         monitor=rules.monitor,
@@ -124,7 +121,7 @@ def judge(
         total_us=phases.total_us,
         overloaded=overloaded,
         message=clean(redact(worst.message)) if worst else "",
-        failures=tuple(finding.failure for finding in findings if finding.failure),
+        failures=tuple([finding.failure for finding in findings if finding.failure]),
         components=document.components if document else (),
         evidence=_evidence(response, rules, redact) if worst and response else None,
         certificate_expires_at=min(response.certificate_expires_at, LATEST_EXPIRY_MS) if response else 0,
@@ -137,11 +134,25 @@ def _broken(fetched: Fetched) -> Finding:
     return Finding(Outcome.UNKNOWN if untold else Outcome.DOWN, fetched.reason, fetched.message)
 
 
-def _too_long(response: Response, rules: Rules) -> Iterator[Finding]:
-    """A body past the limit: the status decides, unless an assertion needs the whole of it."""
-    if response.body_truncated and rules.reads_body:
+def _findings(response: Response, answer: Answer, rules: Rules, document: HealthDocument | None) -> list[Finding]:
+    """What is wrong with a whole answer: of nearly all there is nothing."""
+    findings = []
+    if rules.judges_status and not 200 <= response.status < 300:
+        findings.append(_bad_status(response, document))
+    if document is not None:
+        findings += _own_words(response, document)
+    if response.body_truncated and rules.reads_body:  # else the status decides
         message = f"the body is longer than the {len(response.body)} bytes that a check reads"
-        yield Finding(Outcome.DOWN, Reason.RESPONSE_TOO_LARGE, message)
+        findings.append(Finding(Outcome.DOWN, Reason.RESPONSE_TOO_LARGE, message))
+    for assertion in rules.assertions:
+        failure = assertion.test(answer)
+        if failure is not None:
+            findings.append(Finding(_OUTCOMES[failure.severity], assertion.reason, failure.message, failure))
+    threshold_us = rules.latency_threshold_us
+    if threshold_us is not None and answer.total_us > threshold_us:
+        message = f"the answer took {answer.total_us / 1_000:.0f} ms, longer than {threshold_us // 1_000} ms"
+        findings.append(Finding(Outcome.DEGRADED, Reason.LATENCY, message))
+    return findings
 
 
 def _health_document(answer: Answer) -> HealthDocument | None:
@@ -162,50 +173,32 @@ def _remembered(body: bytes) -> HealthDocument | None:
     return read_health_document(parse_json(body))
 
 
-def _status(response: Response, rules: Rules, document: HealthDocument | None) -> Iterator[Finding]:
+def _bad_status(response: Response, document: HealthDocument | None) -> Finding:
     """2xx is fine; 503 with a health document is degraded: the service answers, and says what is wrong."""
-    if not rules.judges_status or 200 <= response.status < 300:
-        return
     line = f"{response.status} {response.reason_phrase}".strip()
     if response.status == SERVICE_UNAVAILABLE and document is not None and document.own is not Outcome.DOWN:
         failing = document.failing
         said = _said(failing) if failing else "its health document names no failing part"
-        yield Finding(Outcome.DEGRADED, Reason.COMPONENT if failing else Reason.HTTP_STATUS, f"{line}: {said}")
-        return
+        return Finding(Outcome.DEGRADED, Reason.COMPONENT if failing else Reason.HTTP_STATUS, f"{line}: {said}")
     parts = f": {_said(document.failing)}" if document and document.failing else ""
-    yield Finding(Outcome.DOWN, Reason.HTTP_STATUS, f"the answer is {line}{parts}")
+    return Finding(Outcome.DOWN, Reason.HTTP_STATUS, f"the answer is {line}{parts}")
 
 
-def _own_words(response: Response, document: HealthDocument | None) -> Iterator[Finding]:
+def _own_words(response: Response, document: HealthDocument) -> list[Finding]:
     """Of the code and the document the worse counts."""
-    if document is None:
-        return
     if document.own in (Outcome.DOWN, Outcome.DEGRADED):
         parts = f": {_said(document.failing)}" if document.failing else ""
         message = f"the answer is {response.status}, but its own status is {document.word or 'false'}{parts}"
-        yield Finding(document.own, Reason.COMPONENT, message)
-    elif document.failing:
-        yield Finding(Outcome.DEGRADED, Reason.COMPONENT, _said(document.failing))
+        return [Finding(document.own, Reason.COMPONENT, message)]
+    if document.failing:
+        return [Finding(Outcome.DEGRADED, Reason.COMPONENT, _said(document.failing))]
+    return []
 
 
 def _said(parts: Sequence[Component]) -> str:
     return "; ".join(
         f"{part.name} is {part.outcome}" + (f" ({part.message})" if part.message else "") for part in parts
     )
-
-
-def _asserted(answer: Answer, rules: Rules) -> Iterator[Finding]:
-    for assertion in rules.assertions:
-        failure = assertion.test(answer)
-        if failure is not None:
-            yield Finding(_OUTCOMES[failure.severity], assertion.reason, failure.message, failure)
-
-
-def _slow(total_us: int, rules: Rules) -> Iterator[Finding]:
-    threshold_us = rules.latency_threshold_us
-    if threshold_us is not None and total_us > threshold_us:
-        message = f"the answer took {total_us / 1_000:.0f} ms, longer than {threshold_us // 1_000} ms"
-        yield Finding(Outcome.DEGRADED, Reason.LATENCY, message)
 
 
 def _evidence(response: Response, rules: Rules, redact: Redactor) -> Evidence:

@@ -135,7 +135,8 @@ class Schedule(Generic[JobT]):
         self._heap: list[tuple[int, int, _Entry[JobT]]] = []
         self._sequence = count()
         self._flight: _Flight[JobT] = _Flight(limits or Limits())
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        """By the number of the check."""
         self._timer: asyncio.TimerHandle | None = None
         self._open = False
 
@@ -163,7 +164,7 @@ class Schedule(Generic[JobT]):
         self._entries[job.monitor] = entry
         self._push(entry)
         if self._heap[0][2] is entry:
-            self._arm()
+            self._arm(self._clock())
 
     def remove(self, monitor: str) -> None:
         """No more slots for this monitor; a check in flight ends as it ends, a slot that waits is missed."""
@@ -185,7 +186,7 @@ class Schedule(Generic[JobT]):
         if self._timer is not None:
             self._timer.cancel()
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=grace_s)
+            _, late = await asyncio.wait(self._tasks.values(), timeout=grace_s)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -193,7 +194,7 @@ class Schedule(Generic[JobT]):
     def _push(self, entry: _Entry[JobT]) -> None:
         heapq.heappush(self._heap, (entry.due_at, next(self._sequence), entry))
 
-    def _arm(self) -> None:
+    def _arm(self, now: float) -> None:
         """Wake when the next slot is due, and at the latest in a second: the wall clock may be set.
 
         uvloop's timers count whole milliseconds: rounded down, the loop would spin until the slot is due.
@@ -204,7 +205,7 @@ class Schedule(Generic[JobT]):
             return
         sleep_ms = LONGEST_SLEEP_MS
         if self._heap:
-            sleep_ms = min(sleep_ms, math.ceil(max(0.0, self._heap[0][0] - self._clock())))
+            sleep_ms = min(sleep_ms, math.ceil(max(0.0, self._heap[0][0] - now)))
         self._timer = asyncio.get_running_loop().call_later(sleep_ms / 1_000, self._wake)
 
     def _wake(self) -> None:
@@ -216,7 +217,7 @@ class Schedule(Generic[JobT]):
                 self._due(entry, now)
         if heap and heap[0][0] - now > heap[0][2].job.interval_ms:
             self._clock_went_back(now)
-        self._arm()
+        self._arm(now)
 
     def _due(self, entry: _Entry[JobT], now: float) -> None:
         interval_ms = entry.job.interval_ms
@@ -250,17 +251,17 @@ class Schedule(Generic[JobT]):
         job = entry.job
         self.counters.started += 1
         self._flight.enter(job.target)
-        self._tasks.add(asyncio.get_running_loop().create_task(self._run(job, scheduled_at)))
+        number = self.counters.started
+        self._tasks[number] = asyncio.get_running_loop().create_task(self._run(number, job, scheduled_at))
 
-    async def _run(self, job: JobT, scheduled_at: int) -> None:
+    async def _run(self, number: int, job: JobT, scheduled_at: int) -> None:
         try:
             await self._check(job, scheduled_at)
         finally:  # not in a callback of the task: that would cost the loop another turn
-            self._ended(asyncio.current_task(), job.target)
+            self._ended(number, job.target)
 
-    def _ended(self, task: asyncio.Task[None] | None, target: Hashable) -> None:
-        if task is not None:
-            self._tasks.discard(task)
+    def _ended(self, number: int, target: Hashable) -> None:
+        del self._tasks[number]
         self._flight.leave(target)
         turn = self._flight.turn
         while self._open and turn and self._flight.total < self._flight.limits.in_flight:

@@ -6,7 +6,7 @@ Refuse rather than repair. Source of the rules: WHATWG URL and Fetch ("bad ports
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import idna
@@ -45,16 +45,17 @@ class Url:
     host: str
     port: int
     target: str
+    is_address: bool = field(init=False)
+    """The host is an address, not a name."""
+
+    def __post_init__(self) -> None:
+        is_address = ":" in self.host or self.host.rsplit(".", 1)[-1].isdigit()
+        object.__setattr__(self, "is_address", is_address)
 
     @property
     def origin(self) -> tuple[str, str, int]:
         """What two URLs share when headers may travel between them."""
         return self.scheme, self.host, self.port
-
-    @property
-    def is_address(self) -> bool:
-        """The host is an address, not a name."""
-        return ":" in self.host or self.host.rsplit(".", 1)[-1].isdigit()
 
     @property
     def authority(self) -> str:

@@ -33,7 +33,7 @@ async def exchange(fetcher: Fetcher, request: Request) -> Fetched:
 
     reason, message = await within_deadline(run(), hop, request.timeout_ms)
     phases.total_us = phases.sum_us
-    return Fetched(reason, message, spoken(request, body, hop) if reason is Reason.OK else None, phases)
+    return Fetched(reason, message, spoken(body, hop) if reason is Reason.OK else None, phases)
 
 
 def _type_of(request: Request) -> str:

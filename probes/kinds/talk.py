@@ -35,7 +35,7 @@ async def over_connection(fetcher: Fetcher, request: Request, talk: Talk, *, enc
 
     reason, message = await within_deadline(run(), hop, request.timeout_ms)
     phases.total_us = phases.sum_us
-    response = spoken(request, heard, hop) if reason is Reason.OK else None
+    response = spoken(heard, hop) if reason is Reason.OK else None
     return Fetched(reason, message, response, phases)
 
 
@@ -53,7 +53,7 @@ async def within_deadline(work: Awaitable[None], hop: Hop, timeout_ms: int) -> t
     return Reason.OK, ""
 
 
-def spoken(request: Request, heard: bytes, hop: Hop) -> Response:
+def spoken(heard: bytes, hop: Hop) -> Response:
     """A response without a status: what was heard is its body."""
     return Response(
         status=0,
@@ -62,7 +62,6 @@ def spoken(request: Request, heard: bytes, hop: Hop) -> Response:
         headers=[],
         body=heard,
         body_truncated=False,
-        url=str(request.url),
         address=hop.address,
         redirects=0,
         certificate_expires_at=hop.certificate_expires_at,

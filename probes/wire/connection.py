@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -176,8 +176,8 @@ def _failure(code: int) -> FetchFailed:
     return FetchFailed(Reason.CONNECT_ERROR, f"could not connect: {os.strerror(code)}")
 
 
-async def open_connection(
+def open_connection(
     loop: asyncio.AbstractEventLoop, poller: Poller, connect: Connect, addresses: Sequence[str], port: int
-) -> Connection:
+) -> Awaitable[Connection]:
     """A connection to the first of `addresses` that answers. Raises FetchFailed."""
-    return await _Race(loop, poller, connect, addresses, port).run()
+    return _Race(loop, poller, connect, addresses, port).run()

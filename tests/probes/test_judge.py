@@ -24,7 +24,6 @@ def answered(status: int = 200, body: bytes = b"", total_us: int = 1_000, **more
         "http_version": "1.1",
         "headers": [("content-type", "application/json"), ("set-cookie", "session=1")],
         "body_truncated": False,
-        "url": "http://example.com/",
         "address": "192.0.2.1",
         "redirects": 0,
         "certificate_expires_at": 0,
