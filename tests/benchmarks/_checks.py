@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import select
 import socket
@@ -179,8 +180,8 @@ def stock_fetches(url: str, verify: ssl.SSLContext | bool = True) -> Rate:
     return uvloop.run(run())
 
 
-def bare_sockets(url: str) -> Rate:
-    """The floor: connect, send, receive and parse, with nothing around it."""
+def bare_sockets(url: str, per_second: int = 0, seconds: float = ROUND_S) -> Rate:
+    """The floor: connect, send, receive and parse, with nothing around it; AT_ONCE, or so many a second."""
     port = int(url.rsplit(":", 1)[1].split("/")[0])
     request = b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
     epoll = select.epoll()
@@ -195,10 +196,15 @@ def bare_sockets(url: str) -> Rate:
         waiting[connection.fileno()] = connection
         epoll.register(connection.fileno(), select.EPOLLOUT)
 
-    for _ in range(AT_ONCE):
+    for _ in range(0 if per_second else AT_ONCE):
         begin()
-    while time.perf_counter() < started + ROUND_S:
-        for fd, event in epoll.poll():
+    begun = 0
+    while (now := time.perf_counter()) < started + seconds:
+        due_s = started + begun / per_second - now if per_second else math.inf
+        if due_s <= 0:
+            begun += 1
+            begin()
+        for fd, event in epoll.poll(min(max(0.0, due_s), seconds)):
             connection = waiting[fd]
             if event & select.EPOLLOUT:
                 connection.send(request)
@@ -207,7 +213,8 @@ def bare_sockets(url: str) -> Rate:
             httptools.HttpResponseParser(object()).feed_data(connection.recv(65_536))
             waiting.pop(fd).close()
             done += 1
-            begin()
+            if not per_second:
+                begin()
     for connection in waiting.values():
         connection.close()
     epoll.close()

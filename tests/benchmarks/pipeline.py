@@ -2,8 +2,9 @@
 
 At 1,000 checks a second, and (as `slow`) at 100 a second, each with its parts. `idle` is what the two engines take
 while nobody asks anything of them, in CPU milliseconds a second: at 10 ms a second it is 0.1 of every 1,000 checks at
-100 a second. The reference is the usual Faust agent that takes a message a result, at 1,000 results a second, with
-Kafka and ClickHouse, and even without a probe.
+100 a second. `bare` is a loop over bare sockets that only asks and parses the answers' HTTP, at the same rates: the
+fewer checks a second, the more of a machine's caches has gone to others between two of them. The reference is the usual
+Faust agent that takes a message a result, at 1,000 results a second, with Kafka and ClickHouse, and without a probe.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Final
 
 from infra.clickhouse import open_client
 from infra.kafka import open_producer
-from tests.benchmarks._checks import target
+from tests.benchmarks._checks import bare_sockets, target
 from tests.benchmarks._flow import flow
 from tests.benchmarks.ingest import SINGLE_TOPIC, create_single_topic
 from tests.benchmarks.report import report
@@ -51,6 +52,7 @@ def main() -> None:
         parts=_rounded(fast, 4),
         slow=round(sum(slow.values()), 3),
         slow_parts=_rounded(slow, 3),
+        bare=_rounded(_bare(), 3),
         idle_ms_per_second=_rounded(_idle(), 1),
     )
 
@@ -65,6 +67,13 @@ def _measure(interval_ms: int) -> dict[str, float]:
         installation.start_probe()
         asyncio.run(_add_monitors(installation, url, interval_ms))
         return asyncio.run(_spend(installation))
+
+
+def _bare() -> dict[str, float]:
+    """CPU seconds a 1,000 checks."""
+    with target() as url:
+        rates = {"fast": MONITORS * 1_000 // FAST_MS, "slow": MONITORS * 1_000 // SLOW_MS}
+        return {name: bare_sockets(url, rate, SECONDS).cpu_us / 1_000 for name, rate in rates.items()}
 
 
 def _idle() -> dict[str, float]:
