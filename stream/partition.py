@@ -6,9 +6,7 @@ from typing import Any
 
 from stream.dead_letters import LogRecord
 from stream.folds import PartitionFold
-from stream.snapshots import NOTHING_REVISED, Epoch, MonitorState, Position, version_of
-
-BEFORE_THE_LOG = -1
+from stream.snapshots import BEFORE_THE_LOG, NOTHING_REVISED, Epoch, MonitorState, Position, version_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,23 @@ def test_that_an_operator_starts_an_epoch_over_the_present_log(engine_settings: 
     assert epoch.log.endswith("/check-results") and not epoch.log.startswith("lost")
 
 
+def test_that_an_epoch_over_a_topic_made_anew_begins_at_its_beginning(engine_settings: Settings) -> None:
+    async def before(_: AsyncClient, __: Sink, snapshots: Snapshots) -> None:
+        log = await identify_log(engine_settings)
+        await begin_epoch(snapshots, first_epoch(log, 8), "first start")
+        await snapshots.save_positions(log, [Position(2, version_of(1, 1_000), 7, NOW, b"clock")])
+
+    async def after(_: AsyncClient, __: Sink, snapshots: Snapshots) -> Position | None:
+        return await snapshots.position(await identify_log(engine_settings), 2)
+
+    on_store(engine_settings, before)
+    asyncio.run(start_epoch(engine_settings, "the topic was made anew"))
+
+    position = on_store(engine_settings, after)
+    assert position is not None
+    assert (position.offset, position.revised, position.state) == (-1, -1, b"")
+
+
 def test_that_an_operator_accepts_what_retention_has_removed(engine_settings: Settings) -> None:
     async def lose_events() -> None:
         async with open_producer(engine_settings) as producer:

@@ -23,7 +23,7 @@ from schemas.events import (
 )
 from schemas.topics import DEAD_LETTERS, STATUS_CHANGES
 from stream.epochs import MissingEvents, ShorterLog
-from stream.snapshots import Position, version_of
+from stream.snapshots import Position, version_before, version_of
 from stream.worker import Worker
 from tests.stream.world import START_AT, Struck, World, history, log_of, result
 
@@ -199,6 +199,17 @@ def test_that_a_topic_made_anew_stops_the_worker() -> None:
 
     with pytest.raises(ShorterLog, match="pulse epoch new"):
         asyncio.run(worker.take(world.deliver(1)))
+
+
+def test_that_a_new_epoch_over_a_topic_made_anew_folds_it_from_its_beginning() -> None:
+    world, whole = world_of([UP, DOWN, DOWN]), world_of([UP, DOWN, DOWN])
+    world.known_positions = {p: Position(p, version_before(1), -1, START_AT) for p in range(PARTITIONS)}
+
+    for each in (world, whole):
+        asyncio.run(run_to_the_end(each))
+
+    assert world.rows == whole.rows
+    assert world.known_positions == whole.known_positions
 
 
 def dead_letters(world: World) -> list[DeadLetter]:
