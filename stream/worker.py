@@ -189,7 +189,7 @@ class Worker:
     ) -> list[DeadLetter] | None:
         """Fold an event; returns what it could not use, None where the partition was taken away meanwhile."""
         letters: list[DeadLetter] = []
-        if event is None:
+        if event is None or partition.knows(event):
             return letters
         if missing := partition.fold.missing_terms(event):
             lost = await self._terms.find(missing)
@@ -266,6 +266,8 @@ class Worker:
                 for monitor, state in block:
                     fold.load(monitor, state)
                 monitors += len(block)
+        if position is None:
+            fold.begin_log()
         metrics.MONITORS.labels(number).set(monitors)
         _log.info("snapshot loaded", partition=number, monitors=monitors, seconds=round(perf_counter() - started, 3))
         return Partition(number, epoch, position, end, fold)
@@ -290,4 +292,4 @@ def _note(partition: Partition, event: FoldedEvent) -> None:
         partition.revised = max(partition.revised, event.version)
         partition.told = max(partition.told, event.version)
     elif isinstance(event, MaintenanceRevised):
-        partition.told_maintenance = max(partition.told_maintenance, event.version)
+        partition.told_maintenance = max(partition.told_maintenance, event.version - 1)

@@ -26,6 +26,7 @@ from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
 WINDOW_MS: Final = 600_000
+NOT_MAINTAINED: Final = -1
 _OFF: Final = {"paused": PAUSED, "deleted": GONE}
 
 FindTerms = Callable[[str, int], Terms]
@@ -115,7 +116,7 @@ class MonitorFold:
         self.offs: Offs = ()
         self.revised_at = 0
         self.windows: tuple[Window, ...] = ()
-        self.maintained = -1
+        self.maintained = NOT_MAINTAINED
         """The newest version of a maintenance that it was told of."""
         self.corrections: tuple[CorrectionOrdered, ...] = ()
         """Replays and annulments of what is not settled yet."""

@@ -7,7 +7,7 @@ import msgspec
 
 from schemas.events import CheckBatch, CheckResult, LogEvent, MaintenanceRevised, MonitorRevised, Tick
 from stream.folds.facts import CurrentStatus, Facts, UptimeBucket
-from stream.folds.monitor import WINDOW_MS, MonitorFold
+from stream.folds.monitor import NOT_MAINTAINED, WINDOW_MS, MonitorFold
 from stream.folds.terms import DEFAULT_TERMS, Terms, TermsOf
 
 SKEW_MS: Final = 60_000
@@ -32,7 +32,7 @@ class LogClock(msgspec.Struct, array_like=True):
     """The highest `sent_at` or tick."""
     horizon: int = 0
     """The highest tick."""
-    maintained: int = -1
+    maintained: int = NOT_MAINTAINED
     """The newest version of a maintenance that the log was told of."""
 
 
@@ -81,6 +81,11 @@ class PartitionFold:
     def load(self, monitor: str, state: bytes) -> None:
         """Take a monitor's state from a snapshot. Raises msgspec.DecodeError."""
         self.monitors[monitor] = MonitorFold.decode(monitor, state)
+
+    def begin_log(self) -> None:
+        """The states are of a log that is gone: in this one versions of maintenances count from 0 again."""
+        for monitor in self.monitors.values():
+            monitor.maintained = NOT_MAINTAINED
 
     def position_state(self) -> bytes:
         """What the partition itself knows; belongs into the row of its position, so that both are of one event."""
