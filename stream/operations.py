@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infra.clickhouse import open_client
 from infra.settings import Settings
@@ -48,9 +48,9 @@ async def accept_gaps(settings: Settings, reason: str) -> list[Gap]:
             following = position.offset + 1 if position else 0
             if first > following:
                 gaps.append(Gap(partition, first, first - following))
-                revised = position.revised if position else NOTHING_REVISED
-                version = version_of(epoch.number if epoch else 1, first - 1)
-                moved.append(Position(partition, version, revised, int(time.time() * 1000)))
+                version, now = version_of(epoch.number if epoch else 1, first - 1), int(time.time() * 1000)
+                held = position or Position(partition, version, NOTHING_REVISED, now)
+                moved.append(replace(held, version=version, logged_at=now))
         await snapshots.save_positions(log, moved, reason)
     return gaps
 

@@ -236,14 +236,19 @@ def test_that_an_operator_accepts_what_retention_has_removed(engine_settings: Se
     async def position(_: AsyncClient, __: Sink, snapshots: Snapshots) -> Position | None:
         return await snapshots.position(await identify_log(engine_settings), 2)
 
+    async def fold_the_first(_: AsyncClient, __: Sink, snapshots: Snapshots) -> None:
+        folded = Position(2, version_of(1, 0), 7, NOW, b"what the fold knows")
+        await snapshots.save_positions(await identify_log(engine_settings), [folded])
+
     asyncio.run(lose_events())
+    on_store(engine_settings, fold_the_first)
     first, second = (asyncio.run(accept_gaps(engine_settings, "test")) for _ in range(2))
 
-    assert first == [Gap(2, 4, 4)]
+    assert first == [Gap(2, 4, 3)]
     assert second == []
     moved = on_store(engine_settings, position)
     assert moved is not None
-    assert moved.offset == 3
+    assert (moved.offset, moved.revised, moved.state) == (3, 7, b"what the fold knows")
 
 
 def test_that_lag_counts_what_is_not_durable(engine_settings: Settings) -> None:
