@@ -260,16 +260,14 @@ class Worker:
         if position is not None and end < position.offset + 1:
             raise ShorterLog(position, end)
         fold = PartitionFold(self._terms.get)
-        monitors = 0
         with _without_collecting():
             async for block in self._snapshots.states(number):
                 for monitor, state in block:
                     fold.load(monitor, state)
-                monitors += len(block)
         if position is None:
             fold.begin_log()
-        metrics.MONITORS.labels(number).set(monitors)
-        _log.info("snapshot loaded", partition=number, monitors=monitors, seconds=round(perf_counter() - started, 3))
+        seconds = round(perf_counter() - started, 3)
+        _log.info("snapshot loaded", partition=number, monitors=len(fold.monitors), seconds=seconds)
         return Partition(number, epoch, position, end, fold)
 
 
