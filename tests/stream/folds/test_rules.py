@@ -8,6 +8,7 @@ import pytest
 
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import CheckBatch, CheckResult, MaintenanceRevised, MonitorRevised, Tick
+from schemas.monitors import Monitor
 from stream.folds import Facts, LatencyHour, PartitionFold, Terms
 from stream.folds.latency import EDGES
 from stream.folds.terms import DEFAULT_TERMS
@@ -135,6 +136,22 @@ def test_silence_is_unknown_once_a_tick_tells_so() -> None:
     assert not log.add(Tick(BEGIN + 3 * MINUTE)).changes
     (change,) = log.add(Tick(BEGIN + 3 * MINUTE + 1)).changes
     assert (change.status, change.at, change.reason) == (Status.UNKNOWN, BEGIN + 3 * MINUTE, Reason.NO_RESULTS)
+
+
+@pytest.mark.parametrize("interval_ms", [10_000, 45_000, 60_000, 90_000])
+def test_a_target_that_hangs_until_its_timeout_is_down_and_never_silent(interval_ms: int) -> None:
+    monitor = Monitor(slug="m", url="http://m/", interval_ms=interval_ms, timeout_ms=60_000)
+    log, statuses = Log(Terms.of(monitor)), []
+    told_at = {BEGIN + n * interval_ms + 60_300: BEGIN + n * interval_ms for n in range(20)}
+    for now in range(BEGIN, BEGIN + 20 * interval_ms, 100):
+        if now in told_at:
+            at = told_at[now]
+            result = CheckResult(NAME, at, at, 1, Outcome.DOWN, Reason.TIMEOUT)
+            statuses += [change.status for change in log.add(CheckBatch("p", "ams", now, (result,))).changes]
+        if now % 5_000 == 0:
+            statuses += [change.status for change in log.add(Tick(now)).changes]
+
+    assert statuses == [Status.DOWN]
 
 
 def test_a_result_that_comes_after_time_has_passed_it_is_followed_by_silence_at_once() -> None:
