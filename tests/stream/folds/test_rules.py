@@ -71,6 +71,16 @@ def test_a_maintenance_is_told_when_it_begins_and_its_end_not_before_it_is_there
     assert [(change.status, change.at) for change in ended.changes] == [(Status.DOWN, BEGIN + 5 * MINUTE)]
 
 
+def test_a_failure_in_a_maintenance_of_which_no_tick_has_told_yet_opens_no_incident() -> None:
+    log = Log(Terms(confirmations=1))
+    log.see("uu")
+    log.add(Tick(BEGIN + MINUTE), MaintenanceRevised("m", NAME, BEGIN, BEGIN + 2 * MINUTE, BEGIN + 5 * MINUTE))
+    (facts,) = log.see("d", first=2)
+
+    assert not facts.incidents
+    assert [(change.status, change.at) for change in facts.changes] == [(Status.MAINTENANCE, BEGIN + 2 * MINUTE)]
+
+
 def test_the_end_of_a_maintenance_is_told_even_if_its_results_are_settled_before_a_tick_has_reached_it() -> None:
     log = Log()
     log.add(Tick(BEGIN), MaintenanceRevised("m", NAME, BEGIN, BEGIN + MINUTE, BEGIN + 3 * MINUTE))
@@ -220,6 +230,17 @@ def test_a_histogram_ends_with_the_last_bin_that_has_any(
     bins: tuple[tuple[int, int], ...], histogram: tuple[int, ...]
 ) -> None:
     assert LatencyHour("default/m", "east", 0, 5, 6, (0, 0, 0, 0, 0, 0), bins).histogram == histogram
+
+
+def test_a_day_of_results_that_waited_for_the_stream_is_told_by_the_hour_and_not_kept() -> None:
+    log = Log()
+    log.add(Tick(BEGIN))
+    waited = log.see("u" * 1_440)
+    size = len(log.fold.monitors[NAME].encode(log.offset))
+    first = log.add(Tick(BEGIN + 1_440 * MINUTE))
+
+    assert size < 3_000
+    assert max(len(facts.uptime) + len(facts.latency) for facts in [*waited, first]) <= 6
 
 
 def test_a_healthy_monitor_at_a_minute_takes_at_most_1_kb() -> None:
