@@ -90,7 +90,7 @@ class Worker:
             gauge.clear()
 
     async def take(self, deliveries: Iterable[Delivery]) -> None:
-        """Fold these; returns when there is room for more. Raises LogMismatch."""
+        """Fold these, no faster than they are written. Raises LogMismatch."""
         owned = self._partitions
         for delivery in deliveries:
             partition = await self._loaded(delivery.record.partition)
@@ -99,9 +99,14 @@ class Worker:
             await self._fold(partition, delivery)
             if self._pending.urgent:
                 self._due.set()
-            await asyncio.sleep(0)
-        async with self._written:
-            await self._written.wait_for(lambda: not self._pending.full)
+            await self._room()
+
+    async def _room(self) -> None:
+        """Let others have their turn, and wait while writing does not keep up."""
+        await asyncio.sleep(0)
+        if self._pending.full:
+            async with self._written:
+                await self._written.wait_for(lambda: not self._pending.full)
 
     async def write_forever(self) -> None:
         """Make durable what is due, until `close`; a round that has begun is never cut short."""

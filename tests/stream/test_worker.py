@@ -102,6 +102,28 @@ def test_that_nothing_is_acknowledged_before_its_snapshot() -> None:
     assert world.known_positions == {}
 
 
+def test_that_folding_waits_in_the_midst_of_what_was_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.pending.MAX_TOTALS", 1)
+    monkeypatch.setattr("stream.pending.TOTALS_AT_ONCE", 1)
+
+    async def scenario() -> None:
+        world = world_of([UP])
+        worker = world.worker()
+        taking = asyncio.create_task(worker.take(world.deliver(100)))
+        for _ in range(1_000):  # turns of the loop, many more than it takes to fold all
+            await asyncio.sleep(0)
+        (waiting,) = worker.partitions
+        assert not taking.done()
+        assert waiting.folded < len(world.log[waiting.number]) - 1
+
+        writing = asyncio.create_task(worker.write_forever())
+        await taking
+        assert [p.folded for p in worker.partitions] == [len(world.log[p.number]) - 1 for p in worker.partitions]
+        await worker.close(writing)
+
+    asyncio.run(scenario())
+
+
 def test_that_an_heir_goes_on_where_the_snapshot_ends() -> None:
     async def scenario() -> tuple[World, World]:
         world, whole = world_of([UP, DOWN, DOWN]), world_of([UP, DOWN, DOWN])
