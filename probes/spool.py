@@ -67,14 +67,18 @@ class Spool:
         """Put frames at the end. Raises OSError when the disk does not take them."""
         frames = list(frames)
         data = b"".join(_encoded(frame) for frame in frames)
-        if self._tail is None or self._tail.size_bytes > SEGMENT_BYTES:
-            self._tail = _Segment(self._folder / f"{self._next:012}.frames", 0, 0)
-            self._segments.append(self._tail)
-            self._next += 1
-        with self._tail.path.open("ab") as file:
+        tail = self._tail
+        if tail is None or tail.size_bytes > SEGMENT_BYTES:
+            tail = _Segment(self._folder / f"{self._next:012}.frames", 0, 0)
+        with tail.path.open("ab") as file:
+            file.truncate(tail.size_bytes)  # a full disk may have taken a part of what it refused
             file.write(data)
-        self._tail.size_bytes += len(data)
-        self._tail.results += sum(frame.results for frame in frames)
+        if tail is not self._tail:
+            self._tail = tail
+            self._segments.append(tail)
+            self._next += 1
+        tail.size_bytes += len(data)
+        tail.results += sum(frame.results for frame in frames)
         self._keep_bound()
 
     def oldest(self, count: int) -> list[Frame]:

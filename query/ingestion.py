@@ -8,6 +8,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -171,6 +172,7 @@ class Taken(NamedTuple):
     """A result that can be taken, as it goes into the log."""
 
     monitor: str
+    scheduled_at: int
     encoded: bytes
 
 
@@ -184,8 +186,8 @@ async def _judge(context: Context, caller: Caller, batch: PushedBatch) -> tuple[
     for index, raw in enumerate(batch.results):
         try:
             result = _accept(context, caller.workspace, _decode(raw), oldest, now + MAX_AHEAD_MS)
-            accepted.append(Taken(result.monitor, msgspec.json.encode(result)))
-        except (msgspec.DecodeError, _Refused) as refused:
+            accepted.append(Taken(result.monitor, result.scheduled_at, msgspec.json.encode(result)))
+        except (*events.UNREADABLE, _Refused) as refused:
             errors.append(_field_problem(refused, f"/results/{index}"))
         await turn.used()
     return accepted, errors
@@ -254,7 +256,7 @@ def _field_problem(error: Exception, prefix: str) -> FieldProblem:
 async def _write(context: Context, caller: Caller, region: str, results: Iterable[Taken]) -> None:
     """Append the results, those of a partition in records of their own. Raises ProblemError: send them again."""
     by_partition: defaultdict[int, list[Taken]] = defaultdict(list)
-    for result in results:
+    for result in sorted(results, key=attrgetter("scheduled_at")):  # the newest first would be folded again and again
         by_partition[partition_of(result.monitor, context.settings.partitions)].append(result)
     now = time.time_ns() // 1_000_000
     appending = [

@@ -20,6 +20,8 @@ from schemas.urls import BAD_PORTS, CHECKED, HTTP, parse_url
 MIN_INTERVAL_MS: Final = 1_000
 MAX_INTERVAL_MS: Final = 86_400_000
 MAX_TIMEOUT_MS: Final = 60_000
+DELIVERED_WITHIN_MS: Final = 15_000
+"""From a check's end until its result is folded, if nothing is wrong."""
 MAX_ASSERTIONS: Final = 50
 MAX_VALUE_BYTES: Final = 10_000
 MAX_MAINTENANCE_MS: Final = 31 * 86_400_000
@@ -318,8 +320,8 @@ class Monitor(Document):
 
     @property
     def silence_ms(self) -> int:
-        """After so long without a result the monitor is `unknown`."""
-        return max(2 * self.interval_ms, 90_000)
+        """After so long without a result the monitor is `unknown`: never while a check may still hang."""
+        return max(2 * self.interval_ms, self.interval_ms + self.timeout_ms + DELIVERED_WITHIN_MS, 90_000)
 
 
 def told_every_ms(interval_ms: int) -> int:

@@ -118,11 +118,18 @@ async def _process(settings: Settings, app: faust.App, stream: Any) -> None:
             assigned, generation = _assigned(app), app.consumer_generation_id
             await worker.take(
                 [
-                    Delivery(LogRecord(m.partition, m.offset, round(m.timestamp * 1000), event.value), event)
+                    delivery_of(event)
                     for event in events
-                    if (m := event.message).generation_id == generation and m.partition in assigned
+                    if event.message.generation_id == generation and event.message.partition in assigned
                 ]
             )
+
+
+def delivery_of(event: Any) -> Delivery:
+    """What Faust hands over, as the worker takes it; a record without a value is one of no bytes."""
+    message = event.message
+    record = LogRecord(message.partition, message.offset, round(message.timestamp * 1000), event.value or b"")
+    return Delivery(record, event)
 
 
 @asynccontextmanager

@@ -12,6 +12,11 @@ from stream.folds import FoldedEvent
 from stream.log_time import bounded
 from stream.outbox import Message
 
+MAX_BYTES: Final = 500_000
+"""Of a value; as base64 in a record it is less than a broker takes by default."""
+MAX_ERROR: Final = 500
+"""Letters: what decoding says may repeat what it was given."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
@@ -76,8 +81,11 @@ def without_unknown_monitors(
 
 
 def dead_letter(record: LogRecord, value: bytes, error: str, reason: str) -> DeadLetter:
-    """A dead letter, counted under `reason`."""
+    """A dead letter, counted under `reason`; of a value that no record could hold only the beginning."""
     metrics.DEAD_LETTERS.labels(reason).inc()
+    error = error[:MAX_ERROR]
+    if len(value) > MAX_BYTES:
+        error, value = f"{error} (here are the first {MAX_BYTES} of {len(value)} bytes)", value[:MAX_BYTES]
     return DeadLetter(CHECK_RESULTS.name, record.partition, record.offset, error, value, record.logged_at)
 
 

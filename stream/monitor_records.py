@@ -40,6 +40,7 @@ class _Record(msgspec.Struct, frozen=True):
 
 class _Document(msgspec.Struct, frozen=True):
     interval: msgspec.Raw = msgspec.Raw()
+    timeout: msgspec.Raw = msgspec.Raw()
     policy: msgspec.Raw = msgspec.Raw()
     paused: bool = False
 
@@ -67,12 +68,13 @@ def terms_of(document: str) -> Terms:
 
 
 def _terms_in(document: _Document) -> Terms:
-    return _terms(bytes(document.interval), bytes(document.policy))
+    return _terms(bytes(document.interval), bytes(document.timeout), bytes(document.policy))
 
 
 @lru_cache(maxsize=_DISTINCT_TERMS)
-def _terms(interval: bytes, policy: bytes) -> Terms:
-    """By the model itself, which is slow: thousands of monitors share a few intervals and policies."""
-    given = {name: msgspec.Raw(json) for name, json in (("interval", interval), ("policy", policy)) if json}
-    document = msgspec.json.encode({"slug": "any", "url": "http://any/"} | given)
+def _terms(interval: bytes, timeout: bytes, policy: bytes) -> Terms:
+    """By the model itself, which is slow: thousands of monitors share a few intervals, timeouts and policies."""
+    given = {"interval": interval, "timeout": timeout, "policy": policy}
+    written = {name: msgspec.Raw(json) for name, json in given.items() if json}
+    document = msgspec.json.encode({"slug": "any", "url": "http://any/"} | written)
     return Terms.of(Monitor.model_validate_json(document, extra="ignore"))

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from schemas.events import LogEvent, MaintenanceRevised, MonitorRevised
 from stream.dead_letters import LogRecord
 from stream.folds import PartitionFold
-from stream.snapshots import NOTHING_REVISED, Epoch, MonitorState, Position, version_of
-
-BEFORE_THE_LOG = -1
+from stream.snapshots import BEFORE_THE_LOG, NOTHING_REVISED, Epoch, MonitorState, Position, version_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,8 @@ class Partition:
         """The newest version of a monitor that stands in the folded part of the log."""
         self.told = self.revised
         """The same, with what this worker has sent to the log since."""
-        self.told_maintenance = fold.clock.maintained
-        """The newest version of a maintenance that the partition's log was told of."""
+        self.told_maintenance = fold.clock.maintained - 1
+        """All monitors were told of the maintenances up to this version; of the newest perhaps only some."""
         self._end = end
         self.rewound_at: float | None = None
         """When the log was last asked to go back; None once it has done so. In seconds of the monotonic clock."""
@@ -62,6 +61,12 @@ class Partition:
     def version(self, offset: int) -> int:
         """The version of what the event at `offset` makes."""
         return version_of(self.epoch.number, offset)
+
+    def knows(self, event: LogEvent) -> bool:
+        """Whether the log told it before, and newer things since: told once more, it would hold instead of those."""
+        if isinstance(event, MonitorRevised):
+            return event.version <= self.revised
+        return isinstance(event, MaintenanceRevised) and event.version < self.fold.clock.maintained
 
     def hold(self, delivery: Delivery) -> None:
         """To be acknowledged after the next snapshot."""

@@ -18,6 +18,9 @@ RESULTS_WITHIN_S: Final = 10.0
 RESULTS_AT_ONCE: Final = 20_000
 TOTALS_WITHIN_S: Final = 10.0
 MAX_RESULTS: Final = 60_000
+TOTALS_AT_ONCE: Final = 100_000
+"""After the stream or the probes stood still a tick tells the hours of all monitors."""
+MAX_TOTALS: Final = 200_000
 
 
 class _Versioned(Protocol):
@@ -70,8 +73,8 @@ class _Totals:
         self.latency: dict[tuple[str, str, int], LatencyHour] = {}
         self.components: dict[tuple[str, str, str], ComponentStatus] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self.current or self.uptime or self.latency or self.components)
+    def __len__(self) -> int:
+        return len(self.current) + len(self.uptime) + len(self.latency) + len(self.components)
 
 
 class Pending:
@@ -86,12 +89,12 @@ class Pending:
     @property
     def urgent(self) -> bool:
         """Whether something waits that must not wait."""
-        return bool(self._decisions) or len(self._results) >= RESULTS_AT_ONCE
+        return bool(self._decisions) or len(self._results) >= RESULTS_AT_ONCE or len(self._totals) >= TOTALS_AT_ONCE
 
     @property
     def full(self) -> bool:
         """Whether folding has to wait for writing."""
-        return len(self._results) >= MAX_RESULTS
+        return len(self._results) >= MAX_RESULTS or len(self._totals) >= MAX_TOTALS
 
     def wait_s(self, longest_s: float) -> float:
         """How long nothing becomes due, at most `longest_s`."""
@@ -134,7 +137,7 @@ class Pending:
             results, self._results = self._results, rows.Results()
             self._results_due_at = float("inf")
             batch.others.append(results.insert())
-        if everything or batch.last or now >= self._totals_due_at:
+        if everything or batch.last or now >= self._totals_due_at or len(self._totals) >= TOTALS_AT_ONCE:
             batch.others += self._take_totals()
         return batch
 

@@ -1,7 +1,7 @@
 """Passes the records of `monitors` and `maintenances` on: to ClickHouse, which keeps every version, and to the log.
 
 The owner of a partition of `check-results` does it for the monitors of that partition, so that a pause, a deletion or
-a maintenance has a place in the order of the results. At least once: the fold ignores what it knows.
+a maintenance has a place in the order of the results. At least once: a partition ignores what it knows.
 """
 
 import asyncio

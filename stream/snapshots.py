@@ -18,6 +18,7 @@ from stream.sink import Insert, Sink
 OFFSET_BITS: Final = 48
 OFFSET_MASK: Final = (1 << OFFSET_BITS) - 1
 NOTHING_REVISED: Final = -1
+BEFORE_THE_LOG: Final = -1
 STATES_A_BLOCK: Final = 2_000
 _BYTES: Final[dict[str, str | dict[str, str]]] = {"state": "bytes"}
 
@@ -25,6 +26,11 @@ _BYTES: Final[dict[str, str | dict[str, str]]] = {"state": "bytes"}
 def version_of(epoch: int, offset: int) -> int:
     """The version of what the event at `offset` makes; a later epoch's are all higher."""
     return epoch << OFFSET_BITS | offset
+
+
+def version_before(epoch: int) -> int:
+    """Above all versions of the epochs before, below all of this one: nothing of the log is durable yet."""
+    return version_of(epoch, 0) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +61,9 @@ class Position:
 
     @property
     def offset(self) -> int:
-        """The offset of the newest durable event."""
-        return self.version & OFFSET_MASK
+        """The offset of the newest durable event, BEFORE_THE_LOG where there is none."""
+        offset = self.version & OFFSET_MASK
+        return BEFORE_THE_LOG if offset == OFFSET_MASK else offset
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,4 +54,5 @@ class Ticker:
             lag = max(0, offset - 1 - partition.folded)
             metrics.LAG.labels(number).set(lag)
             metrics.SECONDS_BEHIND.labels(number).set((at - partition.logged_at) / 1000 if lag else 0)
+            metrics.MONITORS.labels(number).set(len(partition.fold.monitors))
             metrics.SNAPSHOT_AGE.labels(number).set(time.monotonic() - partition.saved_at)

@@ -90,7 +90,7 @@ class Worker:
             gauge.clear()
 
     async def take(self, deliveries: Iterable[Delivery]) -> None:
-        """Fold these; returns when there is room for more. Raises LogMismatch."""
+        """Fold these, no faster than they are written. Raises LogMismatch."""
         owned = self._partitions
         for delivery in deliveries:
             partition = await self._loaded(delivery.record.partition)
@@ -99,9 +99,14 @@ class Worker:
             await self._fold(partition, delivery)
             if self._pending.urgent:
                 self._due.set()
-            await asyncio.sleep(0)
-        async with self._written:
-            await self._written.wait_for(lambda: not self._pending.full)
+            await self._room()
+
+    async def _room(self) -> None:
+        """Let others have their turn, and wait while writing does not keep up."""
+        await asyncio.sleep(0)
+        if self._pending.full:
+            async with self._written:
+                await self._written.wait_for(lambda: not self._pending.full)
 
     async def write_forever(self) -> None:
         """Make durable what is due, until `close`; a round that has begun is never cut short."""
@@ -189,7 +194,7 @@ class Worker:
     ) -> list[DeadLetter] | None:
         """Fold an event; returns what it could not use, None where the partition was taken away meanwhile."""
         letters: list[DeadLetter] = []
-        if event is None:
+        if event is None or partition.knows(event):
             return letters
         if missing := partition.fold.missing_terms(event):
             lost = await self._terms.find(missing)
@@ -260,14 +265,14 @@ class Worker:
         if position is not None and end < position.offset + 1:
             raise ShorterLog(position, end)
         fold = PartitionFold(self._terms.get)
-        monitors = 0
         with _without_collecting():
             async for block in self._snapshots.states(number):
                 for monitor, state in block:
                     fold.load(monitor, state)
-                monitors += len(block)
-        metrics.MONITORS.labels(number).set(monitors)
-        _log.info("snapshot loaded", partition=number, monitors=monitors, seconds=round(perf_counter() - started, 3))
+        if position is None:
+            fold.begin_log()
+        seconds = round(perf_counter() - started, 3)
+        _log.info("snapshot loaded", partition=number, monitors=len(fold.monitors), seconds=seconds)
         return Partition(number, epoch, position, end, fold)
 
 
@@ -290,4 +295,4 @@ def _note(partition: Partition, event: FoldedEvent) -> None:
         partition.revised = max(partition.revised, event.version)
         partition.told = max(partition.told, event.version)
     elif isinstance(event, MaintenanceRevised):
-        partition.told_maintenance = max(partition.told_maintenance, event.version)
+        partition.told_maintenance = max(partition.told_maintenance, event.version - 1)

@@ -2,7 +2,8 @@
 
 What they make of a partition's log is a function of the log alone, by these rules:
 
-Time. Log time is the highest `sent_at` or tick so far, the event's own included; the horizon is the highest tick.
+Time. Log time is the highest `sent_at` or tick so far, the event's own included; the horizon is the highest tick, or
+the last full hour 10 minutes before log time where ticks are behind that: the stream stood still while results came.
 Before folding, both are bounded by the time of their record in the log and a minute: clocks differ.
 A result is folded unless it is scheduled more than 10 minutes before log time or more than one minute after its
 batch was sent: such a one is late, kept but not folded. Of results of one identity the one with the smallest
@@ -24,12 +25,12 @@ Silence. A region that has had no telling result for longer than `silence_ms` of
 from that moment on, and begins anew: decided by a later telling result, or by the horizon when it lies beyond. So it
 is from the moment on at which the monitor was paused or deleted; results scheduled while it was are not folded.
 
-The monitor. It begins with its first result or revision. While deleted it has no status, while paused it is paused,
-in a maintenance (that has begun by the horizon, and until the horizon has reached its end) it is in maintenance. Else
-the live regions decide, those that are not unknown: down if k of them are down, else degraded if k are down or
-degraded, else up; unknown if none lives. k is the quorum, at most all of them; by default more than half. Quorum and
-reopening gap are those of the highest version that any result up to then named. A change is decided when the last of
-the regions behind it was.
+The monitor. It begins with its first result or revision. While deleted it has no status, while paused it is paused, in
+a maintenance (that has begun by the horizon or by its newest result, and until the horizon has reached its end) it is
+in maintenance. Else the live regions decide, those that are not unknown: down if k of them are down, else degraded if
+k are down or degraded, else up; unknown if none lives. k is the quorum, at most all of them; by default more than
+half. Quorum and reopening gap are those of the highest version that any result up to then named. A change is decided
+when the last of the regions behind it was.
 
 Incidents. One opens where the monitor becomes degraded or down, and ends where it becomes up, paused or deleted;
 maintenance and silence do not end it. Within the gap after it ended by becoming up a relapse reopens it. It tells the
@@ -61,7 +62,7 @@ from stream.folds.facts import (
 from stream.folds.partition import FoldedEvent, PartitionFold, StateRow
 from stream.folds.terms import Terms, TermsOf
 
-RULES = 4
+RULES = 5
 """Grows when the same log is to give other facts."""
 SHAPE = 2
 """Grows when a state is written in another way: a worker reads states of no other shape."""

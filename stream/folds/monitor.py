@@ -26,6 +26,7 @@ from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
 WINDOW_MS: Final = 600_000
+NOT_MAINTAINED: Final = -1
 _OFF: Final = {"paused": PAUSED, "deleted": GONE}
 
 FindTerms = Callable[[str, int], Terms]
@@ -115,7 +116,7 @@ class MonitorFold:
         self.offs: Offs = ()
         self.revised_at = 0
         self.windows: tuple[Window, ...] = ()
-        self.maintained = -1
+        self.maintained = NOT_MAINTAINED
         """The newest version of a maintenance that it was told of."""
         self.corrections: tuple[CorrectionOrdered, ...] = ()
         """Replays and annulments of what is not settled yet."""
@@ -158,16 +159,22 @@ class MonitorFold:
         else:
             region = self._watch(region_name)
         self.changed = True
+        begins = bool(self.windows) and self._begins_window(result.scheduled_at)
         in_order = result.scheduled_at > region.newest
         if in_order:
             facts.results.append(result)
             if region.append(result, self.terms):
-                return False
+                return begins
         elif region.insert(result, self.terms):
             self._replace(result, facts)
         else:
             return False
-        return self._refold(region, result, in_order, find_terms)
+        return self._refold(region, result, in_order, find_terms) or begins
+
+    def _begins_window(self, at: int) -> bool:
+        """Whether a result is the first that shows that a maintenance has begun."""
+        known_until = self.known_until
+        return any(known_until < window.start <= at for window in self.windows)
 
     def _watch(self, name: str) -> Watched:
         region = Watched(intern(name))
@@ -419,10 +426,11 @@ class MonitorFold:
         return until
 
     def _moments(self, begin: int) -> list[Moment]:
+        known_until = self.known_until
         windows = [
             (window.start, window.end if window.end <= self.horizon else FOREVER, MAINTENANCE)
             for window in self.windows
-            if window.start <= self.horizon
+            if window.start <= known_until
         ]
         regions = [(region.name, region.wake(self.terms)) for region in self.regions]
         return list(moments(regions, self.offs, windows, begin, self.terms))

@@ -7,7 +7,8 @@ import msgspec
 
 from schemas.events import CheckBatch, CheckResult, LogEvent, MaintenanceRevised, MonitorRevised, Tick
 from stream.folds.facts import CurrentStatus, Facts, UptimeBucket
-from stream.folds.monitor import WINDOW_MS, MonitorFold
+from stream.folds.latency import HOUR_MS
+from stream.folds.monitor import NOT_MAINTAINED, WINDOW_MS, MonitorFold
 from stream.folds.terms import DEFAULT_TERMS, Terms, TermsOf
 
 SKEW_MS: Final = 60_000
@@ -31,8 +32,8 @@ class LogClock(msgspec.Struct, array_like=True):
     log_time: int = 0
     """The highest `sent_at` or tick."""
     horizon: int = 0
-    """The highest tick."""
-    maintained: int = -1
+    """The highest tick, or what nothing that comes can change any more."""
+    maintained: int = NOT_MAINTAINED
     """The newest version of a maintenance that the log was told of."""
 
 
@@ -81,6 +82,11 @@ class PartitionFold:
     def load(self, monitor: str, state: bytes) -> None:
         """Take a monitor's state from a snapshot. Raises msgspec.DecodeError."""
         self.monitors[monitor] = MonitorFold.decode(monitor, state)
+
+    def begin_log(self) -> None:
+        """The states are of a log that is gone: in this one versions of maintenances count from 0 again."""
+        for monitor in self.monitors.values():
+            monitor.maintained = NOT_MAINTAINED
 
     def position_state(self) -> bytes:
         """What the partition itself knows; belongs into the row of its position, so that both are of one event."""
@@ -133,8 +139,12 @@ class PartitionFold:
                 different[monitor.name] = monitor
         if facts.late:
             facts.late = _last_of_each(facts.late)
-        for monitor in different.values():
-            monitor.tell(facts)
+        if horizon < (settled := earliest - earliest % HOUR_MS):
+            clock.horizon = settled
+            self._pass_time(facts, different)
+        else:
+            for monitor in different.values():
+                monitor.tell(facts)
         return facts
 
     def _fold_revision(self, version: int, event: MonitorRevised | MaintenanceRevised) -> Facts:
@@ -158,22 +168,26 @@ class PartitionFold:
     def _fold_tick(self, version: int, at: int) -> Facts:
         facts, clock = Facts(version), self.clock
         clock.log_time = max(clock.log_time, at)
-        clock.horizon = horizon = max(clock.horizon, at)
-        waiting = [one for one in self.monitors.values() if one.due_at < horizon or one.tell_at <= horizon]
-        for monitor in waiting:
-            if monitor.version < version:
-                self._pass_time(monitor, facts)
-        facts.uptime = _newest_buckets(facts.uptime)
-        facts.current = _newest_statuses(facts.current)
+        clock.horizon = max(clock.horizon, at)
+        self._pass_time(facts, {})
         return facts
 
-    def _pass_time(self, monitor: MonitorFold, facts: Facts) -> None:
-        clock = self.clock
-        if monitor.due_at < clock.horizon and monitor.pass_time(clock.horizon):
+    def _pass_time(self, facts: Facts, different: dict[str, MonitorFold]) -> None:
+        """Time is at the horizon: tell of what is different, by now too, and of those whose moment has come."""
+        horizon, cut = self.clock.horizon, self.clock.log_time - WINDOW_MS
+        due = [one for one in self.monitors.values() if one.due_at < horizon or one.tell_at <= horizon]
+        waiting = [monitor for monitor in due if monitor.version < facts.version]
+        for monitor in waiting:
+            if monitor.due_at < horizon and monitor.pass_time(horizon):
+                different[monitor.name] = monitor
+        for monitor in different.values():
             monitor.tell(facts)
-        if monitor.tell_at <= clock.horizon:
-            monitor.horizon = clock.horizon
-            monitor.tell_time(clock.log_time - WINDOW_MS, facts)
+        for monitor in waiting:
+            if monitor.tell_at <= horizon:
+                monitor.horizon = horizon
+                monitor.tell_time(cut, facts)
+        facts.uptime = _newest_buckets(facts.uptime)
+        facts.current = _newest_statuses(facts.current)
 
     def _find_terms(self, monitor: str, version: int) -> Terms:
         return self._terms(monitor, version) or DEFAULT_TERMS

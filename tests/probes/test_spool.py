@@ -1,5 +1,8 @@
 """Results on disk: in order, bounded, and whole after a crash."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,37 @@ def test_a_new_process_finds_what_the_last_one_left(tmp_path: Path) -> None:
 
     assert spool.results == 21
     assert drained(spool) == [frame(n) for n in range(21)]
+
+
+@contextmanager
+def _room_for(file_bytes: int) -> Iterator[None]:
+    """A disk that takes so much of a file and no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_the_disk_does_not_take_does_not_wait_there(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 1 << 20)
+    (tmp_path / "spool").rmdir()
+    with pytest.raises(OSError, match="No such file"):
+        spool.append([frame(0)])
+
+    assert not spool
+    assert spool.oldest(1) == []
+
+
+def test_what_a_full_disk_cut_off_takes_nothing_with_it_that_comes_later(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    spool.append([frame(0)])
+    with pytest.raises(OSError, match="File too large"), _room_for(40):
+        spool.append([frame(1, size=20_000)])
+    spool.append([frame(2)])
+
+    assert drained(spool) == [frame(0), frame(2)]
 
 
 @pytest.mark.parametrize("cut", range(1, 27))

@@ -131,6 +131,28 @@ def test_a_wrong_result_does_not_take_the_others_along() -> None:
     with_service(scenario)
 
 
+def test_a_result_that_is_not_utf_8_does_not_take_the_others_along() -> None:
+    async def scenario(service: Service) -> None:
+        await create(service, "api")
+        body = json.dumps({"region": "office", "results": [up(), up(message="\xff")]}, ensure_ascii=False)
+        answer = await service.client.post("/v1/results", content=body.encode("latin-1"))
+        assert (answer.status_code, answer.json()["accepted"], answer.json()["rejected"]) == (202, 1, 1)
+        assert answer.json()["errors"][0]["pointer"] == "#/results/1"
+
+    with_service(scenario)
+
+
+def test_results_are_in_the_log_in_the_order_of_their_times() -> None:
+    async def scenario(service: Service) -> None:
+        await create(service, "api")
+        now = now_ms()
+        await push(service, *(up(scheduled_at=now - age_ms) for age_ms in (0, 1_000, 2_000)))
+        [batch] = batches(service)
+        assert [result.scheduled_at for result in batch.results] == [now - 2_000, now - 1_000, now]
+
+    with_service(scenario)
+
+
 def test_a_batch_without_a_good_result_is_refused() -> None:
     async def scenario(service: Service) -> None:
         answer = await push(service, up("nobody"))

@@ -1,11 +1,14 @@
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.enums import Outcome
 from schemas.events import CheckBatch, Tick, encode
-from stream.dead_letters import LogRecord, read_event, without_unknown_monitors
+from stream.dead_letters import LogRecord, messages_of, read_event, without_unknown_monitors
 from tests.stream.world import START_AT, result
+
+BROKER_TAKES_BYTES = 1 << 20
 
 
 def record(value: bytes) -> LogRecord:
@@ -31,6 +34,22 @@ def test_that_a_deeply_nested_value_is_a_dead_letter() -> None:
     _, letters = read_event(record(b'{"type":"tick","at":1,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"))
 
     assert len(letters) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\xff" * 1_000_000,
+        b'{"type":"check-batch","probe":"p","region":"r","sent_at":1,"results":[{"outcome":"%s"}]}' % (b"x" * 900_000),
+    ],
+)
+def test_that_a_dead_letter_is_never_larger_than_a_broker_takes(value: bytes) -> None:
+    _, letters = read_event(record(value))
+
+    (message,) = messages_of(letters)
+    assert len(message.value) < BROKER_TAKES_BYTES
+    assert letters[0].value in value
+    assert " bytes)" in letters[0].error
 
 
 @given(st.lists(st.sampled_from(["good", "no monitor", "negative", "beyond"]), max_size=6))

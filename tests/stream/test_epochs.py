@@ -13,7 +13,7 @@ from stream.snapshots import Epoch
 from tests.stream.world import LOG, history
 
 HELD = Epoch(3, LOG, 5, 2, 8)
-DIGESTS = {2: "a4145b985e3954b179255065e8b6b2084a1edd7e800fb29761a0e0e293914f60"}
+DIGESTS = {2: "17f893073b2be204df2cf69f424af175407f5252a80b6c9f06c4e015f2bc8d4f"}
 """By shape, of the states that a small history leaves."""
 
 

@@ -28,7 +28,7 @@ DOCUMENTS = st.fixed_dictionaries(
         "policy": POLICIES,
         "paused": st.booleans(),
         "name": st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
-        "timeout": st.just("5s"),
+        "timeout": st.sampled_from(["5s", "60s"]),
     },
 )
 

@@ -1,8 +1,10 @@
 from itertools import count
 
+import pytest
+
 from schemas.enums import Outcome, Reason, Status
 from schemas.events import StatusChange
-from stream.folds import CurrentStatus, Facts
+from stream.folds import CurrentStatus, Facts, UptimeBucket
 from stream.pending import MAX_RESULTS, RESULTS_AT_ONCE, Pending
 from stream.sink import Insert
 from tests.stream.world import START_AT, result
@@ -89,6 +91,22 @@ def test_that_folding_waits_when_writing_does_not_keep_up() -> None:
 
     assert pending.full
     pending.take()
+    assert not pending.full
+
+
+def test_that_what_a_tick_tells_of_a_whole_fleet_is_written_at_once_and_folding_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stream.pending.TOTALS_AT_ONCE", 3)
+    monkeypatch.setattr("stream.pending.MAX_TOTALS", 4)
+    pending, facts = Pending(), Facts(1)
+    hours = range(START_AT, START_AT + 5 * 3_600_000, 3_600_000)
+    facts.uptime = [UptimeBucket("default/m", "hour", hour, 1, hour, (0, 0, 0, 0, 0, 0)) for hour in hours]
+
+    pending.add(facts, None)
+
+    assert pending.urgent and pending.full
+    assert len(rows(pending.take().others, "uptime_buckets")) == 5
     assert not pending.full
 
 

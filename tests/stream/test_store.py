@@ -206,6 +206,23 @@ def test_that_an_operator_starts_an_epoch_over_the_present_log(engine_settings: 
     assert epoch.log.endswith("/check-results") and not epoch.log.startswith("lost")
 
 
+def test_that_an_epoch_over_a_topic_made_anew_begins_at_its_beginning(engine_settings: Settings) -> None:
+    async def before(_: AsyncClient, __: Sink, snapshots: Snapshots) -> None:
+        log = await identify_log(engine_settings)
+        await begin_epoch(snapshots, first_epoch(log, 8), "first start")
+        await snapshots.save_positions(log, [Position(2, version_of(1, 1_000), 7, NOW, b"clock")])
+
+    async def after(_: AsyncClient, __: Sink, snapshots: Snapshots) -> Position | None:
+        return await snapshots.position(await identify_log(engine_settings), 2)
+
+    on_store(engine_settings, before)
+    asyncio.run(start_epoch(engine_settings, "the topic was made anew"))
+
+    position = on_store(engine_settings, after)
+    assert position is not None
+    assert (position.offset, position.revised, position.state) == (-1, -1, b"")
+
+
 def test_that_an_operator_accepts_what_retention_has_removed(engine_settings: Settings) -> None:
     async def lose_events() -> None:
         async with open_producer(engine_settings) as producer:
@@ -219,14 +236,19 @@ def test_that_an_operator_accepts_what_retention_has_removed(engine_settings: Se
     async def position(_: AsyncClient, __: Sink, snapshots: Snapshots) -> Position | None:
         return await snapshots.position(await identify_log(engine_settings), 2)
 
+    async def fold_the_first(_: AsyncClient, __: Sink, snapshots: Snapshots) -> None:
+        folded = Position(2, version_of(1, 0), 7, NOW, b"what the fold knows")
+        await snapshots.save_positions(await identify_log(engine_settings), [folded])
+
     asyncio.run(lose_events())
+    on_store(engine_settings, fold_the_first)
     first, second = (asyncio.run(accept_gaps(engine_settings, "test")) for _ in range(2))
 
-    assert first == [Gap(2, 4, 4)]
+    assert first == [Gap(2, 4, 3)]
     assert second == []
     moved = on_store(engine_settings, position)
     assert moved is not None
-    assert moved.offset == 3
+    assert (moved.offset, moved.revised, moved.state) == (3, 7, b"what the fold knows")
 
 
 def test_that_lag_counts_what_is_not_durable(engine_settings: Settings) -> None:

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from schemas.enums import Outcome
 from schemas.events import CheckBatch, Tick, decode_log
@@ -47,6 +48,15 @@ def test_that_every_assigned_partition_gets_a_tick_whether_it_is_loaded_or_not()
         (CHECK_RESULTS.name, p) for p in (0, 1, 5)
     ]
     assert all(isinstance(decode_log(message.value), Tick) for message in outbox.sent)
+
+
+def test_that_monitors_that_came_after_the_snapshot_are_counted() -> None:
+    async def scenario() -> None:
+        await ticker(FakeOutbox(7), await folded(3), {0}).tick()
+
+    asyncio.run(scenario())
+
+    assert REGISTRY.get_sample_value("pulse_stream_monitors", {"partition": "0"}) == 1
 
 
 def test_that_a_tick_below_what_is_folded_betrays_a_topic_made_anew() -> None:

@@ -23,7 +23,7 @@ from schemas.events import (
 )
 from schemas.topics import DEAD_LETTERS, STATUS_CHANGES
 from stream.epochs import MissingEvents, ShorterLog
-from stream.snapshots import Position, version_of
+from stream.snapshots import Position, version_before, version_of
 from stream.worker import Worker
 from tests.stream.world import START_AT, Struck, World, history, log_of, result
 
@@ -100,6 +100,28 @@ def test_that_nothing_is_acknowledged_before_its_snapshot() -> None:
     assert world.rows["status_changes"]
     assert world.committed == {0: 0, 1: 0}
     assert world.known_positions == {}
+
+
+def test_that_folding_waits_in_the_midst_of_what_was_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.pending.MAX_TOTALS", 1)
+    monkeypatch.setattr("stream.pending.TOTALS_AT_ONCE", 1)
+
+    async def scenario() -> None:
+        world = world_of([UP])
+        worker = world.worker()
+        taking = asyncio.create_task(worker.take(world.deliver(100)))
+        for _ in range(1_000):  # turns of the loop, many more than it takes to fold all
+            await asyncio.sleep(0)
+        (waiting,) = worker.partitions
+        assert not taking.done()
+        assert waiting.folded < len(world.log[waiting.number]) - 1
+
+        writing = asyncio.create_task(worker.write_forever())
+        await taking
+        assert [p.folded for p in worker.partitions] == [len(world.log[p.number]) - 1 for p in worker.partitions]
+        await worker.close(writing)
+
+    asyncio.run(scenario())
 
 
 def test_that_an_heir_goes_on_where_the_snapshot_ends() -> None:
@@ -199,6 +221,17 @@ def test_that_a_topic_made_anew_stops_the_worker() -> None:
 
     with pytest.raises(ShorterLog, match="pulse epoch new"):
         asyncio.run(worker.take(world.deliver(1)))
+
+
+def test_that_a_new_epoch_over_a_topic_made_anew_folds_it_from_its_beginning() -> None:
+    world, whole = world_of([UP, DOWN, DOWN]), world_of([UP, DOWN, DOWN])
+    world.known_positions = {p: Position(p, version_before(1), -1, START_AT) for p in range(PARTITIONS)}
+
+    for each in (world, whole):
+        asyncio.run(run_to_the_end(each))
+
+    assert world.rows == whole.rows
+    assert world.known_positions == whole.known_positions
 
 
 def dead_letters(world: World) -> list[DeadLetter]:

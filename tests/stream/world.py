@@ -49,6 +49,8 @@ class World:
         self.sent: list[Message] = []
         self.committed: dict[int, int] = dict.fromkeys(log, 0)
         self.cursor: dict[int, int] = {}
+        self.number = 1
+        """Of the epoch."""
         self.strike_after: int | None = None
         self.answers: asyncio.Event | None = None
         """Where there is one, the past is told when it is set."""
@@ -86,7 +88,7 @@ class World:
     # the log
 
     async def epoch(self) -> Epoch:
-        return Epoch(1, LOG, 1, 1, len(self.log))
+        return Epoch(self.number, LOG, 1, 1, len(self.log))
 
     async def bounds(self, partition: int) -> tuple[int, int]:
         records = self.log[partition]

@@ -113,7 +113,7 @@ def histories(draw: st.DrawFn, monitors: int = 1) -> History:
         for region in ("ams", "lon", "nyc", "sgp")[: draw(st.integers(1, 4))]:
             results += [(region, r) for r in draw(_results(name, interval_ms, length_ms, sorted(versions)))]
         events += draw(_decisions(name, length_ms))
-    every_ms = draw(st.sampled_from((length_ms // 200, length_ms // 50, 130_000, 1_500_000)))
+    every_ms = draw(st.sampled_from((length_ms // 200, length_ms // 50, 130_000, 1_500_000, 20_000_000)))
     events += [(at, Tick(at)) for at in range(BEGIN + draw(st.integers(0, every_ms)), end, every_ms)]
     return History(results, events, policies, end + 600_000)
 

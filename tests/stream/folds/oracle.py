@@ -128,6 +128,7 @@ def expect(events: Iterable[LogEvent], terms_of: Callable[[str, int], Terms | No
             time, horizon = max(time, event.at), max(horizon, event.at)
         elif isinstance(event, CheckBatch):
             time = max(time, event.sent_at)
+            horizon = max(horizon, (time - WINDOW_MS) // HOUR_MS * HOUR_MS)
             for result in event.results:
                 _accept(found[result.monitor], event, result, time)
         elif isinstance(event, MonitorRevised):
@@ -196,10 +197,11 @@ def _work_out(monitor: ExpectedMonitor, log: _Log, version_terms: Callable[[int]
         regions[region] = _region(results, offs, log.horizon, terms_of)
         _components(monitor, region, told[region])
     _latency(monitor, counted)
+    begun = max([log.horizon, *(at for _, at in monitor.results)])
     windows = [
         (start, end if end <= log.horizon else FOREVER)
         for _, start, end in log.windows
-        if start < end and start <= log.horizon
+        if start < end and start <= begun
     ]
     moments = {begin}
     for start, end, _ in offs:

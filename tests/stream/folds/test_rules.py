@@ -8,6 +8,7 @@ import pytest
 
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import CheckBatch, CheckResult, MaintenanceRevised, MonitorRevised, Tick
+from schemas.monitors import Monitor
 from stream.folds import Facts, LatencyHour, PartitionFold, Terms
 from stream.folds.latency import EDGES
 from stream.folds.terms import DEFAULT_TERMS
@@ -68,6 +69,16 @@ def test_a_maintenance_is_told_when_it_begins_and_its_end_not_before_it_is_there
     assert [current.status for current in began.current] == [Status.MAINTENANCE]
     assert not any(facts.changes or facts.incidents for facts in failing)
     assert [(change.status, change.at) for change in ended.changes] == [(Status.DOWN, BEGIN + 5 * MINUTE)]
+
+
+def test_a_failure_in_a_maintenance_of_which_no_tick_has_told_yet_opens_no_incident() -> None:
+    log = Log(Terms(confirmations=1))
+    log.see("uu")
+    log.add(Tick(BEGIN + MINUTE), MaintenanceRevised("m", NAME, BEGIN, BEGIN + 2 * MINUTE, BEGIN + 5 * MINUTE))
+    (facts,) = log.see("d", first=2)
+
+    assert not facts.incidents
+    assert [(change.status, change.at) for change in facts.changes] == [(Status.MAINTENANCE, BEGIN + 2 * MINUTE)]
 
 
 def test_the_end_of_a_maintenance_is_told_even_if_its_results_are_settled_before_a_tick_has_reached_it() -> None:
@@ -137,6 +148,22 @@ def test_silence_is_unknown_once_a_tick_tells_so() -> None:
     assert (change.status, change.at, change.reason) == (Status.UNKNOWN, BEGIN + 3 * MINUTE, Reason.NO_RESULTS)
 
 
+@pytest.mark.parametrize("interval_ms", [10_000, 45_000, 60_000, 90_000])
+def test_a_target_that_hangs_until_its_timeout_is_down_and_never_silent(interval_ms: int) -> None:
+    monitor = Monitor(slug="m", url="http://m/", interval_ms=interval_ms, timeout_ms=60_000)
+    log, statuses = Log(Terms.of(monitor)), []
+    told_at = {BEGIN + n * interval_ms + 60_300: BEGIN + n * interval_ms for n in range(20)}
+    for now in range(BEGIN, BEGIN + 20 * interval_ms, 100):
+        if now in told_at:
+            at = told_at[now]
+            result = CheckResult(NAME, at, at, 1, Outcome.DOWN, Reason.TIMEOUT)
+            statuses += [change.status for change in log.add(CheckBatch("p", "ams", now, (result,))).changes]
+        if now % 5_000 == 0:
+            statuses += [change.status for change in log.add(Tick(now)).changes]
+
+    assert statuses == [Status.DOWN]
+
+
 def test_a_result_that_comes_after_time_has_passed_it_is_followed_by_silence_at_once() -> None:
     log = Log()
     log.see("uu")
@@ -203,6 +230,17 @@ def test_a_histogram_ends_with_the_last_bin_that_has_any(
     bins: tuple[tuple[int, int], ...], histogram: tuple[int, ...]
 ) -> None:
     assert LatencyHour("default/m", "east", 0, 5, 6, (0, 0, 0, 0, 0, 0), bins).histogram == histogram
+
+
+def test_a_day_of_results_that_waited_for_the_stream_is_told_by_the_hour_and_not_kept() -> None:
+    log = Log()
+    log.add(Tick(BEGIN))
+    waited = log.see("u" * 1_440)
+    size = len(log.fold.monitors[NAME].encode(log.offset))
+    first = log.add(Tick(BEGIN + 1_440 * MINUTE))
+
+    assert size < 3_000
+    assert max(len(facts.uptime) + len(facts.latency) for facts in [*waited, first]) <= 6
 
 
 def test_a_healthy_monitor_at_a_minute_takes_at_most_1_kb() -> None:
