@@ -74,8 +74,8 @@ class Refresh:
         reads = Reads(self._clickhouse.get())
         await self._read_present(reads, now)
         if self._latency.is_due():
-            async for monitor, latency in reads.latency(_floor(now, HOUR_MS) - (HOURS - 1) * HOUR_MS):
-                self.facts.take_latency(monitor, latency)
+            since = _floor(now, HOUR_MS) - (HOURS - 1) * HOUR_MS
+            self.facts.take_latencies(dict(await _collected(reads.latency(since))))
             self._latency.done()
         if self._history.is_due():
             await self._read_history(reads, now)

@@ -3,7 +3,7 @@
 from itertools import permutations
 
 from query.facts import MAX_INCIDENTS, STALE_AFTER_MS, Facts
-from query.reads import ComponentState, Current
+from query.reads import ComponentState, Current, Latency
 from schemas.enums import IncidentState, Outcome, Reason, Severity, Status
 from schemas.events import Incident, StatusChange
 
@@ -80,6 +80,15 @@ def test_a_component_that_is_no_longer_named_is_gone() -> None:
     facts.take_components([])
 
     assert facts.of("a").components == ()
+
+
+def test_a_monitor_that_has_not_answered_for_a_day_has_no_latency() -> None:
+    facts, latency = Facts(NOW), Latency(100, 10.0, 20.0, 30.0)
+    facts.take_latencies({"a": latency, "b": latency})
+    facts.take_latencies({"b": latency})
+
+    assert facts.of("a").latency is None
+    assert facts.of("b").latency == latency
 
 
 def test_asking_for_an_unknown_monitor_leaves_nothing_behind() -> None:
