@@ -215,7 +215,7 @@ class ReasonsAnswer(Answer):
 class Burn(BaseModel):
     """How fast the budget goes: 1 uses it up exactly by the window's end; null where nothing is known."""
 
-    hours: int
+    hours: Annotated[int, Field(description="Whole hours before the window's end, and the one that has begun.")]
     rate: float | None
 
 

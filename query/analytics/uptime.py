@@ -113,10 +113,10 @@ async def analyse_budget(
     """The downtime that an objective allows in the window, what is left of it, and how fast it goes."""
     entry = found_monitor(context, caller, monitor)
     since, until = aligned(window_ms(begin, end, default_days=30, largest_days=MAX_DAYS), HOUR_MS)
-    hours = sorted({max(since, until - hours * HOUR_MS) for hours in BURN_HOURS} | {since, until})
-    rows = await uptime_rows(context, [entry.id], "uptime_hourly", hours)
+    burns = {hours: until // HOUR_MS * HOUR_MS - hours * HOUR_MS for hours in BURN_HOURS}
+    rows = await uptime_rows(context, [entry.id], "uptime_hourly", [*sorted({since, *burns.values()}), until])
     by_begin = {row["begin"] * 1000: spans_of(row) for row in rows}
-    spans = total(list(by_begin.values()))
+    spans = _spans_since(by_begin, since)
     allowed = round((until - since) * (1 - objective))
     used = spans[SPANS.index("down")]
     return BudgetAnswer(
@@ -128,7 +128,10 @@ async def analyse_budget(
         allowed_ms=allowed,
         used_ms=used,
         left_ms=allowed - used,
-        burn=[Burn(hours=hours, rate=_burn_rate(by_begin, until - hours * HOUR_MS, objective)) for hours in BURN_HOURS],
+        burn=[
+            Burn(hours=hours, rate=_burn_rate(_spans_since(by_begin, begin), objective))
+            for hours, begin in burns.items()
+        ],
     )
 
 
@@ -141,6 +144,10 @@ def _uptime_of(monitor: str, spans: list[Spans], steps: list[tuple[int, int]]) -
     return MonitorUptime(monitor=slug_of(monitor), total=whole, points=points)
 
 
-def _burn_rate(by_begin: dict[int, Spans], since: int, objective: float) -> float | None:
-    uptime = uptime_of(total([spans for begin, spans in by_begin.items() if begin >= since]))
+def _spans_since(by_begin: dict[int, Spans], since: int) -> Spans:
+    return total([spans for begin, spans in by_begin.items() if begin >= since])
+
+
+def _burn_rate(spans: Spans, objective: float) -> float | None:
+    uptime = uptime_of(spans)
     return None if uptime is None else (1 - uptime) / (1 - objective)

@@ -11,6 +11,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from infra.clickhouse import open_client
 from infra.settings import Settings
+from query.analytics.common import SPANS
 from query.uptime import DAY_MS, HOUR_MS
 from tests.query.management.service import Service, running_service, with_service
 
@@ -273,6 +274,38 @@ def test_a_budget_is_what_the_objective_leaves(engine_settings: Settings) -> Non
         assert [burn["hours"] for burn in told["burn"]] == [1, 6, 24, 72]
 
     with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.parametrize(("hours_ago", "told"), [(1, (1, 6, 24, 72)), (5, (6, 24, 72)), (30, (72,))])
+def test_a_burn_rate_is_of_its_hours_and_the_present_one(
+    monkeypatch: pytest.MonkeyPatch, hours_ago: int, told: tuple[int, ...]
+) -> None:
+    parts: list[int] = []
+
+    async def rows(context: Any, monitors: list[str], source: str, places: list[int]) -> list[dict[str, Any]]:
+        """One whole hour was down, the others up, the present one so far; in sums from border to border."""
+        present, until = places[-1] // HOUR_MS * HOUR_MS, places[-1]
+        parts.append(until - present)
+        sums = {place // 1000: dict.fromkeys(("as_of", *SPANS), 0) for place in places[:-1]}
+        for hour in range(places[0] // HOUR_MS * HOUR_MS, until, HOUR_MS):
+            begin = max(border for border in sums if border <= hour // 1000)
+            status = "down" if hour == present - hours_ago * HOUR_MS else "up"
+            sums[begin][status] += min(HOUR_MS, until - hour)
+        return [{"begin": begin, **each} for begin, each in sums.items()]
+
+    monkeypatch.setattr("query.analytics.uptime.uptime_rows", rows)
+
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
+        begin = datetime.now(UTC) - timedelta(days=1)
+        answer = await ask(service, "budget", monitor="api", objective="0.99", **{"from": begin.isoformat()})
+        [part] = parts
+        for burn in answer["burn"]:
+            rate = HOUR_MS / (burn["hours"] * HOUR_MS + part) / 0.01 if burn["hours"] in told else 0
+            assert burn["rate"] == pytest.approx(rate), burn
+        assert answer["used_ms"] == (HOUR_MS if hours_ago < 24 else 0)
+
+    with_service(scenario)
 
 
 @pytest.mark.engines
