@@ -220,7 +220,7 @@ class Burn(BaseModel):
 
 
 class BudgetAnswer(Answer):
-    """The downtime that an objective allows in the window, and what was used of it."""
+    """The downtime that an objective allows of the time that was watched in the window, and what was used of it."""
 
     monitor: Slug
     objective: Share

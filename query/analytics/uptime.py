@@ -9,7 +9,6 @@ from query import store
 from query.analytics.common import (
     MAX_DAYS,
     PACKAGE,
-    SPANS,
     Analyst,
     Monitors,
     OneMonitor,
@@ -110,15 +109,15 @@ async def analyse_budget(
     begin: From = None,
     end: To = None,
 ) -> BudgetAnswer:
-    """The downtime that an objective allows in the window, what is left of it, and how fast it goes."""
+    """The downtime that an objective allows of the time that was watched, what is left of it, and how fast it goes."""
     entry = found_monitor(context, caller, monitor)
     since, until = aligned(window_ms(begin, end, default_days=30, largest_days=MAX_DAYS), HOUR_MS)
     burns = {hours: until // HOUR_MS * HOUR_MS - hours * HOUR_MS for hours in BURN_HOURS}
     rows = await uptime_rows(context, [entry.id], "uptime_hourly", [*sorted({since, *burns.values()}), until])
     by_begin = {row["begin"] * 1000: spans_of(row) for row in rows}
     spans = _spans_since(by_begin, since)
-    allowed = round((until - since) * (1 - objective))
-    used = spans[SPANS.index("down")]
+    up, degraded, down, *_ = spans
+    allowed = round((up + degraded + down) * (1 - objective))
     return BudgetAnswer(
         **answer_window(since, until, "uptime_hourly", [row["as_of"] for row in rows]),
         coverage=coverage_of(spans, until - since),
@@ -126,8 +125,8 @@ async def analyse_budget(
         objective=objective,
         uptime=uptime_of(spans),
         allowed_ms=allowed,
-        used_ms=used,
-        left_ms=allowed - used,
+        used_ms=down,
+        left_ms=allowed - down,
         burn=[
             Burn(hours=hours, rate=_burn_rate(_spans_since(by_begin, begin), objective))
             for hours, begin in burns.items()

@@ -308,6 +308,25 @@ def test_a_burn_rate_is_of_its_hours_and_the_present_one(
     with_service(scenario)
 
 
+@pytest.mark.parametrize(("down_ms", "is_missed"), [(DAY_MS // 1_000 - 1, False), (DAY_MS // 1_000 + 1, True)])
+def test_a_budget_is_spent_when_the_uptime_is_below_the_objective(
+    monkeypatch: pytest.MonkeyPatch, down_ms: int, is_missed: bool
+) -> None:
+    async def rows(context: Any, monitors: list[str], source: str, places: list[int]) -> list[dict[str, Any]]:
+        """One day of thirty was watched; of the others nothing is known, or it was in maintenance."""
+        spans = (DAY_MS - down_ms, 0, down_ms, DAY_MS, DAY_MS, 0)
+        return [{"begin": places[-2] // 1000, "as_of": 0, **dict(zip(SPANS, spans, strict=True))}]
+
+    monkeypatch.setattr("query.analytics.uptime.uptime_rows", rows)
+
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
+        told = await ask(service, "budget", monitor="api", objective="0.999")
+        assert (told["uptime"] < 0.999) == (told["left_ms"] < 0) == is_missed
+
+    with_service(scenario)
+
+
 @pytest.mark.engines
 def test_reasons_are_counted(engine_settings: Settings) -> None:
     async def scenario(service: Service) -> None:
