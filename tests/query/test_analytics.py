@@ -234,6 +234,27 @@ def test_components_are_told_apart(engine_settings: Settings) -> None:
     with_filled_service(engine_settings, scenario)
 
 
+def test_an_open_incident_affects_its_components_until_now_and_not_until_a_later_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends: list[datetime] = []
+
+    async def rows(context: Any, package: str, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        if name == "component_incidents":
+            ends.append(datetime.fromtimestamp(parameters["until"] / 1000, UTC))
+        return []
+
+    monkeypatch.setattr("query.store.rows", rows)
+
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
+        told = await ask(service, "components", monitor="api", to=(TODAY + timedelta(days=3)).isoformat())
+        assert ends[0] <= datetime.now(UTC)
+        assert datetime.fromisoformat(told["end"]) == ends[0]
+
+    with_service(scenario)
+
+
 @pytest.mark.engines
 def test_incidents_have_means_and_annulled_ones_never_were(engine_settings: Settings) -> None:
     async def scenario(service: Service) -> None:
