@@ -32,7 +32,7 @@ class PublicFace:
         address, asked = _address(scope), Asked.by(dict(scope["headers"]))
         reply = self.reply(scope["method"].encode(), address, asked)
         if reply is None:
-            await self._behind(self._fenced(scope, address, asked.host), receive, send)
+            await self._behind(self._handed_on(scope, address, asked.host), receive, send)
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers()})
         await send({"type": "http.response.body", "body": reply.body})
@@ -55,11 +55,15 @@ class PublicFace:
             return self.answers.at(_below(page.id, address))
         return self.answers.at(address) or ASSETS.get(address.partition(b"?")[0])
 
-    def _fenced(self, scope: Scope, address: bytes, host: str) -> Scope:
-        """On a custom domain nothing but the public face exists: hide what was asked for from the app behind."""
+    def _handed_on(self, scope: Scope, address: bytes, host: str) -> Scope:
+        """What the app behind is asked for: GET in place of HEAD, since the server leaves the body out.
+
+        On a custom domain nothing but the public face exists: what was asked for is hidden from it.
+        """
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         if address.startswith(PUBLIC) or self._catalog.page_of_domain(host) is None:
-            return scope
-        return {**scope, "path": NOWHERE, "raw_path": NOWHERE.encode()}
+            return asked
+        return {**asked, "path": NOWHERE, "raw_path": NOWHERE.encode()}
 
 
 NOWHERE: Final = "/p/"

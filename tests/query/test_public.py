@@ -105,6 +105,26 @@ def test_an_unknown_host_is_not_found_and_not_redirected(filled: Filled) -> None
     assert "evil.test" not in answer.text
 
 
+@pytest.mark.parametrize("path", ADDRESSES)
+def test_a_slash_at_the_end_changes_nothing(filled: Filled, path: str) -> None:
+    assert filled.get(f"{path}/").content == filled.get(path).content
+
+
+@pytest.mark.parametrize("path", ["/p/ghost/", "/v1/monitors/", "/docs/", "/healthz/"])
+def test_nobody_is_sent_to_an_address_made_of_the_host_that_he_named(filled: Filled, path: str) -> None:
+    answer = filled.get(path, headers={"host": "evil.test"})
+
+    assert (answer.status_code, answer.headers.get("location")) == (404, None)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/p/ghost", "/status/ghost", "/v1/monitors"])
+def test_head_has_the_status_of_get_where_nothing_is_prepared_too(filled: Filled, path: str) -> None:
+    get, head = filled.get(path), filled.get(path, "HEAD")
+
+    assert (head.status_code, head.headers["content-type"]) == (get.status_code, get.headers["content-type"])
+    assert head.content == b""
+
+
 @pytest.mark.parametrize(
     ("path", "status_code"),
     [
