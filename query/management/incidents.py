@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import orjson
@@ -92,17 +93,18 @@ async def read_history(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> History:
-    """What a monitor was, span by span, the newest first (of the last 90 days without a window)."""
+    """What a monitor was in a window (the last 90 days without one), span by span, the newest first."""
     entry = found_monitor(context, caller, slug)
     since, until = window_ms(begin, end, default_days=90, largest_days=MAX_WINDOW_DAYS)
     place = place_of(cursor, int)
     before = min(int(place[0]), until) if place else until
+    is_over = place or (end and end < datetime.now(UTC))
     parameters = {"monitor": entry.id, "since": since, "before": before, "limit": limit + 1}
     rows = await store.rows(context, PACKAGE, "history", parameters)
     more = len(rows) > limit
     return History(
         monitor=slug,
-        spans=list(_spans(rows[:limit], before if place or end else None)),
+        spans=list(_spans(rows[:limit], before if is_over else None)),
         next_cursor=cursor_to([rows[limit - 1]["began"]]) if more else None,
     )
 
@@ -123,6 +125,7 @@ def _spans(rows: list[store.Row], until: int | None) -> Iterator[Span]:
 
 
 def _summary(row: store.Row) -> dict[str, Any]:
+    lasted_ms = (row["resolved"] or time.time_ns() // 1_000_000) - row["opened"]
     return {
         "id": row["id"],
         "monitor": row["monitor"].partition("/")[2],
@@ -133,7 +136,7 @@ def _summary(row: store.Row) -> dict[str, Any]:
         "opened_at": iso(row["opened"]),
         "decided_at": iso(row["decided"]),
         "resolved_at": iso(row["resolved"]) if row["resolved"] else None,
-        "duration_ms": (row["resolved"] or time.time_ns() // 1_000_000) - row["opened"],
+        "duration_ms": 0 if row["state"] == IncidentState.ANNULLED else lasted_ms,
         "regions": row["regions"],
         "components": row["components"],
     }
