@@ -55,7 +55,7 @@ async def analyse_uptime(
 ) -> UptimeAnswer:
     """Uptime by step, from hours or days. An hour belongs to the day in which it begins, in any time zone."""
     source, unit_ms = rollup_of(step, zone)
-    since, until = aligned(window_ms(begin, end, default_days=30, largest_days=MAX_DAYS), unit_ms)
+    since, until = aligned(window_ms(begin, end, default_days=30, largest_days=MAX_DAYS), unit_ms, zone)
     places = borders(since, until, step, zone)
     wanted = wanted_monitors(context, caller, monitors)
     if len(wanted) * (len(places) - 1) > MAX_FIGURES:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -136,6 +137,28 @@ def test_days_of_tokyo_are_made_of_hours(engine_settings: Settings) -> None:
         assert hourly["monitors"][0]["total"] == monitor["total"]
 
     with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"), [("Asia/Kolkata", "+05:30"), ("Asia/Kathmandu", "+05:45"), ("Asia/Tokyo", "+09:00")]
+)
+def test_a_week_of_a_zone_has_seven_days_whatever_its_offset(
+    monkeypatch: pytest.MonkeyPatch, zone: str, offset: str
+) -> None:
+    async def no_rows(*_: object) -> list[dict[str, Any]]:
+        return []
+
+    monkeypatch.setattr("query.analytics.uptime.uptime_rows", no_rows)
+
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
+        window = {"from": f"2026-03-02T00:00:00{offset}", "to": f"2026-03-09T00:00:00{offset}"}
+        told = await ask(service, "uptime", monitor="api", tz=zone, **window)
+        begins = [datetime.fromisoformat(point["begin"]) for point in told["monitors"][0]["points"]]
+        assert [begin.astimezone(ZoneInfo(zone)).day for begin in begins] == list(range(2, 9))
+        assert told["begin"] == told["monitors"][0]["points"][0]["begin"]
+
+    with_service(scenario)
 
 
 @pytest.mark.engines
