@@ -12,8 +12,9 @@ from query.metrics import PUBLIC_ANSWERS
 from query.snapshots import Reply, Snapshot
 
 READING: Final = (b"GET", b"HEAD")
-PUBLIC: Final = (b"/p/", b"/status/", b"/badges/", b"/static/")
-"""What a custom domain serves besides its page; management stays on the installation's own name."""
+STATIC: Final = b"/static/"
+OF_PAGES: Final = (b"p", b"status", b"badges")
+"""Where the addresses of pages begin; the page's slug follows."""
 
 
 class PublicFace:
@@ -51,17 +52,18 @@ class PublicFace:
 
     def _find(self, address: bytes, host: str) -> Snapshot | None:
         page = self._catalog.page_of_domain(host)
-        if page is not None and not address.startswith(PUBLIC):
+        if page is not None and not _is_of(page.id, address):
             return self.answers.at(_below(page.id, address))
         return self.answers.at(address) or ASSETS.get(address.partition(b"?")[0])
 
     def _handed_on(self, scope: Scope, address: bytes, host: str) -> Scope:
         """What the app behind is asked for: GET in place of HEAD, since the server leaves the body out.
 
-        On a custom domain nothing but the public face exists: what was asked for is hidden from it.
+        On a custom domain nothing but its page exists: what else was asked for is hidden from it.
         """
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-        if address.startswith(PUBLIC) or self._catalog.page_of_domain(host) is None:
+        page = self._catalog.page_of_domain(host)
+        if page is None or _is_of(page.id, address):
             return asked
         return {**asked, "path": NOWHERE, "raw_path": NOWHERE.encode()}
 
@@ -73,6 +75,12 @@ def _address(scope: Scope) -> bytes:
     """Path and query, as a client writes them that quotes no more than it must: `/p/%61cme` is `/p/acme`."""
     path, query = quote(scope["path"]).encode(), scope["query_string"]
     return b"%b?%b" % (path, query) if query else path
+
+
+def _is_of(slug: str, address: bytes) -> bool:
+    """Whether the page, its data, its badges or what all pages share has this address on every name."""
+    _, *parts = address.partition(b"?")[0].split(b"/")
+    return address.startswith(STATIC) or (len(parts) > 1 and parts[0] in OF_PAGES and parts[1] == slug.encode())
 
 
 def _below(slug: str, address: bytes) -> bytes:

@@ -97,6 +97,17 @@ def test_a_custom_domain_shows_its_page_at_the_root_and_nothing_of_the_managemen
     assert filled.get("/docs").status_code == 200
 
 
+def test_a_custom_domain_has_all_that_is_its_pages_and_nothing_of_another_page(filled: Filled) -> None:
+    filled.page("acme-internal", "api")
+    own = {"host": "status.acme.test"}
+    own_addresses = (*ADDRESSES, "/p/acme/history.atom", "/history.atom", "/p/acme/api/v2/summary.json", "/p/%61cme")
+    for path in own_addresses:
+        assert filled.get(path, headers=own).status_code == 200, path
+    for path in (path.replace("cme", "cme-internal") for path in own_addresses if "cme" in path):
+        assert filled.get(path, headers=own).status_code == 404, path
+        assert filled.app.reply(b"GET", path.encode(), Asked.by({b"host": b"status.acme.test"})) is None
+
+
 def test_an_unknown_host_is_not_found_and_not_redirected(filled: Filled) -> None:
     answer = filled.get("/", headers={"host": "evil.test"})
 
