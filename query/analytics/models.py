@@ -124,7 +124,7 @@ class IncidentFigures(BaseModel):
     mttr_ms: Annotated[int | None, Field(description="Mean time to recovery, of those that are over.")]
     mtbf_ms: Annotated[int | None, Field(description="Mean time between failures: up and degraded time / incidents.")]
     mttd_ms: Annotated[int | None, Field(description="Mean time from the first failing result to the decision.")]
-    longest_ms: int
+    longest_ms: Annotated[int, Field(description="An open one as long as it has lasted by now.")]
 
 
 class MonitorIncidents(IncidentFigures):

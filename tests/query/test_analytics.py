@@ -284,7 +284,8 @@ def test_incidents_have_means_and_annulled_ones_never_were(engine_settings: Sett
         told = await ask(service, "incidents")
         [api] = told["monitors"]
         assert (api["monitor"], api["incidents"], api["open"], api["down"]) == ("api", 2, 1, 2)
-        assert (api["mttr_ms"], api["mttd_ms"], api["longest_ms"]) == (60_000, 5_000, 60_000)
+        assert (api["mttr_ms"], api["mttd_ms"]) == (60_000, 5_000)
+        assert api["longest_ms"] == told["total"]["longest_ms"] >= DAY_MS
         held = sum(sum(spans_of("api", hour)[:2]) for hour in range(240))
         assert api["mtbf_ms"] == held // 2
         assert told["total"]["incidents"] == 2
