@@ -13,6 +13,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from infra.clickhouse import open_client
 from infra.settings import Settings
 from query.analytics.common import SPANS
+from query.analytics.models import UptimeAnswer
 from query.uptime import DAY_MS, HOUR_MS
 from tests.query.management.service import Service, running_service, with_service
 
@@ -137,6 +138,36 @@ def test_days_of_tokyo_are_made_of_hours(engine_settings: Settings) -> None:
         assert hourly["monitors"][0]["total"] == monitor["total"]
 
     with_filled_service(engine_settings, scenario)
+
+
+def test_others_have_their_turn_while_a_long_answer_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, turns_before = [0], [0]
+
+    async def rows(context: Any, monitors: list[str], source: str, places: list[int]) -> list[dict[str, Any]]:
+        turns_before[0] = turns[0]
+        spans = dict(zip(("as_of", *SPANS), (places[-1], DAY_MS, 0, 0, 0, 0, 0), strict=True))
+        return [{"monitor": monitor, "begin": at // 1000, **spans} for monitor in monitors for at in places[:-1]]
+
+    monkeypatch.setattr("query.analytics.uptime.uptime_rows", rows)
+
+    async def others() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    async def scenario(service: Service) -> None:
+        for number in range(50):
+            await service.client.post("/v1/monitors", json={"slug": f"api-{number}", "url": "http://a"})
+        waiting = asyncio.create_task(others())
+        window = {"from": (TODAY - timedelta(days=3)).isoformat(), "to": TODAY.isoformat()}
+        told = await ask(service, "uptime", **window)
+        waiting.cancel()
+        assert turns[0] - turns_before[0] >= 50
+        answer = UptimeAnswer.model_validate(told)
+        assert [(each.total.up_ms, len(each.points)) for each in answer.monitors] == [(3 * DAY_MS, 3)] * 50
+        assert answer.coverage == 1
+
+    with_service(scenario)
 
 
 @pytest.mark.parametrize(
