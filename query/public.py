@@ -9,9 +9,16 @@ from query.asked import Asked
 from query.assets import ASSETS
 from query.catalog import Catalog
 from query.metrics import PUBLIC_ANSWERS
-from query.snapshots import Reply, Snapshot
+from query.snapshots import Headers, Reply, Snapshot
 
 READING: Final = (b"GET", b"HEAD")
+PREFLIGHT: Final[Headers] = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, HEAD"),
+    (b"access-control-allow-headers", b"*"),
+    (b"access-control-max-age", b"86400"),
+]
+"""What a browser wants to hear before it asks with a script's own headers; which origins may read is in the answer."""
 STATIC: Final = b"/static/"
 OF_PAGES: Final = (b"p", b"status", b"badges")
 """Where the addresses of pages begin; the page's slug follows."""
@@ -31,6 +38,10 @@ class PublicFace:
             await self._behind(scope, receive, send)
             return
         address, asked = _address(scope), Asked.by(dict(scope["headers"]))
+        if scope["method"] == "OPTIONS" and self._find(address, asked.host) is not None:
+            await send({"type": "http.response.start", "status": 204, "headers": PREFLIGHT})
+            await send({"type": "http.response.body"})
+            return
         reply = self.reply(scope["method"].encode(), address, asked)
         if reply is None:
             await self._behind(self._handed_on(scope, address, asked.host), receive, send)

@@ -89,6 +89,20 @@ def test_the_data_may_be_read_by_any_origin_and_the_page_runs_nothing_foreign(fi
     assert page.headers["x-content-type-options"] == "nosniff"
 
 
+def test_any_origin_may_ask_for_the_data_with_headers_of_its_own_and_for_nothing_else(filled: Filled) -> None:
+    asked = {"origin": "https://app.test", "access-control-request-method": "GET"}
+    asked["access-control-request-headers"] = "content-type"
+    for path in ("/status/acme", "/badges/acme/status.json", "/p/acme/api/v2/summary.json"):
+        answer = filled.get(path, "OPTIONS", headers=asked)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["access-control-allow-headers"] == "*"
+    for path in ("/v1/monitors", "/status/ghost", "/docs"):
+        answer = filled.get(path, "OPTIONS", headers=asked)
+        assert answer.is_error
+        assert "access-control-allow-origin" not in answer.headers
+
+
 def test_a_custom_domain_shows_its_page_at_the_root_and_nothing_of_the_management(filled: Filled) -> None:
     for host in ("status.acme.test", "STATUS.acme.test:8443", "status.acme.test."):
         assert "<title>All systems operational" in filled.get("/", headers={"host": host}).text
