@@ -84,7 +84,10 @@ class Facts:
             self._tell(monitor)
 
     def take_change(self, change: StatusChange) -> None:
-        """Take a status change in, ahead of the row that ClickHouse will have of it."""
+        """Take a status change in, ahead of the row that ClickHouse will have of it; not one of the past, corrected."""
+        known = self.of(change.monitor).current
+        if known is not None and change.at < known.since:
+            return
         self.take_current(
             change.monitor,
             Current(change.version, change.status, change.at, change.decided_at, change.reason, change.message),

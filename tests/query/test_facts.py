@@ -37,6 +37,14 @@ def test_a_pushed_change_is_not_undone_by_an_older_row() -> None:
     assert shown.status is Status.DOWN
 
 
+def test_what_is_corrected_of_the_past_is_not_the_present() -> None:
+    facts = Facts(NOW)
+    facts.take_current("a", current(5, Status.UP))
+    facts.take_change(StatusChange("a", NOW - 60_000, 7, NOW + 1, Status.UP, Status.DOWN, Reason.TIMEOUT))
+
+    assert facts.of("a").current == current(5, Status.UP)
+
+
 def test_the_highest_version_of_an_incident_counts() -> None:
     facts = Facts(NOW)
     for each in (incident(2, IncidentState.RESOLVED), incident(1)):
