@@ -47,6 +47,7 @@ def _create_api(context: Context, answers: Answers) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # to an address made of the request's Host, and of http:// behind a proxy
         max_body_size=MAX_BODY_BYTES,
         separate_input_output_schemas=False,
     )

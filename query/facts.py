@@ -1,7 +1,7 @@
 """What is known of every monitor, in memory: filled from ClickHouse, and moved on by events as they happen."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from query.reads import Bucket, ComponentState, Current, Latency
@@ -84,7 +84,10 @@ class Facts:
             self._tell(monitor)
 
     def take_change(self, change: StatusChange) -> None:
-        """Take a status change in, ahead of the row that ClickHouse will have of it."""
+        """Take a status change in, ahead of the row that ClickHouse will have of it; not one of the past, corrected."""
+        known = self.of(change.monitor).current
+        if known is not None and change.at < known.since:
+            return
         self.take_current(
             change.monitor,
             Current(change.version, change.status, change.at, change.decided_at, change.reason, change.message),
@@ -109,9 +112,10 @@ class Facts:
         """Take an hour of uptime in."""
         self._monitors[monitor].hours.put(bucket.begin, bucket.known_until, bucket.spans_ms)
 
-    def take_latency(self, monitor: str, latency: Latency) -> None:
-        """Take the latency of the last hours in."""
-        self._monitors[monitor].latency = latency
+    def take_latencies(self, latencies: Mapping[str, Latency]) -> None:
+        """Take in the latency of all monitors over the last hours: who is not among them has not answered since."""
+        for monitor in latencies.keys() | self._monitors.keys():
+            self._monitors[monitor].latency = latencies.get(monitor)
 
     def take_components(self, components: Iterable[tuple[str, ComponentState]]) -> None:
         """Take in the components of all monitors: who has none among them has none."""

@@ -36,6 +36,7 @@ class ProblemKind(Enum):
     UNSUPPORTED = ("unsupported", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body's type or encoding is not supported")
     INVALID = ("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "Some fields are not valid")
     LIMIT_REACHED = ("limit-reached", HTTPStatus.UNPROCESSABLE_ENTITY, "A limit of the workspace is reached")
+    FAILED = ("failed", HTTPStatus.INTERNAL_SERVER_ERROR, "The service itself failed")
     TOO_MANY_REQUESTS = ("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Too many requests")
     LOG_AWAY = ("log-away", HTTPStatus.SERVICE_UNAVAILABLE, "The log cannot be written now")
     BUSY = ("busy", HTTPStatus.SERVICE_UNAVAILABLE, "The service has too much to do now")
@@ -153,6 +154,11 @@ def install_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _on_invalid(request: Request, error: RequestValidationError) -> Response:
         return problem_response(request.url.path, _of_validation(request, error))
+
+    @app.exception_handler(Exception)
+    async def _on_failure(request: Request, error: Exception) -> Response:
+        told = ProblemError(ProblemKind.FAILED, "this is not the request's fault; the log of the service says why")
+        return problem_response(request.url.path, told)
 
     @app.exception_handler(HTTPException)
     async def _on_http(request: Request, error: HTTPException) -> Response:

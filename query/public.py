@@ -9,11 +9,19 @@ from query.asked import Asked
 from query.assets import ASSETS
 from query.catalog import Catalog
 from query.metrics import PUBLIC_ANSWERS
-from query.snapshots import Reply, Snapshot
+from query.snapshots import Headers, Reply, Snapshot
 
 READING: Final = (b"GET", b"HEAD")
-PUBLIC: Final = (b"/p/", b"/status/", b"/badges/", b"/static/")
-"""What a custom domain serves besides its page; management stays on the installation's own name."""
+PREFLIGHT: Final[Headers] = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, HEAD"),
+    (b"access-control-allow-headers", b"*"),
+    (b"access-control-max-age", b"86400"),
+]
+"""What a browser wants to hear before it asks with a script's own headers; which origins may read is in the answer."""
+STATIC: Final = b"/static/"
+OF_PAGES: Final = (b"p", b"status", b"badges")
+"""Where the addresses of pages begin; the page's slug follows."""
 
 
 class PublicFace:
@@ -30,9 +38,13 @@ class PublicFace:
             await self._behind(scope, receive, send)
             return
         address, asked = _address(scope), Asked.by(dict(scope["headers"]))
+        if scope["method"] == "OPTIONS" and self._find(address, asked.host) is not None:
+            await send({"type": "http.response.start", "status": 204, "headers": PREFLIGHT})
+            await send({"type": "http.response.body"})
+            return
         reply = self.reply(scope["method"].encode(), address, asked)
         if reply is None:
-            await self._behind(self._fenced(scope, address, asked.host), receive, send)
+            await self._behind(self._handed_on(scope, address, asked.host), receive, send)
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers()})
         await send({"type": "http.response.body", "body": reply.body})
@@ -51,15 +63,20 @@ class PublicFace:
 
     def _find(self, address: bytes, host: str) -> Snapshot | None:
         page = self._catalog.page_of_domain(host)
-        if page is not None and not address.startswith(PUBLIC):
+        if page is not None and not _is_of(page.id, address):
             return self.answers.at(_below(page.id, address))
         return self.answers.at(address) or ASSETS.get(address.partition(b"?")[0])
 
-    def _fenced(self, scope: Scope, address: bytes, host: str) -> Scope:
-        """On a custom domain nothing but the public face exists: hide what was asked for from the app behind."""
-        if address.startswith(PUBLIC) or self._catalog.page_of_domain(host) is None:
-            return scope
-        return {**scope, "path": NOWHERE, "raw_path": NOWHERE.encode()}
+    def _handed_on(self, scope: Scope, address: bytes, host: str) -> Scope:
+        """What the app behind is asked for: GET in place of HEAD, since the server leaves the body out.
+
+        On a custom domain nothing but its page exists: what else was asked for is hidden from it.
+        """
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        page = self._catalog.page_of_domain(host)
+        if page is None or _is_of(page.id, address):
+            return asked
+        return {**asked, "path": NOWHERE, "raw_path": NOWHERE.encode()}
 
 
 NOWHERE: Final = "/p/"
@@ -69,6 +86,12 @@ def _address(scope: Scope) -> bytes:
     """Path and query, as a client writes them that quotes no more than it must: `/p/%61cme` is `/p/acme`."""
     path, query = quote(scope["path"]).encode(), scope["query_string"]
     return b"%b?%b" % (path, query) if query else path
+
+
+def _is_of(slug: str, address: bytes) -> bool:
+    """Whether the page, its data, its badges or what all pages share has this address on every name."""
+    _, *parts = address.partition(b"?")[0].split(b"/")
+    return address.startswith(STATIC) or (len(parts) > 1 and parts[0] in OF_PAGES and parts[1] == slug.encode())
 
 
 def _below(slug: str, address: bytes) -> bytes:

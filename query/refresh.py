@@ -39,8 +39,12 @@ class _Due:
     def is_due(self) -> bool:
         return time.monotonic() >= self._next_s
 
-    def done(self) -> None:
+    def begins(self) -> None:
+        """What is hurried from now on comes too late for this time, and makes it due once more."""
         self._next_s = time.monotonic() + self._every_s
+
+    def hurry(self) -> None:
+        self._next_s = 0.0
 
 
 class Refresh:
@@ -64,6 +68,8 @@ class Refresh:
             except (ClickHouseError, Away, OSError) as error:
                 told = str(error) or "it takes too long"
                 self.facts.trouble = f"ClickHouse cannot be read: {told}"
+                self._latency.hurry()
+                self._history.hurry()
                 _log.warning("cannot read; what is shown gets older", error=told)
                 pause_s = RETRY_S
             await self._pause(pause_s)
@@ -74,12 +80,12 @@ class Refresh:
         reads = Reads(self._clickhouse.get())
         await self._read_present(reads, now)
         if self._latency.is_due():
-            async for monitor, latency in reads.latency(_floor(now, HOUR_MS) - (HOURS - 1) * HOUR_MS):
-                self.facts.take_latency(monitor, latency)
-            self._latency.done()
+            self._latency.begins()
+            since = _floor(now, HOUR_MS) - (HOURS - 1) * HOUR_MS
+            self.facts.take_latencies(dict(await _collected(reads.latency(since))))
         if self._history.is_due():
+            self._history.begins()
             await self._read_history(reads, now)
-            self._history.done()
         self.facts.read_at = now
         self.facts.trouble = ""
 
@@ -144,8 +150,11 @@ class Refresh:
             return
         if isinstance(event, Incident):
             self.facts.take_incident(event)
-        elif isinstance(event, StatusChange) and not event.withdrawn:
-            self.facts.take_change(event)
+        elif isinstance(event, StatusChange):
+            if event.at < _floor(int(time.time() * 1000), DAY_MS) - DAY_MS:
+                self._history.hurry()  # a correction: those days are not among the ones that are read often
+            if not event.withdrawn:
+                self.facts.take_change(event)
         self._wanted.set()
 
 

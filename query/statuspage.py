@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from query.maintenances import MaintenanceState
-from query.status_document import GroupView, IncidentView, MaintenanceView, MonitorView, StatusDocument
+from query.status_document import GroupView, IncidentView, MaintenanceView, MonitorView, StatusDocument, TimelineView
 from query.times import iso
 from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, worst
 from schemas.enums import EntryKind, IncidentState, Severity, Status
@@ -209,10 +209,17 @@ def _affected(document: StatusDocument, slugs: list[str]) -> list[Answer]:
 def _updates(incident: IncidentView, incident_id: str) -> list[Answer]:
     """The timeline, newest first; where there is none, the opening itself."""
     told = [
-        (UPDATE_STATUS.get(entry.kind, "investigating"), entry.at, entry.message or ENTRY_WORDS[entry.kind])
+        (_status_after(entry, incident), entry.at, entry.message or ENTRY_WORDS[entry.kind])
         for entry in incident.timeline
     ] or [("resolved" if incident.resolved_at else "investigating", incident.opened_at, incident.title)]
     return _numbered_updates(incident_id, told)
+
+
+def _status_after(entry: TimelineView, incident: IncidentView) -> str:
+    """What the incident was after a line of its story; one that is resolved stays so, whatever is told of it later."""
+    if incident.resolved_at and entry.at >= incident.resolved_at:
+        return "resolved"
+    return UPDATE_STATUS.get(entry.kind, "investigating")
 
 
 def _numbered_updates(incident_id: str, told: list[tuple[str, datetime, str]]) -> list[Answer]:

@@ -48,9 +48,12 @@ class Target(NamedTuple):
 
 
 def target_of(address: bytes) -> Target | None:
-    """The target of a public address; None when it is none, or has a parameter that FastAPI has to refuse."""
+    """The target of a public address; None when it is none, or has a parameter that FastAPI has to refuse.
+
+    A slash at its end changes nothing.
+    """
     path, _, query = address.partition(b"?")
-    parts = unquote(path.decode("latin-1")).split("/")
+    parts = unquote(path.decode("latin-1")).removesuffix("/").split("/")
     if len(parts) == 3 and parts[1] == "p":
         return Target("page", parts[2])
     if len(parts) > 3 and parts[1] == "p":

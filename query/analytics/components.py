@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from query import store
 from query.analytics.common import MAX_RAW_DAYS, PACKAGE, Analyst, OneMonitor, answer_window
 from query.analytics.models import ComponentFigures, ComponentsAnswer
+from query.analytics.steps import aligned
 from query.context import CurrentContext
 from query.management.monitors import found_monitor
 from query.windows import From, To, window_ms
@@ -22,7 +23,7 @@ async def analyse_components(
 ) -> ComponentsAnswer:
     """Each component's bad checks and incidents: checks from the raw results, as far back as they are kept."""
     entry = found_monitor(context, caller, monitor)
-    since, until = window_ms(begin, end, default_days=7, largest_days=MAX_RAW_DAYS)
+    since, until = aligned(window_ms(begin, end, default_days=7, largest_days=MAX_RAW_DAYS), unit_ms=1)
     parameters = {"monitor": entry.id, "since": since, "until": until}
     outcomes = await store.rows(context, PACKAGE, "component_outcomes", {"monitor": entry.id})
     checks = await store.rows(context, PACKAGE, "component_checks", parameters)

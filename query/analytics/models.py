@@ -1,7 +1,7 @@
 """What `/v1/analytics` answers: each answer says which data it is from, and how far that goes."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ from schemas.enums import Outcome, Reason
 from schemas.monitors import Slug
 
 Share = Annotated[float, Field(ge=0, le=1)]
+SPANS_MS: Final = tuple(f"{status}_ms" for status in STATUSES)
 
 
 class Phase(StrEnum):
@@ -52,8 +53,16 @@ class UptimeFigures(BaseModel):
     @classmethod
     def of(cls, spans: Spans, window_ms: int) -> Self:
         """The figures of so many milliseconds of each status in a window."""
-        by_status = {f"{status}_ms": value for status, value in zip(STATUSES, spans, strict=True)}
-        return cls(uptime=uptime_of(spans), coverage=coverage_of(spans, window_ms), **by_status)
+        return cls(**figures_of(spans, window_ms))
+
+
+def figures_of(spans: Spans, window_ms: int) -> dict[str, Any]:
+    """The fields of UptimeFigures, without the model: an answer may have 50,000 of them."""
+    return {
+        "uptime": uptime_of(spans),
+        "coverage": coverage_of(spans, window_ms),
+        **dict(zip(SPANS_MS, spans, strict=True)),
+    }
 
 
 class UptimePoint(UptimeFigures):
@@ -124,7 +133,7 @@ class IncidentFigures(BaseModel):
     mttr_ms: Annotated[int | None, Field(description="Mean time to recovery, of those that are over.")]
     mtbf_ms: Annotated[int | None, Field(description="Mean time between failures: up and degraded time / incidents.")]
     mttd_ms: Annotated[int | None, Field(description="Mean time from the first failing result to the decision.")]
-    longest_ms: int
+    longest_ms: Annotated[int, Field(description="An open one as long as it has lasted by now.")]
 
 
 class MonitorIncidents(IncidentFigures):
@@ -215,12 +224,12 @@ class ReasonsAnswer(Answer):
 class Burn(BaseModel):
     """How fast the budget goes: 1 uses it up exactly by the window's end; null where nothing is known."""
 
-    hours: int
+    hours: Annotated[int, Field(description="Whole hours before the window's end, and the one that has begun.")]
     rate: float | None
 
 
 class BudgetAnswer(Answer):
-    """The downtime that an objective allows in the window, and what was used of it."""
+    """The downtime that an objective allows of the time that was watched in the window, and what was used of it."""
 
     monitor: Slug
     objective: Share

@@ -45,13 +45,23 @@ Zone = Annotated[
 ]
 
 
-def aligned(window: tuple[int, int], unit_ms: int) -> tuple[int, int]:
-    """The window, widened to whole units, but never beyond now. Raises ProblemError for one in the future."""
+def aligned(window: tuple[int, int], unit_ms: int, zone: str = "UTC") -> tuple[int, int]:
+    """The window, widened to whole units, but never beyond now. Raises ProblemError for one in the future.
+
+    Where it begins with a day of the zone, in the midst of a unit, that unit is of the day before and left out.
+    """
     now = time.time_ns() // 1_000_000
     since, until = window[0] // unit_ms * unit_ms, min(-(-window[1] // unit_ms) * unit_ms, now)
     if since >= until:
         raise invalid([FieldProblem(detail="the window has not begun yet", parameter="from")])
+    if since < window[0] and since + unit_ms < until and _begins_day(window[0], zone):
+        since += unit_ms
     return since, until
+
+
+def _begins_day(at: int, zone: str) -> bool:
+    local = datetime.fromtimestamp(at / 1000, ZoneInfo(zone))
+    return local == local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def rollup_of(step: Step, zone: str) -> tuple[str, int]:

@@ -15,7 +15,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from infra.kafka import partition_of
 from query import store
 from query.context import Context, CurrentContext
-from query.keys import Caller, Reader, Writer
+from query.keys import Caller, Writer
+from query.management.incidents import HistoryReader
 from query.management.monitors import found_monitor
 from query.management.writes import append
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
@@ -167,7 +168,7 @@ async def undo(
 
 
 @router.get("/corrections", operation_id="list_corrections", responses=problems(*READ))
-async def list_corrections(context: CurrentContext, caller: Reader, slug: str) -> CorrectionList:
+async def list_corrections(context: CurrentContext, caller: HistoryReader, slug: str) -> CorrectionList:
     """What people have changed of the record: who, when, why, before and after."""
     rows = await _read(context, caller, slug, "", limit=MAX_LISTED)
     return CorrectionList(corrections=[_detail(row) for row in rows])
@@ -175,7 +176,7 @@ async def list_corrections(context: CurrentContext, caller: Reader, slug: str) -
 
 @router.get("/corrections/{correction}", operation_id="read_correction", responses=problems(*READ))
 async def read_correction(
-    context: CurrentContext, caller: Reader, slug: str, correction: CorrectionId
+    context: CurrentContext, caller: HistoryReader, slug: str, correction: CorrectionId
 ) -> CorrectionDetail:
     """One correction. It appears a moment after it was ordered, and is `done` when all of it can be read."""
     return _detail((await _read(context, caller, slug, correction, limit=1))[0])

@@ -2,35 +2,41 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from query import store
 from query.context import CurrentContext
 from query.cursors import HIGHEST, Cursor, cursor_to, place_of
-from query.keys import Reader
+from query.keys import Caller, requires
+from query.limits import RatePolicy, limited
 from query.management.models import History, IncidentDetail, IncidentList, IncidentSummary, Span, TimelineEntryDetail
 from query.management.monitors import READ, found_monitor
 from query.problems import ProblemError, ProblemKind, problems
 from query.times import iso
 from query.windows import From, To, window_ms
 from schemas.enums import IncidentState
-from schemas.monitors import Slug, monitor_id
+from schemas.monitors import KeyScope, Slug, monitor_id
 
 router: Final = APIRouter(tags=["incidents"])
 STORED: Final = (*READ, ProblemKind.STORE_AWAY, ProblemKind.QUERY_TOO_EXPENSIVE)
 PACKAGE: Final = "query.management"
 MAX_WINDOW_DAYS: Final = 3_660
 
+HistoryReader = Annotated[
+    Caller, Depends(limited(RatePolicy("history", quota=600, window_s=60), requires(KeyScope.READ)))
+]
+"""Who asks for what only the engines know, and not the memory of this service."""
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many at once.")]
 
 
 @router.get("/incidents", operation_id="list_incidents", responses=problems(*STORED))
 async def list_incidents(
     context: CurrentContext,
-    caller: Reader,
+    caller: HistoryReader,
     monitor: Annotated[Slug | None, Query(description="Only of this monitor.")] = None,
     state: Annotated[IncidentState | None, Query(description="Only in this state.")] = None,
     begin: From = None,
@@ -60,7 +66,7 @@ async def list_incidents(
 
 
 @router.get("/incidents/{incident}", operation_id="read_incident", responses=problems(*STORED, ProblemKind.NOT_FOUND))
-async def read_incident(context: CurrentContext, caller: Reader, incident: str) -> IncidentDetail:
+async def read_incident(context: CurrentContext, caller: HistoryReader, incident: str) -> IncidentDetail:
     """An incident with its timeline, and the evidence of its first failing result."""
     found = await store.rows(context, PACKAGE, "incident", {"id": incident, "prefix": f"{caller.workspace}/"})
     if not found:
@@ -85,24 +91,25 @@ async def read_incident(context: CurrentContext, caller: Reader, incident: str) 
 )
 async def read_history(
     context: CurrentContext,
-    caller: Reader,
+    caller: HistoryReader,
     slug: str,
     begin: From = None,
     end: To = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> History:
-    """What a monitor was, span by span, the newest first (of the last 90 days without a window)."""
+    """What a monitor was in a window (the last 90 days without one), span by span, the newest first."""
     entry = found_monitor(context, caller, slug)
     since, until = window_ms(begin, end, default_days=90, largest_days=MAX_WINDOW_DAYS)
     place = place_of(cursor, int)
     before = min(int(place[0]), until) if place else until
+    is_over = place or (end and end < datetime.now(UTC))
     parameters = {"monitor": entry.id, "since": since, "before": before, "limit": limit + 1}
     rows = await store.rows(context, PACKAGE, "history", parameters)
     more = len(rows) > limit
     return History(
         monitor=slug,
-        spans=list(_spans(rows[:limit], before if place or end else None)),
+        spans=list(_spans(rows[:limit], before if is_over else None)),
         next_cursor=cursor_to([rows[limit - 1]["began"]]) if more else None,
     )
 
@@ -123,6 +130,7 @@ def _spans(rows: list[store.Row], until: int | None) -> Iterator[Span]:
 
 
 def _summary(row: store.Row) -> dict[str, Any]:
+    lasted_ms = (row["resolved"] or time.time_ns() // 1_000_000) - row["opened"]
     return {
         "id": row["id"],
         "monitor": row["monitor"].partition("/")[2],
@@ -133,7 +141,7 @@ def _summary(row: store.Row) -> dict[str, Any]:
         "opened_at": iso(row["opened"]),
         "decided_at": iso(row["decided"]),
         "resolved_at": iso(row["resolved"]) if row["resolved"] else None,
-        "duration_ms": (row["resolved"] or time.time_ns() // 1_000_000) - row["opened"],
+        "duration_ms": 0 if row["state"] == IncidentState.ANNULLED else lasted_ms,
         "regions": row["regions"],
         "components": row["components"],
     }

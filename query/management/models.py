@@ -156,7 +156,7 @@ class IncidentSummary(BaseModel):
     opened_at: Iso
     decided_at: Iso
     resolved_at: Iso | None
-    duration_ms: Annotated[int, Field(description="Until now while it is open.")]
+    duration_ms: Annotated[int, Field(description="Until now while it is open; 0 of one that never was.")]
     regions: list[str]
     components: list[str]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 from fastapi import APIRouter, Response
@@ -107,7 +108,7 @@ async def _create(context: Context, caller: Caller, page: Page) -> Entry[Page]:
 
 
 def _check(context: Context, caller: Caller, page: Page) -> None:
-    """Raises ProblemError for monitors that do not exist and domains that are another page's."""
+    """Raises ProblemError for monitors that do not exist and domains that are another page's, or the installation's."""
     wrong = [*_unknown_monitors(context, caller, page), *_taken_domains(context, page)]
     if wrong:
         raise invalid(wrong)
@@ -121,9 +122,13 @@ def _unknown_monitors(context: Context, caller: Caller, page: Page) -> Iterator[
 
 
 def _taken_domains(context: Context, page: Page) -> Iterator[FieldProblem]:
+    own = urlsplit(context.settings.base_url).hostname
     for i, domain in enumerate(page.domains):
         owner = context.catalog.page_of_domain(domain)
-        if owner is not None and owner.id != page.slug:
+        if domain == own:
+            detail = f"{domain} is the installation's own name: nothing but the page would be left there"
+            yield FieldProblem(detail=detail, pointer=f"#/domains/{i}")
+        elif owner is not None and owner.id != page.slug:
             yield FieldProblem(detail=f"{domain} is the domain of another page", pointer=f"#/domains/{i}")
 
 

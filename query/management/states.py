@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from query.catalog import Entry
+from query.compose import status_of
 from query.facts import Facts
 from query.uptime import HOUR_MS, HOURS, coverage_of, uptime_of
 from schemas.enums import Reason, Status
@@ -30,8 +31,7 @@ def state_of(facts: Facts, entry: Entry[Monitor], now: int) -> State:
     uptime = uptime_of(spans)
     cut = None if uptime is None else int(uptime * DIGITS) / DIGITS
     coverage = int(coverage_of(spans, (HOURS - 1) * HOUR_MS + now % HOUR_MS) * DIGITS) / DIGITS
-    current = known.current
+    status, current = status_of(entry, known), known.current
     if current is None:
-        status = Status.PAUSED if entry.document.paused else Status.UNKNOWN
         return State(status, None, Reason.NO_RESULTS, "there is no result yet", cut, coverage)
-    return State(current.status, current.since, current.reason, current.message, cut, coverage)
+    return State(status, current.since, current.reason, current.message, cut, coverage)

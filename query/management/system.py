@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from infra.kafka import connection_options
 from infra.settings import Settings
 from query.context import CurrentContext
-from query.keys import Reader
+from query.management.incidents import HistoryReader
 from query.management.writes import log_away
 from query.problems import ProblemKind, problems
 from query.times import Iso, iso
@@ -33,7 +33,7 @@ class System(BaseModel):
     operation_id="read_system",
     responses=problems(ProblemKind.NO_KEY, ProblemKind.FORBIDDEN, ProblemKind.LOG_AWAY),
 )
-async def read_system(context: CurrentContext, caller: Reader) -> System:
+async def read_system(context: CurrentContext, caller: HistoryReader) -> System:
     """How the installation does."""
     troubles = (context.catalog.trouble, context.facts.trouble, context.clickhouse.trouble, context.producer.trouble)
     return System(

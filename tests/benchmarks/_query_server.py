@@ -37,8 +37,8 @@ def filled_service(pages: int, monitors: int = MONITORS) -> Filled:
             monitor = filled.monitor(slug)
             filled.status(monitor, Status.UP, now)
             filled.up_for_90_days(monitor, now)
-            filled.facts.take_latency(monitor, Latency(86_400, 1.5, 4.25, 9.5))
         filled.page(f"page-{page}", *slugs)
+    filled.facts.take_latencies(dict.fromkeys(filled.catalog.monitors.entries, Latency(86_400, 1.5, 4.25, 9.5)))
     filled.facts.read_at, filled.facts.trouble = now, ""
     return filled
 

@@ -55,8 +55,8 @@ def shop() -> Filled:
     for slug, name in names.items():
         monitor = filled.monitor(slug, name=name)
         filled.up_for_90_days(monitor, NOW - HOUR_MS)
-        filled.facts.take_latency(monitor, Latency(2_880, 38.2, 88.0, 240.5))
         filled.status(monitor, Status.UP, NOW)
+    filled.facts.take_latencies(dict.fromkeys(filled.catalog.monitors.entries, Latency(2_880, 38.2, 88.0, 240.5)))
     filled.page("acme", *names, title="Acme", description="What our customers use, checked every 30 seconds.")
     _break_checkout(filled)
     _degrade_search(filled)

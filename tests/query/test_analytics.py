@@ -5,12 +5,15 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from infra.clickhouse import open_client
 from infra.settings import Settings
+from query.analytics.common import SPANS
+from query.analytics.models import UptimeAnswer
 from query.uptime import DAY_MS, HOUR_MS
 from tests.query.management.service import Service, running_service, with_service
 
@@ -137,6 +140,58 @@ def test_days_of_tokyo_are_made_of_hours(engine_settings: Settings) -> None:
     with_filled_service(engine_settings, scenario)
 
 
+def test_others_have_their_turn_while_a_long_answer_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, turns_before = [0], [0]
+
+    async def rows(context: Any, monitors: list[str], source: str, places: list[int]) -> list[dict[str, Any]]:
+        turns_before[0] = turns[0]
+        spans = dict(zip(("as_of", *SPANS), (places[-1], DAY_MS, 0, 0, 0, 0, 0), strict=True))
+        return [{"monitor": monitor, "begin": at // 1000, **spans} for monitor in monitors for at in places[:-1]]
+
+    monkeypatch.setattr("query.analytics.uptime.uptime_rows", rows)
+
+    async def others() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    async def scenario(service: Service) -> None:
+        for number in range(50):
+            await service.client.post("/v1/monitors", json={"slug": f"api-{number}", "url": "http://a"})
+        waiting = asyncio.create_task(others())
+        window = {"from": (TODAY - timedelta(days=3)).isoformat(), "to": TODAY.isoformat()}
+        told = await ask(service, "uptime", **window)
+        waiting.cancel()
+        assert turns[0] - turns_before[0] >= 50
+        answer = UptimeAnswer.model_validate(told)
+        assert [(each.total.up_ms, len(each.points)) for each in answer.monitors] == [(3 * DAY_MS, 3)] * 50
+        assert answer.coverage == 1
+
+    with_service(scenario)
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"), [("Asia/Kolkata", "+05:30"), ("Asia/Kathmandu", "+05:45"), ("Asia/Tokyo", "+09:00")]
+)
+def test_a_week_of_a_zone_has_seven_days_whatever_its_offset(
+    monkeypatch: pytest.MonkeyPatch, zone: str, offset: str
+) -> None:
+    async def no_rows(*_: object) -> list[dict[str, Any]]:
+        return []
+
+    monkeypatch.setattr("query.analytics.uptime.uptime_rows", no_rows)
+
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
+        window = {"from": f"2026-03-02T00:00:00{offset}", "to": f"2026-03-09T00:00:00{offset}"}
+        told = await ask(service, "uptime", monitor="api", tz=zone, **window)
+        begins = [datetime.fromisoformat(point["begin"]) for point in told["monitors"][0]["points"]]
+        assert [begin.astimezone(ZoneInfo(zone)).day for begin in begins] == list(range(2, 9))
+        assert told["begin"] == told["monitors"][0]["points"][0]["begin"]
+
+    with_service(scenario)
+
+
 @pytest.mark.engines
 def test_a_monitor_of_which_nothing_is_known_has_no_uptime(engine_settings: Settings) -> None:
     async def scenario(service: Service) -> None:
@@ -233,13 +288,35 @@ def test_components_are_told_apart(engine_settings: Settings) -> None:
     with_filled_service(engine_settings, scenario)
 
 
+def test_an_open_incident_affects_its_components_until_now_and_not_until_a_later_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends: list[datetime] = []
+
+    async def rows(context: Any, package: str, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        if name == "component_incidents":
+            ends.append(datetime.fromtimestamp(parameters["until"] / 1000, UTC))
+        return []
+
+    monkeypatch.setattr("query.store.rows", rows)
+
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
+        told = await ask(service, "components", monitor="api", to=(TODAY + timedelta(days=3)).isoformat())
+        assert ends[0] <= datetime.now(UTC)
+        assert datetime.fromisoformat(told["end"]) == ends[0]
+
+    with_service(scenario)
+
+
 @pytest.mark.engines
 def test_incidents_have_means_and_annulled_ones_never_were(engine_settings: Settings) -> None:
     async def scenario(service: Service) -> None:
         told = await ask(service, "incidents")
         [api] = told["monitors"]
         assert (api["monitor"], api["incidents"], api["open"], api["down"]) == ("api", 2, 1, 2)
-        assert (api["mttr_ms"], api["mttd_ms"], api["longest_ms"]) == (60_000, 5_000, 60_000)
+        assert (api["mttr_ms"], api["mttd_ms"]) == (60_000, 5_000)
+        assert api["longest_ms"] == told["total"]["longest_ms"] >= DAY_MS
         held = sum(sum(spans_of("api", hour)[:2]) for hour in range(240))
         assert api["mtbf_ms"] == held // 2
         assert told["total"]["incidents"] == 2
@@ -273,6 +350,57 @@ def test_a_budget_is_what_the_objective_leaves(engine_settings: Settings) -> Non
         assert [burn["hours"] for burn in told["burn"]] == [1, 6, 24, 72]
 
     with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.parametrize(("hours_ago", "told"), [(1, (1, 6, 24, 72)), (5, (6, 24, 72)), (30, (72,))])
+def test_a_burn_rate_is_of_its_hours_and_the_present_one(
+    monkeypatch: pytest.MonkeyPatch, hours_ago: int, told: tuple[int, ...]
+) -> None:
+    parts: list[int] = []
+
+    async def rows(context: Any, monitors: list[str], source: str, places: list[int]) -> list[dict[str, Any]]:
+        """One whole hour was down, the others up, the present one so far; in sums from border to border."""
+        present, until = places[-1] // HOUR_MS * HOUR_MS, places[-1]
+        parts.append(until - present)
+        sums = {place // 1000: dict.fromkeys(("as_of", *SPANS), 0) for place in places[:-1]}
+        for hour in range(places[0] // HOUR_MS * HOUR_MS, until, HOUR_MS):
+            begin = max(border for border in sums if border <= hour // 1000)
+            status = "down" if hour == present - hours_ago * HOUR_MS else "up"
+            sums[begin][status] += min(HOUR_MS, until - hour)
+        return [{"begin": begin, **each} for begin, each in sums.items()]
+
+    monkeypatch.setattr("query.analytics.uptime.uptime_rows", rows)
+
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
+        begin = datetime.now(UTC) - timedelta(days=1)
+        answer = await ask(service, "budget", monitor="api", objective="0.99", **{"from": begin.isoformat()})
+        [part] = parts
+        for burn in answer["burn"]:
+            rate = HOUR_MS / (burn["hours"] * HOUR_MS + part) / 0.01 if burn["hours"] in told else 0
+            assert burn["rate"] == pytest.approx(rate), burn
+        assert answer["used_ms"] == (HOUR_MS if hours_ago < 24 else 0)
+
+    with_service(scenario)
+
+
+@pytest.mark.parametrize(("down_ms", "is_missed"), [(DAY_MS // 1_000 - 1, False), (DAY_MS // 1_000 + 1, True)])
+def test_a_budget_is_spent_when_the_uptime_is_below_the_objective(
+    monkeypatch: pytest.MonkeyPatch, down_ms: int, is_missed: bool
+) -> None:
+    async def rows(context: Any, monitors: list[str], source: str, places: list[int]) -> list[dict[str, Any]]:
+        """One day of thirty was watched; of the others nothing is known, or it was in maintenance."""
+        spans = (DAY_MS - down_ms, 0, down_ms, DAY_MS, DAY_MS, 0)
+        return [{"begin": places[-2] // 1000, "as_of": 0, **dict(zip(SPANS, spans, strict=True))}]
+
+    monkeypatch.setattr("query.analytics.uptime.uptime_rows", rows)
+
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
+        told = await ask(service, "budget", monitor="api", objective="0.999")
+        assert (told["uptime"] < 0.999) == (told["left_ms"] < 0) == is_missed
+
+    with_service(scenario)
 
 
 @pytest.mark.engines

@@ -3,7 +3,7 @@
 from itertools import permutations
 
 from query.facts import MAX_INCIDENTS, STALE_AFTER_MS, Facts
-from query.reads import ComponentState, Current
+from query.reads import ComponentState, Current, Latency
 from schemas.enums import IncidentState, Outcome, Reason, Severity, Status
 from schemas.events import Incident, StatusChange
 
@@ -35,6 +35,14 @@ def test_a_pushed_change_is_not_undone_by_an_older_row() -> None:
     shown = facts.of("a").current
     assert shown is not None
     assert shown.status is Status.DOWN
+
+
+def test_what_is_corrected_of_the_past_is_not_the_present() -> None:
+    facts = Facts(NOW)
+    facts.take_current("a", current(5, Status.UP))
+    facts.take_change(StatusChange("a", NOW - 60_000, 7, NOW + 1, Status.UP, Status.DOWN, Reason.TIMEOUT))
+
+    assert facts.of("a").current == current(5, Status.UP)
 
 
 def test_the_highest_version_of_an_incident_counts() -> None:
@@ -80,6 +88,15 @@ def test_a_component_that_is_no_longer_named_is_gone() -> None:
     facts.take_components([])
 
     assert facts.of("a").components == ()
+
+
+def test_a_monitor_that_has_not_answered_for_a_day_has_no_latency() -> None:
+    facts, latency = Facts(NOW), Latency(100, 10.0, 20.0, 30.0)
+    facts.take_latencies({"a": latency, "b": latency})
+    facts.take_latencies({"b": latency})
+
+    assert facts.of("a").latency is None
+    assert facts.of("b").latency == latency
 
 
 def test_asking_for_an_unknown_monitor_leaves_nothing_behind() -> None:

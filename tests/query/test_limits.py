@@ -125,6 +125,26 @@ def test_every_answer_of_a_limited_route_says_what_is_left_an_error_too() -> Non
     with_service(scenario, rate_factor=0.01)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "incidents",
+        "incidents/x",
+        "monitors/api/history",
+        "monitors/api/corrections",
+        "monitors/api/corrections/x",
+        "system",
+    ],
+)
+def test_what_is_read_from_the_engines_is_limited_whichever_route_it_comes_by(path: str) -> None:
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
+        statuses = [(await service.client.get(f"/v1/{path}")).status_code for _ in range(2)]
+        assert statuses == [503, 429], "there is neither Kafka nor ClickHouse here"
+
+    with_service(scenario, rate_factor=0.001)
+
+
 def test_who_tries_keys_is_slowed_down_and_a_good_key_beside_it_is_not() -> None:
     async def scenario(service: Service) -> None:
         async with service.as_key("pulse_nobody_guessed") as guessing:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from query.problems import FieldProblem, Problem, ProblemKind, invalid, json_pointer, problems
@@ -59,5 +60,20 @@ def test_what_the_framework_refuses_has_the_same_shape(method: str, path: str, s
         assert answer.headers["Content-Type"] == "application/problem+json"
         problem = Problem.model_validate(answer.json())
         assert (problem.type, problem.status, problem.instance) == (kind.uri, status, path.partition("?")[0])
+
+    with_service(scenario)
+
+
+def test_a_failure_of_the_service_itself_has_the_same_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("query.management.monitors.listed", lambda *_: 1 / 0)
+
+    async def scenario(service: Service) -> None:
+        transport = httpx.ASGITransport(service.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://pulse.test") as client:
+            answer = await client.get("/v1/monitors", headers=service.client.headers)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        problem = Problem.model_validate(answer.json())
+        assert (answer.status_code, problem.status, problem.type) == (500, 500, ProblemKind.FAILED.uri)
+        assert "division" not in answer.text
 
     with_service(scenario)

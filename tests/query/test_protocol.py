@@ -103,6 +103,15 @@ def test_a_request_with_a_body_is_answered_and_its_connection_goes_on(server: uv
         assert [status for status, _ in answers(connection, 2)] == [200, 200]
 
 
+def test_head_of_what_is_not_prepared_has_no_body_and_its_connection_goes_on(server: uvicorn.Server) -> None:
+    with connected(server) as connection:
+        connection.sendall(request("/healthz", "HEAD") + request("/p/ghost", "HEAD") + request("/healthz"))
+        with connection.makefile("rb") as file:
+            heads = [b"".join(iter(file.readline, b"\r\n")) for _ in range(3)]
+
+    assert [int(head.split()[1]) for head in heads] == [200, 404, 200]
+
+
 @pytest.mark.parametrize("asked", [{"version": "1.0"}, {"more": "Connection: close\r\n"}])
 def test_a_client_that_wants_the_connection_closed_sees_it_closed(
     server: uvicorn.Server, asked: dict[str, str]

@@ -89,6 +89,20 @@ def test_the_data_may_be_read_by_any_origin_and_the_page_runs_nothing_foreign(fi
     assert page.headers["x-content-type-options"] == "nosniff"
 
 
+def test_any_origin_may_ask_for_the_data_with_headers_of_its_own_and_for_nothing_else(filled: Filled) -> None:
+    asked = {"origin": "https://app.test", "access-control-request-method": "GET"}
+    asked["access-control-request-headers"] = "content-type"
+    for path in ("/status/acme", "/badges/acme/status.json", "/p/acme/api/v2/summary.json"):
+        answer = filled.get(path, "OPTIONS", headers=asked)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["access-control-allow-headers"] == "*"
+    for path in ("/v1/monitors", "/status/ghost", "/docs"):
+        answer = filled.get(path, "OPTIONS", headers=asked)
+        assert answer.is_error
+        assert "access-control-allow-origin" not in answer.headers
+
+
 def test_a_custom_domain_shows_its_page_at_the_root_and_nothing_of_the_management(filled: Filled) -> None:
     for host in ("status.acme.test", "STATUS.acme.test:8443", "status.acme.test."):
         assert "<title>All systems operational" in filled.get("/", headers={"host": host}).text
@@ -97,12 +111,43 @@ def test_a_custom_domain_shows_its_page_at_the_root_and_nothing_of_the_managemen
     assert filled.get("/docs").status_code == 200
 
 
+def test_a_custom_domain_has_all_that_is_its_pages_and_nothing_of_another_page(filled: Filled) -> None:
+    filled.page("acme-internal", "api")
+    own = {"host": "status.acme.test"}
+    own_addresses = (*ADDRESSES, "/p/acme/history.atom", "/history.atom", "/p/acme/api/v2/summary.json", "/p/%61cme")
+    for path in own_addresses:
+        assert filled.get(path, headers=own).status_code == 200, path
+    for path in (path.replace("cme", "cme-internal") for path in own_addresses if "cme" in path):
+        assert filled.get(path, headers=own).status_code == 404, path
+        assert filled.app.reply(b"GET", path.encode(), Asked.by({b"host": b"status.acme.test"})) is None
+
+
 def test_an_unknown_host_is_not_found_and_not_redirected(filled: Filled) -> None:
     answer = filled.get("/", headers={"host": "evil.test"})
 
     assert answer.status_code == 404
     assert "location" not in answer.headers
     assert "evil.test" not in answer.text
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+def test_a_slash_at_the_end_changes_nothing(filled: Filled, path: str) -> None:
+    assert filled.get(f"{path}/").content == filled.get(path).content
+
+
+@pytest.mark.parametrize("path", ["/p/ghost/", "/v1/monitors/", "/docs/", "/healthz/"])
+def test_nobody_is_sent_to_an_address_made_of_the_host_that_he_named(filled: Filled, path: str) -> None:
+    answer = filled.get(path, headers={"host": "evil.test"})
+
+    assert (answer.status_code, answer.headers.get("location")) == (404, None)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/p/ghost", "/status/ghost", "/v1/monitors"])
+def test_head_has_the_status_of_get_where_nothing_is_prepared_too(filled: Filled, path: str) -> None:
+    get, head = filled.get(path), filled.get(path, "HEAD")
+
+    assert (head.status_code, head.headers["content-type"]) == (get.status_code, get.headers["content-type"])
+    assert head.content == b""
 
 
 @pytest.mark.parametrize(

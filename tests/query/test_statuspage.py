@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from query.statuspage import FILES
-from schemas.enums import IncidentState, Reason, Severity, Status
-from schemas.events import Incident
+from query.times import iso
+from schemas.enums import EntryKind, IncidentState, Reason, Severity, Status
+from schemas.events import Incident, TimelineEntry
 from tests.query.filled import Filled
 from tests.query.test_public import now_ms
 
@@ -99,6 +100,26 @@ def test_an_open_incident_is_unresolved_and_names_its_component() -> None:
     assert incident["incident_updates"][0].keys() == UPDATE_KEYS
     assert (incident["status"], incident["impact"]) == ("investigating", "major")
     assert [component["name"] for component in incident["components"]] == ["m0"]
+
+
+def test_a_resolved_incident_stays_resolved_when_its_record_is_corrected_later() -> None:
+    filled, now = page_with(Status.UP), now_ms()
+    kinds = (EntryKind.OPENED, EntryKind.RESOLVED, EntryKind.REOPENED, EntryKind.RESOLVED, EntryKind.CORRECTED)
+    entries = tuple(TimelineEntry(kind, now + place, Status.UP) for place, kind in enumerate(kinds))
+    filled.facts.take_incident(
+        Incident(
+            *("i-1", "default/m0", 1, IncidentState.RESOLVED, Severity.DOWN, now, now, Reason.TIMEOUT, ""),
+            resolved_at=now + 3,
+            entries=entries,
+        )
+    )
+
+    (incident,) = v2(filled, "incidents")["incidents"]
+
+    assert (incident["status"], incident["updated_at"]) == ("resolved", iso(now + 4))
+    assert [update["status"] for update in incident["incident_updates"]] == [
+        *("resolved", "resolved", "investigating", "resolved", "investigating")
+    ]
 
 
 def test_a_custom_domain_has_the_files_at_its_root() -> None:

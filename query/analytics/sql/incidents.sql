@@ -6,7 +6,7 @@ SELECT
     countIf(severity = 'down') AS down,
     sumIf(ifNull(dateDiff('millisecond', opened_at, resolved_at), 0), state = 'resolved') AS repair_ms,
     sum(dateDiff('millisecond', opened_at, decided_at)) AS detect_ms,
-    maxIf(ifNull(dateDiff('millisecond', opened_at, resolved_at), 0), state = 'resolved') AS longest_ms
+    max(dateDiff('millisecond', opened_at, ifNull(resolved_at, now64(3, 'UTC')))) AS longest_ms
 FROM incidents FINAL
 WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) OR monitor IN {monitors:Array(String)})
   AND state != 'annulled'

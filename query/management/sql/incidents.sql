@@ -9,7 +9,8 @@ WHERE startsWith(monitor, {prefix:String})
   AND ({monitor:String} = '' OR monitor = {monitor:String})
   AND ({state:String} = '' OR state = {state:String})
   AND opened_at < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
-  AND ifNull(resolved_at, now64(3, 'UTC')) >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+  AND if(state = 'open', now64(3, 'UTC'), ifNull(resolved_at, opened_at))
+      >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
   AND (toUnixTimestamp64Milli(opened_at), id) < ({after_opened_at:Int64}, {after_id:String})
 ORDER BY opened_at DESC, id DESC
 LIMIT {limit:UInt32}

@@ -53,6 +53,17 @@ def test_a_domain_belongs_to_one_page() -> None:
     with_service(scenario)
 
 
+def test_the_name_under_which_the_api_is_served_is_no_pages_domain() -> None:
+    async def scenario(service: Service) -> None:
+        refused = await service.client.post("/v1/pages", json={"slug": "acme", "domains": ["pulse.acme.test"]})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["pointer"] == "#/domains/0"
+        at_home = await service.client.get("/v1/pages", headers={"Host": "pulse.acme.test"})
+        assert at_home.status_code == 200
+
+    with_service(scenario, public_url="https://pulse.acme.test")
+
+
 def test_a_second_creation_is_a_conflict() -> None:
     async def scenario(service: Service) -> None:
         await service.client.post("/v1/pages", json={"slug": "acme"})

@@ -17,6 +17,7 @@ from infra.kafka import open_producer, partition_of, provision_topics
 from infra.settings import Settings
 from query.app import app_of
 from query.context import Context
+from query.times import iso
 from schemas.topics import DEAD_LETTERS, MONITORS
 from tests.engines import free_ports, running_kafka
 from tests.query.management.service import ADMIN_KEY
@@ -89,6 +90,40 @@ def test_incidents_and_history_are_read_from_the_store(engine_settings: Settings
             rest = await client.get("/v1/monitors/api/history", params={"cursor": history["next_cursor"]})
             assert [span["status"] for span in rest.json()["spans"]] == ["degraded"]
             assert rest.json()["spans"][0]["end"] == history["spans"][1]["begin"]
+
+    asyncio.run(scenario())
+
+
+def test_a_window_begins_with_what_lasted_into_it(engine_settings: Settings) -> None:
+    async def scenario() -> None:
+        async with running(engine_settings) as client:
+            await client.post("/v1/monitors", json=API)
+            now = time.time_ns() // 1_000_000
+            async with open_client(engine_settings) as store:
+                await fill(store, now)
+                await store.command(
+                    "INSERT INTO incidents SELECT * REPLACE (2 AS version, 'annulled' AS state) "
+                    "FROM incidents WHERE id = 'incident00003'"
+                )
+            later = {"from": iso(now - 1_500), "to": iso(now + 60_000)}
+            spans = (await client.get("/v1/monitors/api/history", params=later)).json()["spans"]
+            assert [(span["status"], span["begin"], span["end"]) for span in spans] == [
+                ("down", iso(now - 1_000), None),
+                ("up", iso(now - 2_000), iso(now - 1_000)),
+            ]
+            (past,) = (
+                await client.get("/v1/monitors/api/history", params={"from": iso(now - 2_500), "to": iso(now - 2_100)})
+            ).json()["spans"]
+            assert (past["status"], past["begin"], past["end"]) == ("degraded", iso(now - 3_000), iso(now - 2_100))
+            before = {"from": iso(now - 9_000), "to": iso(now - 8_000)}
+            assert (await client.get("/v1/monitors/api/history", params=before)).json()["spans"] == []
+
+            everything = (await client.get("/v1/incidents")).json()["incidents"]
+            assert [(each["state"], each["duration_ms"]) for each in everything] == [
+                *(("annulled", 0), ("resolved", 500), ("resolved", 500))
+            ]
+            lasting = (await client.get("/v1/incidents", params={"from": iso(now - 900)})).json()["incidents"]
+            assert lasting == []
 
     asyncio.run(scenario())
 

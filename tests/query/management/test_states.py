@@ -1,9 +1,16 @@
-"""The uptime of the last 24 hours, kept as a sum."""
+"""How a monitor does, in the words of its page; and the uptime of the last 24 hours, kept as a sum."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from query.compose import status_of
+from query.management.states import state_of
 from query.uptime import HOUR_MS, HOURS, STATUSES, Buckets, Lasting, total
+from schemas.enums import Status
+from tests.query.filled import Filled
+
+NOW = 1_795_000_000_000
 
 spans = st.tuples(*[st.integers(0, HOUR_MS // 6)] * len(STATUSES))
 puts = st.lists(st.tuples(st.integers(0, 60), spans), max_size=80)
@@ -22,3 +29,15 @@ def test_the_quick_sum_is_the_sum_of_the_buckets(
     lasting = Lasting(status, max(0, now - lasted_ms), now)  # type: ignore[arg-type]
     assert buckets.whole(now, lasting) == total(buckets.newest(HOURS, now, lasting))
     assert buckets.whole(now, None) == total(buckets.newest(HOURS, now, None))
+
+
+@pytest.mark.parametrize("known", [None, Status.UP, Status.DOWN, Status.PAUSED])
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_monitor_is_called_what_its_page_calls_it(known: Status | None, paused: bool) -> None:
+    filled = Filled()
+    api = filled.monitor("api", paused=paused)
+    if known is not None:
+        filled.status(api, known, NOW)
+    entry = filled.catalog.monitors.entries[api]
+
+    assert state_of(filled.facts, entry, NOW).status is status_of(entry, filled.facts.of(api))
