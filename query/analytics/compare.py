@@ -24,6 +24,7 @@ from query.analytics.latency import SHARES, quantiles_of
 from query.analytics.models import CompareAnswer, Compared, ComparedMonitor, IncidentFigures, Quantiles, UptimeFigures
 from query.analytics.steps import aligned
 from query.context import Context, CurrentContext
+from query.problems import FieldProblem, invalid
 from query.times import iso
 from query.uptime import DAY_MS, HOUR_MS, NO_SPANS, coverage_of, total
 from query.windows import EARLIEST, LATEST, From, To, window_ms
@@ -75,13 +76,19 @@ async def compare_windows(
     end: To = None,
     before: BeforeFrom = None,
 ) -> CompareAnswer:
-    """Uptime, incidents and latency of a window beside those of another one that is as long."""
+    """Uptime, incidents and latency of a window beside those of another one that is as long.
+
+    Both have whole hours, whole days beyond a week: the one that has begun is left out unless there is no other.
+    """
     window = window_ms(begin, end, default_days=7, largest_days=MAX_DAYS)
     unit_ms = HOUR_MS if window[1] - window[0] <= HOURS_UP_TO_DAYS * DAY_MS else DAY_MS
     source = "uptime_hourly" if unit_ms == HOUR_MS else "uptime_daily"
-    since, until = aligned(window, unit_ms)
+    since, now_or_end = aligned(window, unit_ms)
+    until = max(now_or_end // unit_ms * unit_ms, min(now_or_end, since + unit_ms))
     length_ms = -(-(until - since) // unit_ms) * unit_ms
     other = since - length_ms if before is None else int(before.timestamp() * 1000) // unit_ms * unit_ms
+    if other + length_ms > max(now_or_end, since + unit_ms):
+        raise invalid([FieldProblem(detail="a window from there on has not ended yet", parameter="before")])
     wanted = wanted_monitors(context, caller, monitors)
     this = await _window(context, wanted, source, since, until)
     that = await _window(context, wanted, source, other, other + length_ms)

@@ -37,7 +37,7 @@ async def analyse_latency(
     """Quantiles of latency, and the means of its phases, by step, of answers: up or degraded, no overloaded probe."""
     entry = found_monitor(context, caller, monitor)
     source, largest_days = ("latency_hourly", MAX_DAYS) if phase is Phase.TOTAL else ("check_results", MAX_RAW_DAYS)
-    since, until = aligned(window_ms(begin, end, default_days=1, largest_days=largest_days), HOUR_MS)
+    since, until = aligned(window_ms(begin, end, default_days=1, largest_days=largest_days), HOUR_MS, zone)
     parameters = between(borders(since, until, step, zone)) | {
         "region": region,
         "by_region": by_region,
@@ -47,7 +47,7 @@ async def analyse_latency(
     name = "latency" if phase is Phase.TOTAL else "phase"
     rows = await rows_of(context, [entry.id], name, parameters)
     return LatencyAnswer(
-        **answer_window(since, until, source, [row["as_of"] for row in rows]),
+        **answer_window(since, until, source, [min(row["as_of"], until) for row in rows]),
         monitor=monitor,
         phase=phase,
         points=[_latency_point(row) for row in rows],

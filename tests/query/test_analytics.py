@@ -179,7 +179,7 @@ def test_a_week_of_a_zone_has_seven_days_whatever_its_offset(
     async def no_rows(*_: object) -> list[dict[str, Any]]:
         return []
 
-    monkeypatch.setattr("query.analytics.uptime.uptime_rows", no_rows)
+    monkeypatch.setattr("query.store.rows", no_rows)
 
     async def scenario(service: Service) -> None:
         await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
@@ -188,6 +188,8 @@ def test_a_week_of_a_zone_has_seven_days_whatever_its_offset(
         begins = [datetime.fromisoformat(point["begin"]) for point in told["monitors"][0]["points"]]
         assert [begin.astimezone(ZoneInfo(zone)).day for begin in begins] == list(range(2, 9))
         assert told["begin"] == told["monitors"][0]["points"][0]["begin"]
+        latency = await ask(service, "latency", monitor="api", step="day", tz=zone, **window)
+        assert latency["begin"] == told["begin"]
 
     with_service(scenario)
 
@@ -257,6 +259,28 @@ def test_two_windows_are_compared(engine_settings: Settings) -> None:
         assert api["before"]["uptime"]["down_ms"] == sum(spans_of("api", hour)[2] for hour in range(24, 48))
 
     with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.parametrize(("days", "unit_ms"), [(2, HOUR_MS), (8, DAY_MS)])
+def test_compared_windows_are_equally_long_though_the_present_one_has_not_ended(
+    monkeypatch: pytest.MonkeyPatch, days: int, unit_ms: int
+) -> None:
+    async def no_rows(*_: object) -> list[dict[str, Any]]:
+        return []
+
+    monkeypatch.setattr("query.store.rows", no_rows)
+
+    async def scenario(service: Service) -> None:
+        begin = datetime.now(UTC) - timedelta(days=days)
+        told = await ask(service, "compare", **{"from": begin.isoformat()})
+        ends = ("begin", "end", "before_begin", "before_end")
+        since, until, other, other_until = (ms(datetime.fromisoformat(told[name])) for name in ends)
+        assert until - since == other_until - other
+        assert [each % unit_ms for each in (since, until, other, other_until)] == [0, 0, 0, 0]
+        assert ms(datetime.now(UTC)) - until < unit_ms
+        assert other_until == since
+
+    with_service(scenario)
 
 
 @pytest.mark.engines
@@ -456,6 +480,7 @@ def test_results_are_listed_by_filters_a_page_at_a_time(engine_settings: Setting
         ("export.xml", "form"),
         ("latency?monitor=api&phase=wire", "phase"),
         ("compare?before=1999-01-01T00:00:00Z", "before"),
+        ("compare?before=2099-01-01T00:00:00Z", "before"),
     ],
 )
 def test_what_cannot_be_asked_is_told_by_its_parameter(path: str, parameter: str) -> None:
