@@ -97,8 +97,6 @@ async def _ask(client: httpx.AsyncClient, query: str, settings: dict[str, str | 
     """The answer as ClickHouse's JSONCompact. Raises ProblemError."""
     try:
         response = await client.post("/", content=f"{query}\nFORMAT JSONCompact", params=settings)
-    except httpx.TimeoutException:
-        raise store.refusal(TimeoutError()) from None
     except httpx.HTTPError as error:
         raise store.refusal(error) from None
     if response.status_code != httpx.codes.OK:

@@ -526,3 +526,19 @@ def test_without_the_store_the_service_says_so() -> None:
             assert answer.json()["type"] == "urn:pulse:problem:store-away"
 
     with_service(scenario)
+
+
+def test_a_store_that_never_answers_is_away_and_the_question_not_too_expensive(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hangs:
+        async def query(self, *_: object, **__: object) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr("query.store.MAX_EXECUTION_S", 0)
+    monkeypatch.setattr("query.store.GRACE_S", 0.01)
+    monkeypatch.setattr("query.connections.Connection.get", lambda _: Hangs())
+
+    async def scenario(service: Service) -> None:
+        answer = await service.client.get("/v1/analytics/worst")
+        assert answer.json()["type"] == "urn:pulse:problem:store-away"
+
+    with_service(scenario)
