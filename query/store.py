@@ -58,7 +58,7 @@ def limits() -> dict[str, Any]:
 
 
 def refusal(error: Exception) -> ProblemError:
-    """The problem that a failed question is. ClickHouse itself says what took too long; if it says nothing, it hangs."""
+    """The problem that a failed question is. What took too long ClickHouse itself says; one that is silent hangs."""
     if getattr(error, "code", None) in TOO_MUCH:
         return ProblemError(
             ProblemKind.QUERY_TOO_EXPENSIVE,
