@@ -74,7 +74,7 @@ class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CheckBatch(msgspec.Struct, frozen=True, tag_field="type", tag="check-batch"):
-    """Results of one partition, collected by one probe for at most 250 ms."""
+    """Results of one partition, collected by one probe for a second at most."""
 
     probe: str
     region: str
