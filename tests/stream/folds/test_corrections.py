@@ -1,6 +1,6 @@
 """A record that was corrected is the one that the rules give for what stands: results, policies, decisions.
 
-FOLD_EXAMPLES=2000 looks at so many histories in each test instead of at a few.
+FOLD_EXAMPLES=2000 looks at so many histories in each test instead of at a few; `-o faulthandler_timeout=0` lets it.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """Whatever happens and in whatever order the log gets it, the facts are those of the rules.
 
-FOLD_EXAMPLES=2000 looks at so many histories in each test instead of at a few.
+FOLD_EXAMPLES=2000 looks at so many histories in each test instead of at a few; `-o faulthandler_timeout=0` lets it.
 """
 
 import os
