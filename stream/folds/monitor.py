@@ -366,7 +366,9 @@ class MonitorFold:
             story.trouble = replace(story.trouble, number=numbers[story.trouble.number])
         story.reserved = tuple(numbers[story.incidents :])
         story.incidents = max(live.told.story.incidents, *(number + 1 for number in numbers), 0)
-        self.start = min(self.start, live.start)
+        if live.start < self.start:
+            self.uptime.until = self.uptime.until or self.start
+            self.start = live.start
         self.revised_at, self.maintained = live.revised_at, live.maintained
         known = {region.name: region for region in live.regions}
         for region in self.regions:

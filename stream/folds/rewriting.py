@@ -29,6 +29,7 @@ from stream.folds.facts import Correction, Facts, History, LatencyHour, UptimeBu
 from stream.folds.latency import HOUR_MS
 from stream.folds.monitor import WINDOW_MS
 from stream.folds.partition import FoldedEvent, PartitionFold
+from stream.folds.region import FOREVER
 from stream.folds.story import Notes, incident_id, with_notes
 from stream.folds.uptime import NOTHING, Spans
 
@@ -89,7 +90,10 @@ class Rewriting:
         self._live.horizon = fold.clock.horizon
         self._fresh = fold.beside()
         self._monitor = self._fresh.begin(order.monitor)
-        newest = [(region.name, result) for region in self._live.regions for result in region.kept(order.monitor)]
+        self._silence_ms = self._live.terms.newest.silence_ms
+        spoken = self.reads_since - self._silence_ms  # whoever told nothing since then is silent
+        kept = [(region.name, result) for region in self._live.regions for result in region.kept(order.monitor)]
+        newest = [found for found in kept if found[1].scheduled_at >= spoken]
         self._newest = deque(sorted(newest, key=lambda found: (found[1].scheduled_at, found[0])))
         self._held = {(region, result.scheduled_at) for region, result in newest}
         self._slice: list[Found] = []
@@ -104,8 +108,12 @@ class Rewriting:
         lasting = [i for i in past.before.incidents if _lasts_over(i, self.reads_since)]
         if lasting:
             self._monitor.story.take_up(lasting[-1], self.reads_since)
+        if self._live.told.story.since < self.reads_since:
+            self._monitor.story.stay(self._live.told.story)
         earlier = [revision for revision in past.revisions if revision.at <= self.reads_since]
-        for revision in (*earlier[-1:], *past.revisions[len(earlier) :]):
+        # An active one has begun long ago: told here, it would have been silent until the first result.
+        off = [revision for revision in earlier[-1:] if revision.state != "active"]
+        for revision in (*off, *past.revisions[len(earlier) :]):
             self._tell(replace(revision, at=max(revision.at, self.reads_since)))
         for maintenance in past.maintenances:
             self._tell(replace(maintenance, at=max(maintenance.at, self.reads_since)))
@@ -124,6 +132,8 @@ class Rewriting:
         """Put the monitor into the place of the old one, and tell what that changes."""
         while self._newest:
             self._add(self._newest.popleft())
+        if not self._slice_ends:
+            self._start(FOREVER)
         self._end_slice(self._live.known_until + 1)
         self._tick(self._live.horizon)
         last = Facts(self._version)
@@ -164,9 +174,11 @@ class Rewriting:
         self._slice.append(found)
 
     def _start(self, at: int) -> None:
-        """A monitor that was silent for long has begun all the same."""
-        if self._live.start < self.reads_since < at - HOUR_MS:
-            self._monitor.start = self.reads_since
+        """A monitor that was silent for long, until now perhaps, has begun all the same."""
+        if self._live.start < self.reads_since < at - self._silence_ms:
+            self._monitor.start, facts = self.reads_since, Facts(self._version)
+            self._monitor.tell(facts)
+            self._told.take(facts)
 
     def _end_slice(self, end: int) -> None:
         by_region: defaultdict[str, list[CheckResult]] = defaultdict(list)

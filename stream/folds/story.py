@@ -136,6 +136,10 @@ class Story(msgspec.Struct, array_like=True, gc=False):
             entries,
         )
 
+    def stay(self, other: "Story") -> None:
+        """Begin in the midst of the status that another one tells."""
+        self.status, self.since, self.reason, self.message = other.status, other.since, other.reason, other.message
+
     def forget(self, until: int) -> None:
         """Drop an incident that nothing after `until` can reopen."""
         if self.trouble is not None and self.trouble.resolved_at and self.trouble.reopen_until < until:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.enums import CorrectionKind, IncidentState, Outcome
+from schemas.enums import CorrectionKind, IncidentState, Outcome, Reason
 from schemas.events import (
     CheckBatch,
     CheckResult,
@@ -186,3 +187,38 @@ def test_a_correction_of_a_day_tells_what_was_not_yet_told_of_the_day_before() -
     (expected,) = expect(stream.log, lambda monitor, version: terms).values()
     assert stream.tables.latency("default/m") == expected.latency
     assert stream.tables.uptime("default/m") == expected.uptime
+
+
+@pytest.mark.parametrize("results", [72, 20], ids=["seen until now", "silent for days"])
+@pytest.mark.parametrize("outcome", [Outcome.UP, Outcome.DOWN])
+def test_what_has_lasted_for_days_stays_as_it_was_told(results: int, outcome: Outcome) -> None:
+    terms = Terms(interval_ms=HOUR, silence_ms=2 * HOUR, confirmations=1)
+    stream = Stream(lambda monitor, version: terms)
+    stream.take(MonitorRevised("default/m", 1, BEGIN, "active"))
+    for hour in range(results):
+        at = BEGIN + hour * HOUR
+        seen = outcome if hour else Outcome.UP
+        reason = Reason.OK if seen is Outcome.UP else Reason.TIMEOUT
+        stream.take(CheckBatch("p", "ams", at, (CheckResult("default/m", at, at, 1, seen, reason),)))
+        stream.take(Tick(at))
+    now = BEGIN + 72 * HOUR
+    stream.take(Tick(now))
+    stream.take(CorrectionOrdered("c", "default/m", CorrectionKind.REPLAY, now, now - HOUR, now, "somebody", REASON))
+
+    (expected,) = expect(stream.log, lambda monitor, version: terms).values()
+    assert stream.tables.incidents("default/m") == expected.incidents
+    assert stream.tables.current("default/m") == expected.current
+
+
+def test_a_monitor_of_which_nothing_was_seen_for_days_keeps_its_incident_through_a_correction() -> None:
+    stream = Stream(lambda monitor, version: Terms(confirmations=1))
+    stream.take(
+        CheckBatch("p", "ams", BEGIN, (CheckResult("default/m", BEGIN, BEGIN, 1, Outcome.DOWN, Reason.TIMEOUT),))
+    )
+    now = BEGIN + 72 * HOUR
+    stream.take(Tick(now))
+    before = stream.tables.incidents("default/m")
+    stream.take(CorrectionOrdered("c", "default/m", CorrectionKind.REPLAY, now, now - HOUR, now, "somebody", REASON))
+
+    assert len(before) == 1
+    assert stream.tables.incidents("default/m") == before
