@@ -42,8 +42,8 @@ READ: Final = (
 ORDER: Final = (*READ, ProblemKind.BAD_REQUEST, ProblemKind.TOO_LARGE)
 PACKAGE: Final = "query.management"
 MAX_LISTED: Final = 200
-MARGIN_DAYS: Final = 2
-"""A correction is folded from the day before the one in which it begins; those results have to be there."""
+MARGIN_DAYS: Final = 3
+"""A correction is folded from up to two days before the one in which it begins; those results have to be there."""
 
 Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST, examples=["2026-11-01T00:00:00Z"])]
 Why = Annotated[str, Field(min_length=1, max_length=300, description="Kept with it, and told in the timeline.")]

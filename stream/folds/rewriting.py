@@ -1,6 +1,7 @@
 """Carries out a correction: the monitor is folded anew, by the same folds, from the day (UTC) in which it begins.
 
-A day before that is folded too, so that ladders and silences are what they were; what it tells is not told again.
+Shortly after midnight that is the day before, since a change is dated by the first of the results that confirm it. A
+day before that is folded too, so that ladders and silences are what they were; what it tells is not told again.
 The results that are read are those that no later event changes any more; the newest come from the monitor's own
 state. So the outcome is a function of the log.
 """
@@ -34,6 +35,8 @@ from stream.folds.story import Notes, incident_id, with_notes
 from stream.folds.uptime import NOTHING, Spans
 
 DAY_MS: Final = 86_400_000
+LONGEST_RUN: Final = 20
+"""Results that a change may need; a run of them breaks off at the first silence."""
 SLICE_MS: Final = 540_000
 """Results of so much time make a batch: less than the lateness window, in which their order does not matter."""
 
@@ -82,15 +85,16 @@ class Rewriting:
         self._fold = fold
         self._version = version
         self._order = order
-        self._day = order.since - order.since % DAY_MS
+        self._live = fold.monitors[order.monitor]
+        self._live.horizon = fold.clock.horizon
+        self._silence_ms = self._live.terms.newest.silence_ms
+        dated_from = order.since - LONGEST_RUN * self._silence_ms
+        self._day = dated_from - dated_from % DAY_MS
         self.reads_since = self._day - DAY_MS
         self.reads_until = fold.clock.log_time - WINDOW_MS
         """Stored results of this span, its end not included."""
-        self._live = fold.monitors[order.monitor]
-        self._live.horizon = fold.clock.horizon
         self._fresh = fold.beside()
         self._monitor = self._fresh.begin(order.monitor)
-        self._silence_ms = self._live.terms.newest.silence_ms
         spoken = self.reads_since - self._silence_ms  # whoever told nothing since then is silent
         kept = [(region.name, result) for region in self._live.regions for result in region.kept(order.monitor)]
         newest = [found for found in kept if found[1].scheduled_at >= spoken]

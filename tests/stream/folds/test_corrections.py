@@ -178,15 +178,34 @@ def test_a_correction_of_a_day_tells_what_was_not_yet_told_of_the_day_before() -
     for minute in range(10):
         at = BEGIN + minute * MINUTE
         stream.take(CheckBatch("p", "ams", at, (CheckResult("default/m", at, at, 1, Outcome.UP, total_us=900),)))
-    since = BEGIN + 21 * MINUTE
+    since = BEGIN + 2 * HOUR
     stream.take(
         CorrectionOrdered("c", "default/m", CorrectionKind.REPLAY, since, since, since + MINUTE, "somebody", REASON)
     )
-    stream.take(Tick(BEGIN + HOUR))
+    stream.take(Tick(BEGIN + 3 * HOUR))
 
     (expected,) = expect(stream.log, lambda monitor, version: terms).values()
     assert stream.tables.latency("default/m") == expected.latency
     assert stream.tables.uptime("default/m") == expected.uptime
+
+
+def test_a_change_of_the_day_before_is_corrected_where_results_after_midnight_confirmed_it() -> None:
+    terms = Terms(confirmations=3)
+    stream = Stream(lambda monitor, version: terms)
+    midnight = BEGIN + 20 * MINUTE
+    for minute in range(30):
+        at = BEGIN + minute * MINUTE
+        seen = (Outcome.UP, Reason.OK) if at < midnight - 2 * MINUTE else (Outcome.DOWN, Reason.TIMEOUT)
+        stream.take(CheckBatch("p", "ams", at, (CheckResult("default/m", at, at, 1, *seen),)))
+    now = BEGIN + HOUR
+    stream.take(Tick(now))
+    stream.take(
+        CorrectionOrdered("c", "default/m", CorrectionKind.ANNUL, now, midnight, midnight + MINUTE, "somebody", REASON)
+    )
+
+    (expected,) = expect(stream.log, lambda monitor, version: terms).values()
+    assert stream.tables.changes("default/m") == expected.changes
+    assert stream.tables.incidents("default/m") == expected.incidents
 
 
 @pytest.mark.parametrize("results", [72, 20], ids=["seen until now", "silent for days"])
