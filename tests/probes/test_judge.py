@@ -70,6 +70,7 @@ def judged(
         (Fetched(Reason.DNS_ERROR, "no such host"), Outcome.DOWN, Reason.DNS_ERROR),
         (Fetched(Reason.BLOCKED_ADDRESS, "private"), Outcome.DOWN, Reason.BLOCKED_ADDRESS),
         (Fetched(Reason.BAD_REQUEST, "the secret X is not known"), Outcome.UNKNOWN, Reason.BAD_REQUEST),
+        (Fetched(Reason.PROBE_OVERLOADED, "too many open files"), Outcome.UNKNOWN, Reason.PROBE_OVERLOADED),
     ],
 )
 def test_the_default_meaning_of_an_answer(fetched: Fetched, outcome: Outcome, reason: Reason) -> None:
