@@ -2,8 +2,10 @@
 
 import http.server
 import json
+import socketserver
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -71,6 +73,36 @@ def test_a_failed_assertion_exits_with_1_and_says_what_was_seen(address: str) ->
     assert done.exit_code == 1
     assert '$.database is "ok"' in done.output
     assert "$.cache is missing" in done.output
+
+
+@contextmanager
+def saying(words: bytes) -> Iterator[int]:
+    """The port of a server that says this to everybody, and closes."""
+
+    class Speaker(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(words)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Speaker) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_assertions_on_what_has_no_status_hold_all_the_same() -> None:
+    with saying(b"220 ready") as port:
+        done = pulse(f"tcp://127.0.0.1:{port}", "-a", "body contains ready")
+
+    assert done.exit_code == 0
+    assert "1 of 1 assertions hold" in done.output
+
+
+def test_assertions_on_an_answer_that_broke_off_are_not_said_to_hold() -> None:
+    with saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nrea") as port:
+        done = pulse(f"http://127.0.0.1:{port}", "-a", "body contains ready")
+
+    assert done.exit_code == 1
+    assert "1 assertions not tested" in done.output
 
 
 def test_json_is_the_result_as_it_goes_into_the_log(address: str) -> None:
