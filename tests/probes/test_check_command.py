@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from infra.cli import build
+from infra.settings import get_settings
 from probes.shorthand import InvalidAssertion, parse_assertion
 from schemas.events import CheckResult
 from tests.engines import free_ports
@@ -124,6 +125,19 @@ def test_metadata_addresses_are_never_checked() -> None:
 
     assert done.exit_code == 1
     assert "blocked_address" in done.output
+
+
+def test_networks_that_the_settings_open_may_be_checked(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"{address.replace('127.0.0.1', '0.0.0.0')}/health"
+    get_settings.cache_clear()
+    assert "PULSE_PROBE_ALLOW" in pulse(url).output
+
+    monkeypatch.setenv("PULSE_PROBE_ALLOW", "0.0.0.0/8")
+    get_settings.cache_clear()
+    done = pulse(url)
+    get_settings.cache_clear()
+
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize(
