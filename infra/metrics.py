@@ -28,7 +28,7 @@ async def serve_metrics(
     try:
         server = await asyncio.start_server(_Handler(problem).answer, host, port)
     except OSError as error:
-        raise PortTaken(host, port, setting) from error
+        raise PortTaken(host, port, setting, error) from error
     async with server:
         yield
 

@@ -1,13 +1,18 @@
 """Ports: those that must be free are tried before anything is started, so that the message can name the setting."""
 
+import errno
 import socket
 
 
 class PortTaken(RuntimeError):
-    """Another program listens where one of ours should."""
+    """One of ours cannot listen where it should."""
 
-    def __init__(self, host: str, port: int, setting: str) -> None:
-        super().__init__(f"{host}:{port} is taken by another program: stop it, or set {setting} to a free port.")
+    def __init__(self, host: str, port: int, setting: str, error: OSError) -> None:
+        super().__init__(
+            f"{host}:{port} is taken by another program: stop it, or set {setting} to a free port."
+            if error.errno == errno.EADDRINUSE
+            else f"{host}:{port} cannot be opened here: {error.strerror}; set {setting} to one that can."
+        )
 
 
 def check_free(host: str, port: int, setting: str) -> None:
@@ -18,7 +23,7 @@ def check_free(host: str, port: int, setting: str) -> None:
         try:
             trial.bind((host.strip("[]"), port))
         except OSError as error:
-            raise PortTaken(host, port, setting) from error
+            raise PortTaken(host, port, setting, error) from error
 
 
 def free_port() -> int:

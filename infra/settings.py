@@ -8,12 +8,22 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic.functional_validators import BeforeValidator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from infra.running import read_running
 
 _split = BeforeValidator(lambda v: [part.strip() for part in v.split(",") if part.strip()] if isinstance(v, str) else v)
+
+
+def _checked_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        raise ValueError("write host:port, like 127.0.0.1:8080")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
 Names = Annotated[list[str], NoDecode, _split]
 Networks = Annotated[
     list[IPv4Network | IPv6Network],
@@ -65,7 +75,7 @@ class Settings(BaseSettings):
     )
     retention_days: int = Field(90, ge=1, description="Days that raw results are kept; rollups are kept for ever.")
 
-    http: str = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
+    http: Address = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
     snapshot_bytes: int = Field(320 << 20, ge=1 << 20, description="Memory for prepared pages and badges, in bytes.")
     public_url: str | None = Field(None, description="How the world reaches it, where that differs from `http`.")
     proxies: Networks = Field([], description="Proxies whose X-Forwarded-For is believed: 10.0.0.0/8,127.0.0.1/32")
@@ -141,3 +151,6 @@ def get_settings() -> Settings:
     except ValidationError as error:
         told = (f"PULSE_{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
         raise InvalidSettings("\n".join(told)) from None
+    except PermissionError as error:
+        message = f"{error.filename} cannot be read by this user; set PULSE_DATA to a folder that is yours"
+        raise InvalidSettings(message) from None

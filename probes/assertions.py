@@ -4,6 +4,7 @@ Their meaning: no match fails every operator but `absent`; of several matches al
 true is never a number; there is no order across types.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -24,7 +25,12 @@ MAX_REGEX_TEXT: Final = 65_536
 DAY_MS: Final = 86_400_000
 MISSING: Final = object()
 
-_CHARSETS: Final = {"iso-8859-1": "latin-1", "latin1": "latin-1", "windows-1252": "cp1252", "utf-16": "utf-16"}
+_CHARSET: Final = re.compile(
+    r"""charset=["']?(latin1|iso-8859-(?:1[013-6]|[1-9])|windows-125[0-8]|koi8-[ru]|utf-16(?:le|be)?"""
+    r"""|shift_jis|euc-jp|euc-kr|iso-2022-jp|gb2312|gbk|gb18030|big5)["']?(?:[\s;]|$)""",
+    re.IGNORECASE,
+)
+"""Charsets of web pages, by names that Python knows; some others that it knows take long."""
 
 
 class BadJson(ValueError):
@@ -61,10 +67,10 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as text; what does not decode is replaced."""
+        """The body as text, without a byte order mark; what does not decode is replaced."""
         if self._text is None:
-            charset = (self.header("content-type") or "").lower().partition("charset=")[2].strip(' "')
-            self._text = self.body.decode(_CHARSETS.get(charset, "utf-8"), "replace")
+            charset = _CHARSET.search(self.header("content-type") or "")
+            self._text = self.body.decode(charset[1] if charset else "utf-8", "replace").removeprefix("\ufeff")
         return self._text
 
     @property

@@ -4,6 +4,7 @@ from ipaddress import ip_network
 from typing import Final
 
 from infra.logs import get_logger
+from infra.settings import get_settings
 from probes.compiled import CompiledMonitor, Compiler
 from probes.fetch import Fetcher
 from probes.judge import judge
@@ -45,7 +46,8 @@ async def check(monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter) -> C
 
 async def check_once(monitor: Monitor) -> CheckResult:
     """A check from a person's own machine, where loopback and private networks may be checked; metadata never."""
-    fetcher = Fetcher(allow=OWN_NETWORKS)
+    settings = get_settings()
+    fetcher = Fetcher(allow=(*OWN_NETWORKS, *settings.probe_allow), deny=settings.probe_deny)
     try:
         compiled = Compiler(fetcher, Secrets(None)).compile(
             monitor_id(DEFAULT_WORKSPACE, monitor.slug), monitor, version=0, partition=0

@@ -19,6 +19,10 @@ from schemas.events import CheckResult
 from schemas.monitors import Assertion, Monitor
 
 NO_CONNECTION: Final = frozenset({Reason.DNS_ERROR, Reason.CONNECT_REFUSED, Reason.CONNECT_ERROR})
+JUDGED: Final = frozenset(
+    {Reason.OK, Reason.HTTP_STATUS, Reason.ASSERTION, Reason.COMPONENT, Reason.LATENCY, Reason.CERTIFICATE}
+)
+"""Reasons that an answer gets which came whole."""
 BAR_WIDTH: Final = 40
 
 _COLOURS: Final = {Outcome.UP: "green", Outcome.DEGRADED: "yellow", Outcome.DOWN: "red", Outcome.UNKNOWN: "magenta"}
@@ -145,7 +149,7 @@ def _components(result: CheckResult) -> Table:
 
 def _assertions(result: CheckResult, assertions: list[Assertion]) -> RenderableType:
     failed = [Text(f"  ✗ {failure.message}", "red") for failure in result.failures]
-    held = len(assertions) - len(failed) if result.status_code else 0
+    held = len(assertions) - len(failed) if _is_judged(result) else 0
     untested = len(assertions) - len(failed) - held
     lines = [*failed]
     if held:
@@ -153,6 +157,11 @@ def _assertions(result: CheckResult, assertions: list[Assertion]) -> RenderableT
     if untested:
         lines.append(Text(f"  - {untested} assertions not tested: no answer", "dim"))
     return Group(*lines)
+
+
+def _is_judged(result: CheckResult) -> bool:
+    """A whole answer came; a WebSocket that was refused has a bad status, too, and no code."""
+    return result.reason in JUDGED and (result.reason is not Reason.HTTP_STATUS or bool(result.status_code))
 
 
 def _indented(body: str) -> str:

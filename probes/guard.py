@@ -83,7 +83,7 @@ class Guard:
 
         Where the operator has opened networks, names are judged by their addresses alone.
         """
-        if not self._allow and _is_local(host):
+        if not self._allow and is_local(host):
             raise FetchFailed(Reason.BLOCKED_ADDRESS, f"{host} is a local name; {_HOW_TO_ALLOW}")
 
     def check(self, addresses: Sequence[str]) -> None:
@@ -110,7 +110,8 @@ class Guard:
         return None if what is None else f"{address} is not public ({what}); {_HOW_TO_ALLOW}"
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether a name means this machine, or one beside it."""
     if ":" in host:
         return False
     last = host.rsplit(".", 1)[-1]

@@ -129,8 +129,8 @@ def judge(
 
 
 def _broken(fetched: Fetched) -> Finding:
-    """No whole answer came; a request that could not even be built tells nothing of its target."""
-    untold = fetched.reason is Reason.BAD_REQUEST
+    """No whole answer came; without a request to send, or a socket to send it by, that tells nothing of its target."""
+    untold = fetched.reason in (Reason.BAD_REQUEST, Reason.PROBE_OVERLOADED)
     return Finding(Outcome.UNKNOWN if untold else Outcome.DOWN, fetched.reason, fetched.message)
 
 

@@ -2,29 +2,36 @@
 
 With canaries (addresses that the operator names) each network failure is believed only while one of them can be
 reached. Without them the share decides: when many targets in a row fail before anyone has answered, it is us.
-Either way a machine without any route to the world is offline.
+Either way a machine without any route to the world is offline. What is near (this machine, a private network) is
+reached without the world, so that its answers say nothing of targets out there.
 """
 
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
 from infra.shared import Shared
+from probes.guard import is_local
 from schemas.enums import Reason
 from schemas.events import CheckResult
 
 UNREACHED: Final = frozenset({Reason.DNS_ERROR, Reason.CONNECT_ERROR})
+NOTHING_SENT: Final = frozenset(
+    {Reason.BAD_REQUEST, Reason.BLOCKED_ADDRESS, Reason.PROBE_OVERLOADED, Reason.PROBE_ERROR}
+)
+"""The probe itself held back what it should have sent."""
 LEAST_TARGETS: Final = 5
 ENOUGH_TARGETS: Final = 30
 CANARY_TIMEOUT_S: Final = 2.0
 CANARY_KEPT_S: Final = 5.0
 PRUNED_EVERY_S: Final = 60.0
 FORGOTTEN_AFTER_S: Final = 7_200.0
-_NOWHERE: Final = ("192.0.2.1", 9)
-"""A documentation address: connecting a datagram socket to it asks for a route and sends nothing."""
+_NOWHERE: Final = {socket.AF_INET: ("192.0.2.1", 9), socket.AF_INET6: ("2001:db8::1", 9)}
+"""Documentation addresses: connecting a datagram socket to one asks for a route and sends nothing."""
 
 
 Target = tuple[str, int]
@@ -52,11 +59,15 @@ def parse_canary(text: str) -> Canary:
 
 def has_route() -> bool:
     """Whether the machine knows any way to the world."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(_NOWHERE)
-        except OSError:
-            return False
+    return any(map(_has_route, _NOWHERE))
+
+
+def _has_route(family: socket.AddressFamily) -> bool:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(_NOWHERE[family])
+    except OSError:
+        return False
     return True
 
 
@@ -71,6 +82,14 @@ async def reachable(canary: Canary) -> bool:
     return True
 
 
+@dataclass(slots=True)
+class _Targets:
+    """Those on one side of the way to the world: when each was seen, and which have failed since any answered."""
+
+    seen: dict[Target, float] = field(default_factory=dict)
+    failing: set[Target] = field(default_factory=set)
+
+
 class OwnNetwork:
     """Judges whether a network failure is the target's or ours. A target is a host and a port."""
 
@@ -79,36 +98,43 @@ class OwnNetwork:
         """What was found last."""
         self._canaries = canaries
         self._route = route
-        self._seen: dict[Target, float] = {}
-        self._failing: set[Target] = set()
+        self._near = _Targets()
+        self._far = _Targets()
         self._pruned_at = 0.0
         self._canary_answers = Shared(self._ask, CANARY_KEPT_S)
 
     async def is_to_blame(self, target: Target, result: CheckResult) -> bool:
         """Take a result into account; True when its failure is the probe's own."""
-        self._seen[target] = asyncio.get_running_loop().time()
-        if not unreached(result):
-            self._failing.clear()
-            self.offline = False
+        if result.reason in NOTHING_SENT and not result.connect_us:
             return False
-        self._failing.add(target)
-        self.offline = await self._is_offline(target)
+        near = _is_near(target[0])
+        side = self._near if near else self._far
+        side.seen[target] = asyncio.get_running_loop().time()
+        if not unreached(result):
+            self._near.failing.clear()
+            if not near:
+                self._far.failing.clear()
+            self.offline = self.offline and bool(self._far.failing)
+            return False
+        side.failing.add(target)
+        self.offline = await self._is_offline(near=near)
         return self.offline
 
-    async def _is_offline(self, target: Target) -> bool:
+    async def _is_offline(self, *, near: bool) -> bool:
         if self._canaries:
             return not await self._canary_answers.get()
-        if len(self._failing) >= self._many():
-            return True
-        return not _is_private(target[0]) and len(self._failing) == len(self._seen) and not self._route()
+        self._prune()
+        sides = (self._near, self._far) if near else (self._far,)
+        failing, seen = sum(len(side.failing) for side in sides), sum(len(side.seen) for side in sides)
+        return failing >= _many(seen) or (not near and failing == seen and not self._route())
 
-    def _many(self) -> int:
-        """So many different targets in a row fail by chance no more: half of those there are, from 5 to 30."""
+    def _prune(self) -> None:
+        """Forget targets that are checked no more."""
         now = asyncio.get_running_loop().time()
         if now - self._pruned_at > PRUNED_EVERY_S:
             self._pruned_at = now
-            self._seen = {target: at for target, at in self._seen.items() if now - at < FORGOTTEN_AFTER_S}
-        return max(LEAST_TARGETS, min(len(self._seen) // 2 + 1, ENOUGH_TARGETS))
+            for side in (self._near, self._far):
+                side.seen = {target: at for target, at in side.seen.items() if now - at < FORGOTTEN_AFTER_S}
 
     async def _ask(self) -> bool:
         """Whether any canary answers."""
@@ -116,12 +142,18 @@ class OwnNetwork:
         return any(answers)
 
 
-def _is_private(host: str) -> bool:
-    """A private address needs no way to the world."""
+def _many(seen: int) -> int:
+    """So many different targets in a row fail by chance no more: half of those there are, from 5 to 30."""
+    return max(LEAST_TARGETS, min(seen // 2 + 1, ENOUGH_TARGETS))
+
+
+@lru_cache(maxsize=4_096)
+def _is_near(host: str) -> bool:
+    """A private address needs no way to the world, nor does a name without a dot."""
     try:
         return ip_address(host).is_private
     except ValueError:
-        return False
+        return is_local(host)
 
 
 def unreached(result: CheckResult) -> bool:

@@ -131,7 +131,7 @@ def _asked(url: Url) -> httpx.Request:
     try:
         return httpx.Request("GET", str(url))
     except (httpx.InvalidURL, UnicodeError) as error:  # IDNA's errors are UnicodeErrors
-        raise FetchFailed(Reason.REDIRECT, f"cannot keep cookies for {str(url)[:200]!r}: {error}") from None
+        raise FetchFailed(Reason.REDIRECT, f"cannot keep cookies: {error}: {str(url)!r}") from None
 
 
 def redirected(request: Request, status: int, location: str) -> Request:
@@ -158,15 +158,16 @@ def _next_method(method: str, status: int) -> str:
 
 
 def _target(url: Url, location: str) -> Url:
-    shown = repr(location[:200])
+    """Messages have the whole location, at their end: what is secret in it is found before it is cut."""
     if len(location) > MAX_LOCATION_LENGTH:
         raise FetchFailed(Reason.REDIRECT, f"the Location is longer than {MAX_LOCATION_LENGTH} characters")
     if _UNCLEAN.search(location):
-        raise FetchFailed(Reason.REDIRECT, f"the Location {shown} has a space, a control character or a backslash")
+        what = "has a space, a control character or a backslash"
+        raise FetchFailed(Reason.REDIRECT, f"the Location {what}: {location!r}")
     try:
         return parse_url(urljoin(str(url), _as_text(location)))
     except ValueError as error:  # InvalidUrl, or urljoin's own
-        raise FetchFailed(Reason.REDIRECT, f"cannot follow the Location {shown}: {error}") from None
+        raise FetchFailed(Reason.REDIRECT, f"cannot follow the Location: {error}: {location!r}") from None
 
 
 def _as_text(header: str) -> str:

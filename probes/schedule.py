@@ -105,6 +105,10 @@ class _Flight(Generic[JobT]):
         self.at[target] -= 1
         if not self.at[target]:
             del self.at[target]
+        self.call_next(target)
+
+    def call_next(self, target: Hashable) -> None:
+        """There is room at the target for one of those that wait for it."""
         waiting = self.queues.get(target)
         if waiting:
             self.turn.append(waiting.popleft())
@@ -138,6 +142,7 @@ class Schedule(Generic[JobT]):
         self._tasks: dict[int, asyncio.Task[None]] = {}
         """By the number of the check."""
         self._timer: asyncio.TimerHandle | None = None
+        self._woke_at = -math.inf
         self._open = False
 
     def __len__(self) -> int:
@@ -210,13 +215,14 @@ class Schedule(Generic[JobT]):
 
     def _wake(self) -> None:
         now = self._clock()
+        if now < self._woke_at:
+            self._clock_went_back(now)
+        self._woke_at = now
         heap = self._heap
         while heap and heap[0][0] <= now:
             entry = heapq.heappop(heap)[2]
             if not entry.removed:
                 self._due(entry, now)
-        if heap and heap[0][0] - now > heap[0][2].job.interval_ms:
-            self._clock_went_back(now)
         self._arm(now)
 
     def _due(self, entry: _Entry[JobT], now: float) -> None:
@@ -268,6 +274,7 @@ class Schedule(Generic[JobT]):
             entry = turn.popleft()
             scheduled_at = entry.waiting_at
             if entry.removed or scheduled_at is None:
+                self._flight.call_next(entry.job.target)
                 continue
             if not self._flight.has_room(entry.job.target):
                 self._flight.queue(entry)
@@ -279,6 +286,7 @@ class Schedule(Generic[JobT]):
         """The clock was set back: slots are where they always were, and some come a second time."""
         for entry in self._entries.values():
             interval_ms = entry.job.interval_ms
-            entry.due_at = next_slot(offset_ms(entry.job.monitor, self._region, interval_ms), interval_ms, now)
+            if entry.due_at - now > interval_ms:
+                entry.due_at = next_slot(offset_ms(entry.job.monitor, self._region, interval_ms), interval_ms, now)
         self._heap = [(entry.due_at, next(self._sequence), entry) for entry in self._entries.values()]
         heapq.heapify(self._heap)

@@ -42,8 +42,11 @@ class Secrets:
 
     def _look_up(self, workspace: str, name: str) -> str:
         file = self._folder / workspace / name if self._folder else None
-        if file is not None and file.is_file():
-            return file.read_bytes()[:MAX_SECRET_BYTES].decode().removesuffix("\n")
+        try:
+            if file is not None and file.is_file():
+                return file.read_bytes()[:MAX_SECRET_BYTES].decode().removesuffix("\n")
+        except OSError as error:
+            raise MissingSecret(f"the secret {name} cannot be read by this probe: {error.strerror}") from None
         if workspace == DEFAULT_WORKSPACE and (variable := ENVIRONMENT_PREFIX + name) in self._environment:
             return self._environment[variable]
         place = f"{ENVIRONMENT_PREFIX}{name}" if workspace == DEFAULT_WORKSPACE else f"the file {workspace}/{name}"

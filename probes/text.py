@@ -1,8 +1,9 @@
 """Texts of strangers, made fit to keep and to show: bounded, without control characters, without secrets."""
 
 from collections.abc import Iterable
+from html import escape
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -52,4 +53,10 @@ NOTHING_SECRET: Final = Redactor()
 
 def _forms(secret: str) -> set[str]:
     escaped = msgspec.json.encode(secret).decode()[1:-1]
-    return {secret, quote(secret, safe=""), quote(secret), escaped}
+    html = escape(secret)
+    return {
+        secret,
+        *(quote(secret, safe=""), quote(secret), quote_plus(secret)),
+        *(escaped, escaped.replace("/", "\\/")),
+        *(html, html.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")),
+    }

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -52,7 +53,8 @@ class Screen:
     def say(self, line: str) -> None:
         """An event."""
         if self._live is None:
-            self.console.print(line, markup=False)
+            with suppress(OSError, SystemExit):  # rich leaves where nobody reads; what runs does not end for that
+                self.console.print(line, markup=False)
         else:
             self._recent.append(line)
 

@@ -193,3 +193,29 @@ def test_no_body_makes_a_test_raise(body: bytes, operator: str) -> None:
     operand: Any = {"lt": 1.0, "length": 2}.get(operator, "x")
     for subject in ({"jsonpath": "$.a[0]"}, {"jsonpath": "$..a"}, {"body": "text"}):
         failure_of(subject | {operator: operand}, answering(body))
+
+
+@pytest.mark.parametrize(
+    ("charset", "codec"),
+    [
+        ("windows-1251", "cp1251"),
+        ("KOI8-R", "koi8-r"),
+        ('"iso-8859-5"', "iso-8859-5"),
+        ("windows-1251; q=1", "cp1251"),
+        ("utf-16le", "utf-16le"),
+        ("utf-8", "utf-8-sig"),
+        ("punycode", "utf-8"),
+        ("iso-8859-12", "utf-8"),
+    ],
+)
+def test_text_is_read_in_the_charset_that_the_server_names(charset: str, codec: str) -> None:
+    answer = answering("Всё работает".encode(codec), headers=(("content-type", f"text/html; charset={charset}"),))
+
+    assert failure_of({"body": "text", "equals": "Всё работает"}, answer) is None
+
+
+def test_text_of_the_far_east_is_read_in_its_charset() -> None:
+    for charset in ("shift_jis", "euc-jp", "iso-2022-jp", "gb2312", "gbk", "gb18030", "big5"):
+        answer = answering("正常".encode(charset), headers=(("content-type", f"text/html; charset={charset}"),))
+
+        assert failure_of({"body": "text", "contains": "正常"}, answer) is None, charset

@@ -2,8 +2,10 @@
 
 import http.server
 import json
+import socketserver
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -11,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from infra.cli import build
+from infra.settings import get_settings
 from probes.shorthand import InvalidAssertion, parse_assertion
 from schemas.events import CheckResult
 from tests.engines import free_ports
@@ -73,6 +76,36 @@ def test_a_failed_assertion_exits_with_1_and_says_what_was_seen(address: str) ->
     assert "$.cache is missing" in done.output
 
 
+@contextmanager
+def saying(words: bytes) -> Iterator[int]:
+    """The port of a server that says this to everybody, and closes."""
+
+    class Speaker(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(words)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Speaker) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_assertions_on_what_has_no_status_hold_all_the_same() -> None:
+    with saying(b"220 ready") as port:
+        done = pulse(f"tcp://127.0.0.1:{port}", "-a", "body contains ready")
+
+    assert done.exit_code == 0
+    assert "1 of 1 assertions hold" in done.output
+
+
+def test_assertions_on_an_answer_that_broke_off_are_not_said_to_hold() -> None:
+    with saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nrea") as port:
+        done = pulse(f"http://127.0.0.1:{port}", "-a", "body contains ready")
+
+    assert done.exit_code == 1
+    assert "1 assertions not tested" in done.output
+
+
 def test_json_is_the_result_as_it_goes_into_the_log(address: str) -> None:
     done = pulse(f"{address}/gone", "--json")
 
@@ -92,6 +125,19 @@ def test_metadata_addresses_are_never_checked() -> None:
 
     assert done.exit_code == 1
     assert "blocked_address" in done.output
+
+
+def test_networks_that_the_settings_open_may_be_checked(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"{address.replace('127.0.0.1', '0.0.0.0')}/health"
+    get_settings.cache_clear()
+    assert "PULSE_PROBE_ALLOW" in pulse(url).output
+
+    monkeypatch.setenv("PULSE_PROBE_ALLOW", "0.0.0.0/8")
+    get_settings.cache_clear()
+    done = pulse(url)
+    get_settings.cache_clear()
+
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize(

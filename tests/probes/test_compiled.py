@@ -116,6 +116,20 @@ def test_a_workspace_sees_its_own_secrets_alone(tmp_path: Path) -> None:
         secrets.value("other", "TOKEN")
 
 
+def test_a_secrets_file_that_cannot_be_read_is_told_like_a_missing_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    (tmp_path / "default").mkdir()
+    (tmp_path / "default" / "TOKEN").touch()
+
+    with pytest.raises(MissingSecret, match="the secret TOKEN cannot be read by this probe: Permission denied"):
+        Secrets(tmp_path, {}).value("default", "TOKEN")
+
+
 def test_a_rotated_secret_is_used_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("probes.secrets.KEPT_S", 0.0)
     (tmp_path / "default").mkdir()

@@ -70,6 +70,7 @@ def judged(
         (Fetched(Reason.DNS_ERROR, "no such host"), Outcome.DOWN, Reason.DNS_ERROR),
         (Fetched(Reason.BLOCKED_ADDRESS, "private"), Outcome.DOWN, Reason.BLOCKED_ADDRESS),
         (Fetched(Reason.BAD_REQUEST, "the secret X is not known"), Outcome.UNKNOWN, Reason.BAD_REQUEST),
+        (Fetched(Reason.PROBE_OVERLOADED, "too many open files"), Outcome.UNKNOWN, Reason.PROBE_OVERLOADED),
     ],
 )
 def test_the_default_meaning_of_an_answer(fetched: Fetched, outcome: Outcome, reason: Reason) -> None:
@@ -139,11 +140,23 @@ def test_evidence_is_kept_of_what_is_not_up_alone() -> None:
     assert len(evidence.body) == 2_048
 
 
-@pytest.mark.parametrize("echo", ['s3cr/t"x', "s3cr%2Ft%22x", 's3cr/t\\"x'])
+@pytest.mark.parametrize(
+    "echo",
+    [
+        's3cr/t" x',
+        "s3cr%2Ft%22%20x",
+        "s3cr%2Ft%22+x",
+        's3cr/t\\" x',
+        's3cr\\/t\\" x',
+        "s3cr/t&quot; x",
+        "s3cr/t&#34; x",
+    ],
+    ids=["as it is", "in a path", "in a form", "in JSON", "in PHP's JSON", "in HTML", "in Go's HTML"],
+)
 def test_a_secret_that_the_server_echoes_is_redacted_everywhere(echo: str) -> None:
     fetched = answered(503, echo.encode() + b" refused", headers=[("location", f"/?k={echo}")], reason_phrase=echo)
 
-    result = judged(fetched, {"body": "text", "equals": "fine"}, secrets=('s3cr/t"x',))
+    result = judged(fetched, {"body": "text", "equals": "fine"}, secrets=('s3cr/t" x',))
 
     shown = encode(CheckBatch("p", "r", 1, (result,))).decode()
     assert "s3cr" not in shown

@@ -1,10 +1,13 @@
 """Whose failure it is: the target's, or the probe's own network's."""
 
 import asyncio
+from errno import ENETUNREACH
+from socket import AF_INET, AF_INET6, AddressFamily
+from socket import socket as Socket  # noqa: N812
 
 import pytest
 
-from probes.own_health import Canary, InvalidCanary, OwnNetwork, Target, parse_canary
+from probes.own_health import Canary, InvalidCanary, OwnNetwork, Target, has_route, parse_canary
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckResult
 from tests.engines import free_ports
@@ -86,6 +89,54 @@ def test_without_a_route_a_private_target_is_believed_all_the_same() -> None:
     network = OwnNetwork(route=cut_off)
 
     assert asyncio.run(network.is_to_blame(("10.0.0.7", 80), LOST)) is False
+
+
+@pytest.mark.parametrize("near", ["127.0.0.1", "10.0.0.7", "::1", "localhost", "app"])
+def test_what_is_near_and_answers_says_nothing_of_the_way_to_the_world(near: str) -> None:
+    async def main() -> list[bool]:
+        network = OwnNetwork(route=cut_off)
+        await network.is_to_blame((near, 80), UP)
+        return [
+            await network.is_to_blame(*each) for each in [(target(1), NAMELESS), ((near, 80), UP), (target(1), LOST)]
+        ]
+
+    assert asyncio.run(main()) == [True, False, True]
+
+
+def test_while_the_world_answers_private_targets_are_down_however_many() -> None:
+    async def main() -> list[bool]:
+        network = OwnNetwork(route=connected)
+        await network.is_to_blame(target(1), UP)
+        found = []
+        for number in range(8):
+            found.append(await network.is_to_blame((f"10.0.0.{number}", 80), LOST))
+            await network.is_to_blame(target(1), UP)
+        return found
+
+    assert not any(asyncio.run(main()))
+
+
+@pytest.mark.parametrize("reason", [Reason.BAD_REQUEST, Reason.BLOCKED_ADDRESS, Reason.PROBE_OVERLOADED])
+def test_a_check_that_sent_nothing_is_no_sign_of_life(reason: Reason) -> None:
+    network = OwnNetwork(route=connected)
+    lost = [(n, LOST) for n in range(8)]
+
+    found = blamed(network, *lost, (9, result(reason)), *lost)
+
+    assert found == [False] * 4 + [True] * 4 + [False] + [True] * 8
+
+
+@pytest.mark.parametrize(("routed", "found"), [({AF_INET}, True), ({AF_INET6}, True), (set(), False)])
+def test_a_way_by_either_family_is_a_way_to_the_world(
+    routed: set[AddressFamily], found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(probe: Socket, address: tuple[str, int]) -> None:
+        if probe.family not in routed:
+            raise OSError(ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(Socket, "connect", connect, raising=False)
+
+    assert has_route() is found
 
 
 def test_a_canary_that_answers_means_that_the_target_is_down() -> None:

@@ -29,6 +29,16 @@ def test_a_location_is_taken_as_browsers_do(location: str, url: str) -> None:
     assert str(redirected(START, 302, location).url) == url
 
 
+@pytest.mark.parametrize("location", ["/ {}", "http://a b/{}", "http://[/{}", "ftp://sample.test/{}"])
+def test_a_location_is_told_whole_so_that_a_secret_in_it_is_found(location: str) -> None:
+    path = "x" * 190 + "hush-hush"
+
+    with pytest.raises(FetchFailed) as refused:
+        redirected(START, 302, location.format(path))
+
+    assert path in refused.value.message
+
+
 def test_from_http_to_https_no_header_of_the_user_travels() -> None:
     assert redirected(START, 301, "https://sample.test/").headers == ()
     assert redirected(START, 301, "/next").headers == START.headers

@@ -246,6 +246,54 @@ def test_a_clock_that_is_set_back_stops_nothing() -> None:
     assert len(log.started) >= 13
 
 
+def test_a_clock_that_is_set_back_stops_nothing_though_a_rare_check_is_the_next() -> None:
+    log = Log()
+    behind_ms = 0.0
+
+    async def run(job: Job, scheduled_at: int) -> None:
+        log.started.append((job.monitor, scheduled_at))
+
+    schedule = Schedule("eu", run, lambda job, at: None, clock=lambda: wall_ms() - behind_ms)
+    rare = offset_ms("rare", "eu", 3_600_000)
+
+    async def main() -> None:
+        nonlocal behind_ms
+        schedule.put(Job("rare", interval_ms=3_600_000))
+        schedule.put(Job("a", interval_ms=60_000))
+        schedule.start()
+        await asyncio.sleep((rare - wall_ms()) % 3_600_000 / 1_000 - 0.05)
+        behind_ms = 3_000_000
+        log.started.clear()
+        await asyncio.sleep(600)
+        await schedule.stop(0)
+
+    run_virtual(main())
+    assert len(log.slots("a")) == 10
+
+
+def test_a_monitor_that_goes_while_it_waits_leaves_its_place_to_the_next() -> None:
+    log = Log()
+
+    async def check(job: Job) -> None:
+        await asyncio.sleep(5)
+
+    schedule = scheduled(log, check, limits=Limits(in_flight=10, per_target=1))
+
+    async def main() -> None:
+        for name in "ace":  # their slots are in this order
+            schedule.put(Job(name))
+        schedule.start()
+        await asyncio.sleep(5)
+        schedule.remove("a")
+        schedule.remove("c")
+        await asyncio.sleep(5)
+        await schedule.stop(0)
+
+    run_virtual(main())
+    assert [name for name, _ in log.started] == ["a", "e"]
+    assert [name for name, _ in log.missed] == ["c"]
+
+
 @pytest.mark.parametrize(("grace_s", "cancelled"), [(5, []), (1, ["a"])])
 def test_stopping_gives_checks_in_flight_their_time_and_then_ends_them(grace_s: float, cancelled: list[str]) -> None:
     log = Log()

@@ -41,8 +41,8 @@ app = FastAPI(lifespan=lifespan)
 @app.get("/health/worker")
 async def worker_health(request: Request, response: Response) -> dict[str, str]:
     """200 if a job came back within 2 s, else 503. The job expires, so that none pile up behind a dead worker."""
-    job = await request.app.state.arq.enqueue_job("ping", _expires=2)
     try:
+        job = await request.app.state.arq.enqueue_job("ping", _expires=2)
         await job.result(timeout=2, poll_delay=0.05)
     except Exception:  # no answer in time, or no queue
         response.status_code = 503

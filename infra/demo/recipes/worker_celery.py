@@ -10,6 +10,7 @@ from fastapi import FastAPI, Response
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
 celery = Celery("shop", broker=REDIS_URL, backend=REDIS_URL)
+celery.conf.result_backend_transport_options = {"retry_policy": {"timeout": 2}}  # else it tries 20 s for a lost Redis
 app = FastAPI()
 
 
