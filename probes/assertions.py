@@ -290,14 +290,16 @@ def _plain_steps(expression: Any) -> tuple[str | int, ...] | None:
 def _walk(steps: tuple[str | int, ...], document: Any) -> tuple[list[Any], str]:
     value = document
     for depth, step in enumerate(steps):
-        if not (type(value) is dict and step in value if isinstance(step, str) else _has_place(value, step)):
+        if not _has(value, step):
             return [], f"{_path(steps[: depth + 1])} is missing"
         value = value[step]
     return [value], ""
 
 
-def _has_place(value: Any, place: int) -> bool:
-    return type(value) is list and -len(value) <= place < len(value)
+def _has(value: Any, step: str | int) -> bool:
+    if type(step) is str:
+        return type(value) is dict and step in value
+    return type(value) is list and -len(value) <= cast(int, step) < len(value)
 
 
 def _path(steps: tuple[str | int, ...]) -> str:

@@ -128,12 +128,10 @@ class Fetcher:
     async def close(self) -> None:
         """Let go of what the fetcher holds. Closing it again does nothing."""
         await self._resolver.close()
-        poller = self.__dict__.pop("_poller", None)
-        if poller is not None:
-            poller.close()
-        deadlines = self.__dict__.pop("_deadlines", None)
-        if deadlines is not None:
-            deadlines.close()
+        for made_when_needed in ("_poller", "_deadlines"):
+            held = self.__dict__.pop(made_when_needed, None)
+            if held is not None:
+                held.close()
 
     async def _follow(self, hops: list[Hop], phases: Phases) -> None:
         """Exchange after exchange, until one does not lead elsewhere. Raises FetchFailed."""

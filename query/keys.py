@@ -17,6 +17,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from query.context import Context, CurrentContext
+from query.limits import RatePolicy, limited
 from query.problems import ProblemError, ProblemKind
 from schemas.monitors import DEFAULT_WORKSPACE, Key, KeyScope
 
@@ -106,6 +107,10 @@ def requires(scope: KeyScope) -> Callable[..., Awaitable[Caller]]:
 
 
 Reader = Annotated[Caller, Depends(requires(KeyScope.READ))]
+HistoryReader = Annotated[
+    Caller, Depends(limited(RatePolicy("history", quota=600, window_s=60), requires(KeyScope.READ)))
+]
+"""Who asks for what only the engines know, and not the memory of this service."""
 Writer = Annotated[Caller, Depends(requires(KeyScope.WRITE))]
 Pusher = Annotated[Caller, Depends(requires(KeyScope.PUSH))]
 Admin = Annotated[Caller, Depends(requires(KeyScope.ADMIN))]

@@ -3,7 +3,7 @@
 from typing import Final
 from urllib.parse import quote
 
-from query.answers import Answers
+from query.answers import OPEN_TO_ALL, Answers
 from query.asgi import Asgi, Receive, Scope, Send
 from query.asked import Asked
 from query.assets import ASSETS
@@ -13,7 +13,7 @@ from query.snapshots import Headers, Reply, Snapshot
 
 READING: Final = (b"GET", b"HEAD")
 PREFLIGHT: Final[Headers] = [
-    (b"access-control-allow-origin", b"*"),
+    *OPEN_TO_ALL,
     (b"access-control-allow-methods", b"GET, HEAD"),
     (b"access-control-allow-headers", b"*"),
     (b"access-control-max-age", b"86400"),

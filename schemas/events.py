@@ -11,6 +11,9 @@ from msgspec import Meta
 
 from schemas.enums import CorrectionKind, EntryKind, IncidentState, Outcome, Reason, Severity, Status
 
+LONGEST_RUN: Final = 20
+"""Results in a row that a change of status may need at most."""
+
 TimeMs = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]
 """Milliseconds since the epoch, up to the year 2100: what ClickHouse keeps."""
 DurationUs = Annotated[int, Meta(ge=0, le=4_294_967_295)]
@@ -118,8 +121,8 @@ class MaintenanceRevised(msgspec.Struct, frozen=True, tag_field="type", tag="mai
 class PolicyChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a replay puts in place of a monitor's policy; None keeps what the version says."""
 
-    confirmations: Annotated[int, Meta(ge=1, le=20)] | None = None
-    recoveries: Annotated[int, Meta(ge=1, le=20)] | None = None
+    confirmations: Annotated[int, Meta(ge=1, le=LONGEST_RUN)] | None = None
+    recoveries: Annotated[int, Meta(ge=1, le=LONGEST_RUN)] | None = None
     quorum: Annotated[int, Meta(ge=0, le=50)] | None = None
     reopen_gap_ms: Annotated[int, Meta(ge=0, le=86_400_000)] | None = None
     flap_start: Annotated[int, Meta(ge=0, le=100)] | None = None

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 
 from schemas.durations import DurationMs
 from schemas.enums import Severity
+from schemas.events import LONGEST_RUN
 from schemas.expressions import compile_jsonpath, compile_regex
 from schemas.moments import Moment
 from schemas.urls import BAD_PORTS, CHECKED, HTTP, parse_url
@@ -226,8 +227,8 @@ class Policy(Document):
     (flap_start None: never).
     """
 
-    confirmations: Annotated[int, Field(ge=1, le=20)] = 2
-    recoveries: Annotated[int, Field(ge=1, le=20)] = 2
+    confirmations: Annotated[int, Field(ge=1, le=LONGEST_RUN)] = 2
+    recoveries: Annotated[int, Field(ge=1, le=LONGEST_RUN)] = 2
     quorum: Annotated[int, Field(ge=1, le=50)] | None = None
     reopen_gap_ms: Annotated[DurationMs, Field(ge=0, le=86_400_000)] | None = Field(default=None, alias="reopen_gap")
     flap_start: Annotated[int, Field(ge=1, le=100)] | None = 50

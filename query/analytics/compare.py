@@ -83,11 +83,11 @@ async def compare_windows(
     window = window_ms(begin, end, default_days=7, largest_days=MAX_DAYS)
     unit_ms = HOUR_MS if window[1] - window[0] <= HOURS_UP_TO_DAYS * DAY_MS else DAY_MS
     source = "uptime_hourly" if unit_ms == HOUR_MS else "uptime_daily"
-    since, now_or_end = aligned(window, unit_ms)
-    until = max(now_or_end // unit_ms * unit_ms, min(now_or_end, since + unit_ms))
-    length_ms = -(-(until - since) // unit_ms) * unit_ms
+    since, known_end = aligned(window, unit_ms)
+    length_ms = max(1, (known_end - since) // unit_ms) * unit_ms
+    until = min(since + length_ms, known_end)
     other = since - length_ms if before is None else int(before.timestamp() * 1000) // unit_ms * unit_ms
-    if other + length_ms > max(now_or_end, since + unit_ms):
+    if other + length_ms > max(known_end, since + length_ms):
         raise invalid([FieldProblem(detail="a window from there on has not ended yet", parameter="before")])
     wanted = wanted_monitors(context, caller, monitors)
     this = await _window(context, wanted, source, since, until)

@@ -25,7 +25,6 @@ from query.analytics.models import (
     Burn,
     RankedMonitor,
     UptimeAnswer,
-    UptimeFigures,
     WorstAnswer,
     figures_of,
 )
@@ -95,10 +94,7 @@ async def analyse_worst(
     return WorstAnswer(
         **answer_window(since, until, "uptime_daily", [row["as_of"] for row in rows]),
         monitors=[
-            RankedMonitor(
-                monitor=slug_of(row["monitor"]), **UptimeFigures.of(spans_of(row), until - since).model_dump()
-            )
-            for row in rows
+            RankedMonitor(monitor=slug_of(row["monitor"]), **figures_of(spans_of(row), until - since)) for row in rows
         ],
     )
 

@@ -15,8 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from infra.kafka import partition_of
 from query import store
 from query.context import Context, CurrentContext
-from query.keys import Caller, Writer
-from query.management.incidents import HistoryReader
+from query.keys import Caller, HistoryReader, Writer
 from query.management.monitors import found_monitor
 from query.management.writes import append
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
@@ -25,7 +24,7 @@ from query.uptime import DAY_MS
 from query.windows import EARLIEST, LATEST
 from schemas.durations import DurationMs
 from schemas.enums import CorrectionKind, IncidentState, Severity, Status
-from schemas.events import CorrectionOrdered, PolicyChange, encode
+from schemas.events import LONGEST_RUN, CorrectionOrdered, PolicyChange, encode
 from schemas.monitors import Slug
 from schemas.topics import CHECK_RESULTS
 
@@ -61,8 +60,8 @@ class PolicyOverride(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    confirmations: Annotated[int, Field(ge=1, le=20)] | None = None
-    recoveries: Annotated[int, Field(ge=1, le=20)] | None = None
+    confirmations: Annotated[int, Field(ge=1, le=LONGEST_RUN)] | None = None
+    recoveries: Annotated[int, Field(ge=1, le=LONGEST_RUN)] | None = None
     quorum: Annotated[int, Field(ge=0, le=50, description="0 is the majority.")] | None = None
     reopen_gap_ms: Annotated[DurationMs, Field(ge=0, le=DAY_MS)] | None = Field(default=None, alias="reopen_gap")
     flap_start: Annotated[int, Field(ge=0, le=100)] | None = None

@@ -6,30 +6,25 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from query import store
 from query.context import CurrentContext
 from query.cursors import HIGHEST, Cursor, cursor_to, place_of
-from query.keys import Caller, requires
-from query.limits import RatePolicy, limited
+from query.keys import HistoryReader
 from query.management.models import History, IncidentDetail, IncidentList, IncidentSummary, Span, TimelineEntryDetail
 from query.management.monitors import READ, found_monitor
 from query.problems import ProblemError, ProblemKind, problems
 from query.times import iso
 from query.windows import From, To, window_ms
 from schemas.enums import IncidentState
-from schemas.monitors import KeyScope, Slug, monitor_id
+from schemas.monitors import Slug, monitor_id
 
 router: Final = APIRouter(tags=["incidents"])
 STORED: Final = (*READ, ProblemKind.STORE_AWAY, ProblemKind.QUERY_TOO_EXPENSIVE)
 PACKAGE: Final = "query.management"
 MAX_WINDOW_DAYS: Final = 3_660
 
-HistoryReader = Annotated[
-    Caller, Depends(limited(RatePolicy("history", quota=600, window_s=60), requires(KeyScope.READ)))
-]
-"""Who asks for what only the engines know, and not the memory of this service."""
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many at once.")]
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from infra.kafka import connection_options
 from infra.settings import Settings
 from query.context import CurrentContext
-from query.management.incidents import HistoryReader
+from query.keys import HistoryReader
 from query.management.writes import log_away
 from query.problems import ProblemKind, problems
 from query.times import Iso, iso

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from schemas.enums import CorrectionKind, EntryKind, IncidentState, Status
 from schemas.events import (
+    LONGEST_RUN,
     CheckBatch,
     CheckResult,
     CorrectionOrdered,
@@ -35,8 +36,6 @@ from stream.folds.story import Notes, incident_id, with_notes
 from stream.folds.uptime import NOTHING, Spans
 
 DAY_MS: Final = 86_400_000
-LONGEST_RUN: Final = 20
-"""Results that a change may need; a run of them breaks off at the first silence."""
 SLICE_MS: Final = 540_000
 """Results of so much time make a batch: less than the lateness window, in which their order does not matter."""
 
@@ -88,7 +87,7 @@ class Rewriting:
         self._live = fold.monitors[order.monitor]
         self._live.horizon = fold.clock.horizon
         self._silence_ms = self._live.terms.newest.silence_ms
-        dated_from = order.since - LONGEST_RUN * self._silence_ms
+        dated_from = order.since - LONGEST_RUN * self._silence_ms  # a run breaks off at the first silence
         self._day = dated_from - dated_from % DAY_MS
         self.reads_since = self._day - DAY_MS
         self.reads_until = fold.clock.log_time - WINDOW_MS

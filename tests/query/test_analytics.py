@@ -170,17 +170,21 @@ def test_others_have_their_turn_while_a_long_answer_is_written(monkeypatch: pyte
     with_service(scenario)
 
 
-@pytest.mark.parametrize(
-    ("zone", "offset"), [("Asia/Kolkata", "+05:30"), ("Asia/Kathmandu", "+05:45"), ("Asia/Tokyo", "+09:00")]
-)
-def test_a_week_of_a_zone_has_seven_days_whatever_its_offset(
-    monkeypatch: pytest.MonkeyPatch, zone: str, offset: str
-) -> None:
+@pytest.fixture
+def empty_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is known of anything."""
+
     async def no_rows(*_: object) -> list[dict[str, Any]]:
         return []
 
     monkeypatch.setattr("query.store.rows", no_rows)
 
+
+@pytest.mark.parametrize(
+    ("zone", "offset"), [("Asia/Kolkata", "+05:30"), ("Asia/Kathmandu", "+05:45"), ("Asia/Tokyo", "+09:00")]
+)
+@pytest.mark.usefixtures("empty_store")
+def test_a_week_of_a_zone_has_seven_days_whatever_its_offset(zone: str, offset: str) -> None:
     async def scenario(service: Service) -> None:
         await service.client.post("/v1/monitors", json={"slug": "api", "url": "http://a"})
         window = {"from": f"2026-03-02T00:00:00{offset}", "to": f"2026-03-09T00:00:00{offset}"}
@@ -262,14 +266,8 @@ def test_two_windows_are_compared(engine_settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(("days", "unit_ms"), [(2, HOUR_MS), (8, DAY_MS)])
-def test_compared_windows_are_equally_long_though_the_present_one_has_not_ended(
-    monkeypatch: pytest.MonkeyPatch, days: int, unit_ms: int
-) -> None:
-    async def no_rows(*_: object) -> list[dict[str, Any]]:
-        return []
-
-    monkeypatch.setattr("query.store.rows", no_rows)
-
+@pytest.mark.usefixtures("empty_store")
+def test_compared_windows_are_equally_long_though_the_present_one_has_not_ended(days: int, unit_ms: int) -> None:
     async def scenario(service: Service) -> None:
         begin = datetime.now(UTC) - timedelta(days=days)
         told = await ask(service, "compare", **{"from": begin.isoformat()})
