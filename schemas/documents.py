@@ -5,7 +5,7 @@ the text. Anchors, aliases and merge keys work; the document that they unfold to
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -89,19 +89,19 @@ def parse_document(text: str, source: str = "pulse.yaml") -> PulseDocument:
     except ValidationError as invalid:
         errors = [reader.error_at(error["loc"], message_of(error, PulseDocument)) for error in invalid.errors()]
         raise InvalidDocument(source, list(dict.fromkeys(errors))) from None
-    repeated = [reader.error_at(place, message) for place, message in _repeated_slugs(document)]
+    repeated = [reader.error_at(*told) for told in (*_repeated_slugs(document), *_repeated_domains(document))]
     if repeated:
         raise InvalidDocument(source, repeated)
     return document
 
 
-def error_in(path: Path, location: Location, message: str) -> InvalidDocument:
-    """What someone else found wrong with a place of a file that parses: the service, say."""
+def errors_in(path: Path, found: Iterable[tuple[Location, str]]) -> InvalidDocument:
+    """What someone else found wrong with places of a file that parses: the service, say."""
     reader = _Reader(str(path))
     root = reader.compose(path.read_text("utf-8-sig"))
     if root is not None:
         reader.value_of(root, ())
-    return InvalidDocument(str(path), [reader.error_at(location, message)])
+    return InvalidDocument(str(path), [reader.error_at(location, message) for location, message in found])
 
 
 def field_path(location: Location) -> str:
@@ -153,6 +153,15 @@ def _repeated_slugs(document: PulseDocument) -> Iterator[tuple[Location, str]]:
         for index, written in enumerate(getattr(document, kind)):
             if first.setdefault(written.slug, index) != index:
                 yield (kind, index, "slug"), f"{written.slug} is already the slug of {kind}[{first[written.slug]}]"
+
+
+def _repeated_domains(document: PulseDocument) -> Iterator[tuple[Location, str]]:
+    first: dict[str, Location] = {}
+    for index, page in enumerate(document.pages):
+        for number, domain in enumerate(page.domains):
+            place = ("pages", index, "domains", number)
+            if first.setdefault(domain, place) != place:
+                yield place, f"{domain} is already {field_path(first[domain])}"
 
 
 class _Loader(yaml.SafeLoader):

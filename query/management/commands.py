@@ -13,7 +13,7 @@ from rich.console import Console
 from infra.cli import Exit, fail
 from infra.settings import get_settings
 from query.management import show
-from query.management.apply import carry_out, make_plan
+from query.management.apply import Outcome, carry_out, make_plan, refusals
 from query.management.client import Service, ServiceError, open_service
 from query.management.plan import Plan
 from query.times import iso
@@ -56,7 +56,7 @@ def plan_command(
     Example: pulse plan -f pulse.yaml
     """
     document = _load(file)
-    plan = ask(lambda service: make_plan(service, document, prune=prune))
+    plan = ask(lambda service: make_plan(service, document, file, prune=prune))
     if as_json:
         show.print_json(show.plan_json(plan))
     else:
@@ -79,21 +79,25 @@ def apply_command(
     # The difference is for people; with --json stdout belongs to the program that reads it.
     console = Console(highlight=False, stderr=as_json)
 
-    async def run(service: Service) -> tuple[Plan, bool, list[ServiceError]]:
-        plan = await make_plan(service, document, prune=prune)
+    async def run(service: Service) -> tuple[Plan, Outcome]:
+        plan = await make_plan(service, document, file, prune=prune)
         show.show_plan(console, plan)
-        if plan.is_empty or not (yes or not sys.stdin.isatty() or typer.confirm("Apply this?", err=as_json)):
-            return plan, plan.is_empty, []
-        return plan, True, await carry_out(service, plan, file, lambda change: None)
+        if plan.is_empty or yes or not sys.stdin.isatty() or typer.confirm("Apply this?", err=as_json):
+            return plan, await carry_out(service, plan)
+        return plan, Outcome(made=0, refused=[])
 
-    plan, confirmed, errors = ask(run)
-    for error in errors:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
+    plan, outcome = ask(run)
+    applied = outcome.made == plan.size
+    if outcome.refused:
+        left = f"{outcome.made} of {plan.size} changes were made; `pulse plan` shows what is left."
+        errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        errors.print("\n".join([*refusals(outcome, file), left]), style="red", markup=False)
     if as_json:
-        show.print_json(show.plan_json(plan) | {"applied": confirmed and not errors})
-    elif confirmed and not errors and not plan.is_empty:
+        show.print_json(show.plan_json(plan) | {"applied": applied, "made": outcome.made})
+    elif applied and not plan.is_empty:
         console.print("Applied.", style="green")
-    raise typer.Exit(max((error.code for error in errors), default=Exit.FINE if confirmed else Exit.NOT_FINE))
+    codes = [error.code for _, error in outcome.refused]
+    raise typer.Exit(max(codes, default=Exit.FINE if applied else Exit.NOT_FINE))
 
 
 def status_command(as_json: JsonOption = False) -> None:
@@ -206,3 +210,5 @@ def ask(question: Callable[[Service], Awaitable[AnswerT]]) -> AnswerT:
         return asyncio.run(run())
     except ServiceError as error:
         fail(str(error), error.code)
+    except InvalidDocument as invalid:
+        fail(str(invalid), Exit.USAGE)

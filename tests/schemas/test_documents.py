@@ -10,7 +10,7 @@ from schemas.documents import (
     MAX_DOCUMENT_BYTES,
     InvalidDocument,
     PulseDocument,
-    error_in,
+    errors_in,
     load_document,
     parse_document,
 )
@@ -138,6 +138,11 @@ def test_two_monitors_cannot_have_one_slug() -> None:
     assert errors_of(text) == ["pulse.yaml:3:6: monitors[1].slug: a is already the slug of monitors[0]"]
 
 
+def test_a_domain_belongs_to_one_page_of_the_document() -> None:
+    text = "pages:\n  - {slug: a, domains: [x.dev]}\n  - {slug: b, domains: [y.dev, x.dev]}\n"
+    assert errors_of(text) == ["pulse.yaml:3:32: pages[1].domains[1]: x.dev is already pages[0].domains[0]"]
+
+
 def test_plain_words_are_texts_and_only_true_and_false_are_not() -> None:
     document = parse_document(
         "monitors: [{slug: a, url: 'http://a', assertions: ["
@@ -181,12 +186,11 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
     assert load_document(path).monitors == []
 
 
-def test_an_error_that_someone_else_found_gets_its_line(tmp_path: Path) -> None:
+def test_errors_that_someone_else_found_get_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "pulse.yaml"
     path.write_text("monitors:\n  - slug: a\n    url: http://a\n    policy:\n      quorum: 3\n")
-    told = error_in(path, ("monitors", 0, "policy", "quorum"), "no")
-    assert str(told) == f"{path}:5:7: monitors[0].policy.quorum: no"
-    assert str(error_in(path, ("monitors", 0, "name"), "no")) == f"{path}:2:5: monitors[0]: no"
+    told = errors_in(path, [(("monitors", 0, "policy", "quorum"), "no"), (("monitors", 0, "name"), "no, too")])
+    assert str(told) == f"{path}:2:5: monitors[0]: no, too\n{path}:5:7: monitors[0].policy.quorum: no"
 
 
 @given(st.text(max_size=200) | st.from_regex(r"[\[\]{}:,&*a<!| \n-]{0,60}", fullmatch=True))

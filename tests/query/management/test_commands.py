@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from infra.cli import build
 from infra.settings import get_settings
+from query.management.apply import WRITES_AT_ONCE
 from schemas.moments import format_moment
 from schemas.monitors import Maintenance, Record
 from tests.engines import free_ports
@@ -186,11 +187,55 @@ def test_every_error_of_the_file_is_told_with_its_line(service: Service, pulse: 
     assert service.log.all("monitors") == []
 
 
-def test_what_the_service_refuses_is_told_with_its_line(service: Service, pulse: Pulse) -> None:
-    Path("pulse.yaml").write_text(DOCUMENT.replace("[api, web]", "[api, nothing]"))
-    told = pulse("apply", "--yes")
+def test_what_the_service_refuses_is_told_with_its_line_and_what_was_made(service: Service, pulse: Pulse) -> None:
+    Path("pulse.yaml").write_text(DOCUMENT + "    domains: [127.0.0.1]\n")
+    told = pulse("apply", "--yes", "--json")
     assert told.exit_code == 1
-    assert "pulse.yaml:10:42: pages[0].groups[0].monitors[1]: there is no monitor nothing" in told.stderr
+    assert "pulse.yaml:11:15: pages[0].domains[0]: 127.0.0.1 is the installation's own name" in told.stderr
+    assert "2 of 3 changes were made" in told.stderr
+    answer = json.loads(told.stdout)
+    assert (answer["applied"], answer["made"]) == (False, 2)
+
+
+def test_a_monitor_that_will_not_be_there_is_told_before_anything_is_made(service: Service, pulse: Pulse) -> None:
+    maintenance = "maintenances:\n" + maintenance_in_file("upgrade", HOUR_MS).replace("[api]", "[api, gone]")
+    Path("pulse.yaml").write_text(DOCUMENT.replace("[api, web]", "[api, nothing]") + maintenance)
+    for command in (["plan"], ["apply", "--yes"]):
+        told = pulse(*command)
+        assert told.exit_code == 2
+        assert "pulse.yaml:10:42: pages[0].groups[0].monitors[1]: there is no monitor nothing\n" in told.stderr
+        assert "maintenances[0].monitors[1]: there is no monitor gone\n" in told.stderr
+    assert service.log.all("monitors") == []
+
+
+def test_a_monitor_that_pruning_would_take_from_a_page_is_told_first(service: Service, pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    Path("pulse.yaml").write_text(DOCUMENT.replace("  - slug: web\n    url: https://example.com/\n", ""))
+    assert pulse("plan").exit_code == 0
+    told = pulse("plan", "--prune")
+    assert told.exit_code == 2
+    assert "pages[0].groups[0].monitors[1]: the monitor web is not in the file, so that --prune" in told.stderr
+
+
+def pages_in_file(**domains: str) -> str:
+    pages = [f"  - {{slug: {slug}, domains: [{named}], groups: []}}\n" for slug, named in domains.items()]
+    return "pages:\n" + "".join(pages)
+
+
+def test_a_domain_moves_with_a_page_that_is_renamed_and_between_pages(service: Service, pulse: Pulse) -> None:
+    catalog = service.context.catalog
+    for pages, owner in (
+        (pages_in_file(acme="status.acme.dev"), "acme"),
+        (pages_in_file(old="", renamed="status.acme.dev"), "renamed"),
+        (pages_in_file(old="status.acme.dev", renamed=""), "old"),
+        (pages_in_file(new="status.acme.dev", old="other.acme.dev"), "new"),
+    ):
+        Path("pulse.yaml").write_text(pages)
+        applied = pulse("apply", "--yes", "--prune")
+        assert applied.exit_code == 0, applied.output
+        entry = catalog.page_of_domain("status.acme.dev")
+        assert entry is not None
+        assert entry.id == owner
 
 
 def test_a_missing_file_is_named(service: Service, pulse: Pulse) -> None:
@@ -265,8 +310,11 @@ def test_without_a_service_the_command_says_what_to_do(pulse: Pulse, monkeypatch
         assert "`pulse up`" in told.stderr
 
 
-def test_without_kafka_the_command_says_so(service: Service, pulse: Pulse) -> None:
+def test_without_kafka_the_command_says_so_and_sends_nothing_more(service: Service, pulse: Pulse) -> None:
     service.log.away = True
+    monitors = [f"  - {{slug: api-{n}, url: 'https://api.example.com/{n}'}}\n" for n in range(4 * WRITES_AT_ONCE)]
+    Path("pulse.yaml").write_text("monitors:\n" + "".join(monitors))
     told = pulse("apply", "--yes")
     assert told.exit_code == 3
-    assert "Kafka did not acknowledge" in told.stderr
+    assert 1 <= told.stderr.count("Kafka did not acknowledge") <= WRITES_AT_ONCE
+    assert f"0 of {4 * WRITES_AT_ONCE} changes were made" in told.stderr
