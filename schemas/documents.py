@@ -17,7 +17,17 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.monitors import SLUG_PATTERN, Document, Maintenance, Monitor, Page
+from schemas.monitors import (
+    DOMAIN_PATTERN,
+    REFERENCE_PATTERN,
+    SLUG_PATTERN,
+    STATUS_PATTERN,
+    USERNAME_PATTERN,
+    Document,
+    Maintenance,
+    Monitor,
+    Page,
+)
 
 MAX_DOCUMENT_BYTES: Final = 5 << 20
 MAX_DOCUMENT_NODES: Final = 500_000
@@ -29,6 +39,13 @@ WORDS: Final = {
     "dict_type": "should be a mapping of names to values",
     "list_type": "should be a list",
     "string_type": "should be a text",
+}
+PATTERNS: Final = {
+    SLUG_PATTERN: "a slug has lower case letters, digits and inner hyphens, 64 characters at most",
+    DOMAIN_PATTERN: "write a host name alone, in lower case, like status.acme.dev",
+    REFERENCE_PATTERN: "this is a secret: refer to it, like ${API_TOKEN}",
+    STATUS_PATTERN: "write 204, 2xx or 200-299, or several of them with commas between",
+    USERNAME_PATTERN: "a user name has no colon",
 }
 
 Location = tuple[str | int, ...]
@@ -113,8 +130,8 @@ def message_of(error: ErrorDetails, model: type[BaseModel]) -> str:
     """What is wrong, in words for the person who wrote it; an unknown field gets the nearest known one."""
     if error["type"] in WORDS:
         return WORDS[error["type"]]
-    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == SLUG_PATTERN:
-        return "a slug has lower case letters, digits and inner hyphens, 64 characters at most"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] in PATTERNS:
+        return PATTERNS[error["ctx"]["pattern"]]
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][-1])
         near = get_close_matches(name, _known_fields(model, error["loc"][:-1]), n=1)

@@ -138,6 +138,28 @@ def test_two_monitors_cannot_have_one_slug() -> None:
     assert errors_of(text) == ["pulse.yaml:3:6: monitors[1].slug: a is already the slug of monitors[0]"]
 
 
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("interval: 3600", "interval: not a duration: 3600; write a number and a unit, like 500ms, 30s, 5m or 1h"),
+        ("interval: 500ms", "interval: this may last from 1s to 1d"),
+        ("timeout: 5m", "timeout: this may last from 100ms to 1m"),
+        ("auth: {bearer: abc}", "auth.bearer: this is a secret: refer to it, like ${API_TOKEN}"),
+        ("auth: {basic: {username: 'a:b', password: '${A}'}}", "auth.basic.username: a user name has no colon"),
+        ("assertions: [{status: 2XX}]", "assertions[0].status: write 204, 2xx or 200-299, or several"),
+    ],
+)
+def test_what_is_allowed_is_told_in_words(field: str, told: str) -> None:
+    [error] = errors_of(f"monitors: [{{slug: a, url: 'http://a', {field}}}]")
+    assert f"monitors[0].{told}" in error
+
+
+@pytest.mark.parametrize("domain", ["https://status.acme.dev", "Status.acme.dev", "status.acme.dev.", "a..b", "-a.dev"])
+def test_a_domain_that_no_request_would_name_is_refused(domain: str) -> None:
+    [error] = errors_of(f"pages: [{{slug: a, domains: ['{domain}']}}]")
+    assert "pages[0].domains[0]: write a host name alone, in lower case, like status.acme.dev" in error
+
+
 def test_a_domain_belongs_to_one_page_of_the_document() -> None:
     text = "pages:\n  - {slug: a, domains: [x.dev]}\n  - {slug: b, domains: [y.dev, x.dev]}\n"
     assert errors_of(text) == ["pulse.yaml:3:32: pages[1].domains[1]: x.dev is already pages[0].domains[0]"]
