@@ -1,9 +1,11 @@
 """Every setting, in one place: `PULSE_*` in the environment, printed by `pulse settings`."""
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import Field, SecretStr, ValidationError
@@ -23,6 +25,23 @@ def _checked_address(text: str) -> str:
     return text
 
 
+def _checked_public_url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
+        raise ValueError("write http:// or https:// and a host, like https://pulse.example.com")
+    return text
+
+
+def _checked_key(text: object) -> object:
+    """Without the line's end that files and secrets often have; the rest has to go through an HTTP header."""
+    key = text.strip() if isinstance(text, str) else text
+    if isinstance(key, str) and not re.fullmatch(r"[!-~]*", key):
+        raise ValueError("a key has ASCII letters, digits and signs, and no spaces")
+    return key
+
+
+ApiKey = Annotated[SecretStr, BeforeValidator(_checked_key)]
+PublicUrl = Annotated[str, AfterValidator(_checked_public_url)]
 Address = Annotated[str, AfterValidator(_checked_address)]
 Names = Annotated[list[str], NoDecode, _split]
 Networks = Annotated[
@@ -77,7 +96,7 @@ class Settings(BaseSettings):
 
     http: Address = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
     snapshot_bytes: int = Field(320 << 20, ge=1 << 20, description="Memory for prepared pages and badges, in bytes.")
-    public_url: str | None = Field(None, description="How the world reaches it, where that differs from `http`.")
+    public_url: PublicUrl | None = Field(None, description="How the world reaches it, where that differs from `http`.")
     proxies: Networks = Field([], description="Proxies whose X-Forwarded-For is believed: 10.0.0.0/8,127.0.0.1/32")
     rate_factor: float = Field(1.0, gt=0, description="Multiplies how many requests a key and an address may send.")
     embedded_kafka_port: int = 19092
@@ -101,8 +120,8 @@ class Settings(BaseSettings):
     probe_metrics_port: int = Field(0, description="Where the probe serves /metrics; 0: nowhere.")
     stream_metrics_port: int = Field(0, description="Where the stream worker serves /metrics; 0: nowhere.")
 
-    api_key: SecretStr | None = Field(None, description="The key that the pulse command sends.")
-    admin_key: SecretStr | None = Field(
+    api_key: ApiKey | None = Field(None, description="The key that the pulse command sends.")
+    admin_key: ApiKey | None = Field(
         None, min_length=16, description="A key with every scope, known to the query service; not to be guessed."
     )
     max_monitors: int = Field(20_000, ge=1, description="Monitors that a workspace may have.")

@@ -32,6 +32,31 @@ def test_an_address_is_a_host_and_a_port(http: str, monkeypatch: pytest.MonkeyPa
     assert f"{get_settings().http_host}:{get_settings().http_port}" == http
 
 
+@pytest.mark.parametrize("url", ["pulse.example.com", "ftp://pulse.example.com", "https://", "http://127.0.0.1:99999"])
+def test_a_public_address_that_nobody_can_follow_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_PUBLIC_URL", url)
+
+    with pytest.raises(InvalidSettings, match="PULSE_PUBLIC_URL: "):
+        get_settings()
+
+
+def test_a_key_is_taken_without_the_line_end_that_its_file_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_API_KEY", "pulse_abc_0123456789\n")
+    monkeypatch.setenv("PULSE_ADMIN_KEY", "pulse_admin_0123456789\r\n")
+
+    keys = get_settings().api_key, get_settings().admin_key
+
+    assert [key.get_secret_value() for key in keys if key] == ["pulse_abc_0123456789", "pulse_admin_0123456789"]
+
+
+def test_a_key_that_no_header_can_hold_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_API_KEY", "pulse_abc_schlüssel")
+
+    with pytest.raises(InvalidSettings, match=r"PULSE_API_KEY: .*ASCII") as refused:
+        get_settings()
+    assert "schlüssel" not in str(refused.value)
+
+
 def test_a_data_folder_of_another_user_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(folder: Path) -> None:
         raise PermissionError(13, "Permission denied", str(folder / "lock"))
