@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
-from rich.console import Console
 
-from infra.cli import Exit, fail
+from infra.cli import Exit, fail, output
 from infra.settings import get_settings
 from query.management import show
 from query.management.apply import Outcome, carry_out, make_plan, refusals
@@ -60,7 +59,7 @@ def plan_command(
     if as_json:
         show.print_json(show.plan_json(plan))
     else:
-        show.show_plan(Console(highlight=False), plan)
+        show.show_plan(output(), plan)
     raise typer.Exit(Exit.FINE if plan.is_empty else Exit.NOT_FINE)
 
 
@@ -77,7 +76,7 @@ def apply_command(
     """
     document = _load(file)
     # The difference is for people; with --json stdout belongs to the program that reads it.
-    console = Console(highlight=False, stderr=as_json)
+    console = output(stderr=as_json)
 
     async def run(service: Service) -> tuple[Plan, Outcome]:
         plan = await make_plan(service, document, file, prune=prune)
@@ -90,8 +89,8 @@ def apply_command(
     applied = outcome.made == plan.size
     if outcome.refused:
         left = f"{outcome.made} of {plan.size} changes were made; `pulse plan` shows what is left."
-        errors = Console(stderr=True, highlight=False, soft_wrap=True)
-        errors.print("\n".join([*refusals(outcome, file), left]), style="red", markup=False)
+        told = "\n".join([*refusals(outcome, file), left])
+        output(stderr=True).print(told, style="red", markup=False, soft_wrap=True)
     if as_json:
         show.print_json(show.plan_json(plan) | {"applied": applied, "made": outcome.made})
     elif applied and not plan.is_empty:
@@ -110,8 +109,8 @@ def status_command(as_json: JsonOption = False) -> None:
     if as_json:
         show.print_json({"monitors": monitors, "system": system})
     else:
-        show.show_monitors(Console(highlight=False), monitors)
-        show.show_system(Console(highlight=False, stderr=True), system)
+        show.show_monitors(output(), monitors)
+        show.show_system(output(stderr=True), system)
     fine = all(monitor["status"] in FINE_STATUSES for monitor in monitors)
     raise typer.Exit(Exit.FINE if fine else Exit.NOT_FINE)
 
@@ -135,7 +134,7 @@ def incidents_command(
     if as_json:
         show.print_json(answer)
     else:
-        show.show_incidents(Console(highlight=False), answer["incidents"])
+        show.show_incidents(output(), answer["incidents"])
 
 
 def create_key_command(
@@ -146,7 +145,7 @@ def create_key_command(
 ) -> None:
     """Make a key and print it: this is the only time that it is shown.
 
-    Example: pulse keys create --name deploys --scope write --expires 90d
+    Example: pulse keys create --name deploys --scope read --scope write --expires 90d
     """
     body: dict[str, Any] = {"name": name, "scopes": scopes, "expires_at": _expiry(expires)}
     made = ask(lambda service: service.send("POST", "/v1/keys", json=body)).json()
@@ -163,13 +162,16 @@ def list_keys_command(as_json: JsonOption = False) -> None:
     if as_json:
         show.print_json(answer)
     else:
-        show.show_keys(Console(highlight=False), answer["keys"])
+        show.show_keys(output(), answer["keys"])
 
 
-def revoke_key_command(key: Annotated[str, typer.Argument(help="The key's id, from `pulse keys list`.")]) -> None:
+def revoke_key_command(
+    key: Annotated[str, typer.Argument(help="Its id, from `pulse keys list`, or the key itself.")],
+) -> None:
     """Revoke a key: it opens nothing any more. Example: pulse keys revoke 6fJq0aBc1xYz"""
-    ask(lambda service: service.send("DELETE", f"/v1/keys/{key}"))
-    typer.echo(f"{key} is revoked.", err=True)
+    key_id = key.removeprefix("pulse_").partition("_")[0]  # who finds a key somewhere has its whole text, not its id
+    ask(lambda service: service.send("DELETE", f"/v1/keys/{key_id}"))
+    typer.echo(f"{key_id} is revoked.", err=True)
 
 
 async def _status(service: Service) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:

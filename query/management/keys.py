@@ -27,7 +27,7 @@ class NewKey(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(max_length=200, examples=["deploys"])] = ""
-    scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=5, examples=[["write"]])]
+    scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=5, examples=[["read", "write"]])]
     expires_at: Annotated[AwareDatetime | None, Field(examples=["2027-01-01T00:00:00Z"])] = None
 
 

@@ -31,7 +31,7 @@ _ACTIONS: Final = {
 }
 VALUE_WIDTH: Final = 60
 SHORT: Final = frozenset(
-    {"state", "severity", "opened (UTC)", "lasted", "starts (UTC)", "ends", "created (UTC)", "expires"}
+    {"id", "state", "severity", "opened (UTC)", "lasted", "starts (UTC)", "ends", "created (UTC)", "expires"}
 )
 """Columns that are never broken."""
 
@@ -175,8 +175,9 @@ def percent(share: float | None) -> str:
 
 
 def _table(*headers: str) -> Table:
-    """On a narrow terminal names and messages are broken, and nothing else."""
-    return Table(*(Column(header, no_wrap=header in SHORT) for header in headers), box=None, header_style="dim")
+    """On a narrow terminal names and messages are broken, and nothing else; nothing is left out."""
+    columns = (Column(header, no_wrap=header in SHORT, overflow="fold") for header in headers)
+    return Table(*columns, box=None, header_style="dim")
 
 
 def minute(moment: str) -> str:

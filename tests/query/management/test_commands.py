@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from typer.testing import CliRunner
 from infra.cli import build
 from infra.settings import get_settings
 from query.management.apply import WRITES_AT_ONCE
+from query.management.commands import create_key_command
 from schemas.moments import format_moment
 from schemas.monitors import Maintenance, Record
 from tests.engines import free_ports
@@ -298,6 +302,70 @@ def test_a_key_that_is_printed_for_people_is_alone_on_stdout(service: Service, p
     made = pulse("keys", "create", "--scope", "push")
     assert made.stdout.startswith("pulse_")
     assert made.stdout.count("\n") == 1
+
+
+def test_the_key_of_the_example_applies_a_document(pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = (create_key_command.__doc__ or "").partition("Example: pulse ")[2]
+    made = pulse(*example.split(), "--json")
+    monkeypatch.setenv("PULSE_API_KEY", json.loads(made.stdout)["key"])
+    get_settings.cache_clear()
+    assert pulse("apply", "--yes").exit_code == 0
+
+
+def test_a_key_is_revoked_by_its_text_which_is_not_repeated(service: Service, pulse: Pulse) -> None:
+    key = pulse("keys", "create", "--scope", "push").stdout.strip()
+    revoked = pulse("keys", "revoke", key)
+    assert revoked.exit_code == 0
+    assert service.context.catalog.keys.entries == {}
+    assert key.rpartition("_")[2] not in revoked.output
+
+
+def test_where_there_is_no_terminal_an_answer_is_as_wide_as_it_must_be(pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    begin = ("--at", "2090-12-01T02:00Z", "--for", "2h", "--monitor", "api", "--monitor", "web")
+    slug = pulse("maintenance", "plan", *begin, "--title", "Everything moves to the other data centre").stdout.strip()
+    assert slug in pulse("maintenance", "list").stdout
+
+
+@contextmanager
+def something_else(status: int, **headers: str) -> Iterator[int]:
+    """What answers everything with this, and its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(b"<html>hello</html>")
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "told"),
+    [
+        (200, {"content-type": "text/html"}, "what answers there is not PulseAPI: HTTP 200"),
+        (404, {"content-type": "text/html"}, "what answers there is not PulseAPI: HTTP 404"),
+        (301, {"location": "https://pulse.example.com/"}, "it sends on to https://pulse.example.com/"),
+    ],
+)
+def test_what_is_not_the_service_is_told_apart(
+    pulse: Pulse, monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str], told: str
+) -> None:
+    with something_else(status, **headers) as port:
+        monkeypatch.setenv("PULSE_HTTP", f"127.0.0.1:{port}")
+        get_settings.cache_clear()
+        asked_it = pulse("status")
+    assert asked_it.exit_code == 3
+    assert told in asked_it.stderr
 
 
 def test_without_a_service_the_command_says_what_to_do(pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
