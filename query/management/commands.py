@@ -174,13 +174,9 @@ def revoke_key_command(
     typer.echo(f"{key_id} is revoked.", err=True)
 
 
-async def _status(service: Service) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The monitors, and how the installation does: None while Kafka is away, which must not hide the monitors."""
-    monitors = await service.list("/v1/monitors", "monitors")
-    try:
-        return monitors, await service.get("/v1/system")
-    except ServiceError:
-        return monitors, None
+async def _status(service: Service) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The monitors, and how the installation does."""
+    return await service.list("/v1/monitors", "monitors"), await service.get("/v1/system")
 
 
 def _expiry(expires: str | None) -> str | None:

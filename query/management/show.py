@@ -89,13 +89,8 @@ def show_monitors(console: Console, monitors: Iterable[dict[str, Any]]) -> None:
         typer.echo("  ".join([coloured, *others]).rstrip(), color=False if console.no_color else None)
 
 
-def show_system(console: Console, system: dict[str, Any] | None) -> None:
+def show_system(console: Console, system: dict[str, Any]) -> None:
     """What is wrong with the installation itself; nothing where nothing is."""
-    if system is None:
-        console.print(
-            "Kafka cannot be reached: checks are kept by the probes, and nothing can be written.", style="red"
-        )
-        return
     if system["dead_letters"]:
         console.print(
             f"{system['dead_letters']} records could not be read: see the topic dead-letters.", style="yellow"

@@ -386,3 +386,14 @@ def test_without_kafka_the_command_says_so_and_sends_nothing_more(service: Servi
     assert told.exit_code == 3
     assert 1 <= told.stderr.count("Kafka did not acknowledge") <= WRITES_AT_ONCE
     assert f"0 of {4 * WRITES_AT_ONCE} changes were made" in told.stderr
+
+
+def test_while_the_engines_are_away_the_monitors_are_shown_and_what_is_away(service: Service, pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    shown = pulse("status", "--json")
+    answer = json.loads(shown.stdout)
+    assert [monitor["slug"] for monitor in answer["monitors"]] == ["api", "web"]
+    assert answer["system"]["dead_letters"] is None
+    told = pulse("status").stderr
+    assert "Kafka does not answer" in told
+    assert "ClickHouse" in told
