@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from query.management.plan import Action, Change, Plan
+from query.management.plan import Action, Change, FieldChange, Plan
 
 _STATUS_COLOURS: Final = {
     "up": "green",
@@ -70,7 +70,8 @@ def show_plan(console: Console, plan: Plan) -> None:
         sign, colour, _ = _ACTIONS[change.action]
         console.print(f"[{colour}]{sign} {_singular(change)} {escape(change.slug)}[/]")
         for field in change.fields:
-            console.print(f"    {field.field}: {_value(field.before)} → {_value(field.after)}")
+            before, after = _values(field)
+            console.print(f"    {field.field}: {before} → {after}")
     console.print(", ".join(f"{plan.count(action)} {words}" for action, (_, _, words) in _ACTIONS.items()))
     if plan.strangers and not plan.count(Action.DELETE):
         console.print(f"{plan.strangers} on the service are not in the file; --prune deletes them.", style="dim")
@@ -201,8 +202,23 @@ def _singular(change: Change) -> str:
     return change.kind.removesuffix("s")
 
 
-def _value(value: Any) -> str:
+def _values(field: FieldChange) -> tuple[str, str]:
+    """Both values; of long ones what is around the first difference."""
+    if field.before is None or field.after is None:
+        return _value(field.before), _value(field.after)
+    pairs = zip(_json(field.before), _json(field.after), strict=False)
+    differs_at = next((at for at, (one, other) in enumerate(pairs) if one != other), 0)
+    return _value(field.before, differs_at), _value(field.after, differs_at)
+
+
+def _value(value: Any, differs_at: int = 0) -> str:
     if value is None:
         return "[dim]default[/]"
-    text = json.dumps(value, ensure_ascii=False)
-    return escape(text if len(text) <= VALUE_WIDTH else text[: VALUE_WIDTH - 1] + "…")
+    text = _json(value)
+    begin = max(0, differs_at - VALUE_WIDTH // 2) if len(text) > VALUE_WIDTH else 0
+    shown = text[begin : begin + VALUE_WIDTH]
+    return escape("…" * (begin > 0) + shown + "…" * (begin + VALUE_WIDTH < len(text)))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

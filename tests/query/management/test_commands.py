@@ -93,6 +93,18 @@ def test_a_changed_field_is_shown_with_both_values(service: Service, pulse: Puls
     assert entry.document.interval_ms == 60_000
 
 
+def test_of_long_values_what_differs_is_shown(service: Service, pulse: Pulse) -> None:
+    written = [f"{{jsonpath: $.component_{n}, equals: ok}}" for n in range(5)]
+    document = DOCUMENT.replace("pages:", f"    assertions: [{', '.join(written)}]\npages:")
+    Path("pulse.yaml").write_text(document)
+    pulse("apply", "--yes")
+    Path("pulse.yaml").write_text(document.replace("component_3, equals: ok", "component_3, equals: fine"))
+    planned = pulse("plan").stdout
+    before, after = planned.partition("assertions: ")[2].splitlines()[0].split(" → ")
+    assert '"$.component_3", "equals": "ok"' in before
+    assert '"$.component_3", "equals": "fine"' in after
+
+
 def test_what_is_only_on_the_service_goes_with_prune_alone(service: Service, pulse: Pulse) -> None:
     pulse("apply", "--yes")
     Path("pulse.yaml").write_text("monitors: [{slug: api, url: 'https://api.example.com/health', interval: 30s}]")
