@@ -79,10 +79,14 @@ class Settings(BaseSettings):
     maven_mirror: str | None = Field(None, description="A Maven repository to use instead of Maven Central.")
 
     kafka: str | None = Field(None, description="Kafka's bootstrap servers, host:port,host:port.")
-    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    kafka_username: str | None = None
-    kafka_password: SecretStr | None = None
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How Kafka is spoken to: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="With SASL, how it is logged in: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
+    )
+    kafka_username: str | None = Field(None, description="With SASL, the user.")
+    kafka_password: SecretStr | None = Field(None, description="With SASL, the user's password.")
     kafka_ca_file: Path | None = Field(None, description="CA certificates that sign the brokers' ones.")
     kafka_replication: int = Field(1, ge=1, description="Replicas of each topic; 3 on a cluster.")
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of monitors and check-results; fixed for good.")
@@ -99,10 +103,10 @@ class Settings(BaseSettings):
     public_url: PublicUrl | None = Field(None, description="How the world reaches it, where that differs from `http`.")
     proxies: Networks = Field([], description="Proxies whose X-Forwarded-For is believed: 10.0.0.0/8,127.0.0.1/32")
     rate_factor: float = Field(1.0, gt=0, description="Multiplies how many requests a key and an address may send.")
-    embedded_kafka_port: int = 19092
-    embedded_kafka_controller_port: int = 19093
-    embedded_clickhouse_port: int = 18123
-    demo_port: int = 18000
+    embedded_kafka_port: int = Field(19092, description="Where the Kafka of `pulse up` listens.")
+    embedded_kafka_controller_port: int = Field(19093, description="Where its controller does.")
+    embedded_clickhouse_port: int = Field(18123, description="Where the ClickHouse of `pulse up` listens.")
+    demo_port: int = Field(18000, description="Where the sample app of `pulse up --demo` listens.")
 
     region: str = Field("local", description="The region of `pulse probe`.")
     probe: str = Field("probe-0", description="The name of this probe.")
@@ -128,7 +132,9 @@ class Settings(BaseSettings):
     max_pages: int = Field(1_000, ge=1, description="Status pages that a workspace may have.")
     max_maintenances: int = Field(5_000, ge=1, description="Maintenances that a workspace may have, past ones too.")
     max_keys: int = Field(1_000, ge=1, description="API keys that a workspace may have.")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="From which level on is logged: debug, info, warning or error."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -168,7 +174,10 @@ def get_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        told = (f"PULSE_{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
+        told = (
+            f"PULSE_{'.'.join(map(str, each['loc'])).upper()}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors()
+        )
         raise InvalidSettings("\n".join(told)) from None
     except PermissionError as error:
         message = f"{error.filename} cannot be read by this user; set PULSE_DATA to a folder that is yours"
