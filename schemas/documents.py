@@ -36,6 +36,7 @@ MAX_DOCUMENT_DEPTH: Final = 40
 WORDS: Final = {
     "missing": "is missing",
     "model_type": "should be a mapping of fields",
+    "model_attributes_type": "should be a mapping of fields",
     "dict_type": "should be a mapping of names to values",
     "list_type": "should be a list",
     "string_type": "should be a text",
