@@ -1,6 +1,7 @@
 """Every subcommand of `pulse`: it explains itself, and its exit code says what is wrong."""
 
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import dropwhile
@@ -95,6 +96,13 @@ def test_what_prints_data_prints_it_as_json_too(words: str) -> None:
     silent |= {"epoch new", "epoch accept-gap"} | SERVICES
 
     assert ("--json" in {option for each in ALL[words].params for option in each.opts}) == (words not in silent)
+
+
+@pytest.mark.parametrize("words", ["status", "apply", "maintenance", "replay", "query"])
+def test_a_command_starts_without_the_framework_that_only_the_service_needs(words: str) -> None:
+    program = f"import sys; from infra import cli; cli.build('{words}'); print('fastapi' in sys.modules)"
+    started = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert started.stdout == "False\n"
 
 
 def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
