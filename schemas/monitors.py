@@ -235,6 +235,12 @@ class Policy(Document):
     flap_start: Annotated[int, Field(ge=1, le=100)] | None = 50
     flap_stop: Annotated[int, Field(ge=1, le=100)] = 25
 
+    @model_validator(mode="after")
+    def _flapping_ends_below_where_it_starts(self) -> Self:
+        if self.flap_start is not None and self.flap_start < self.flap_stop:
+            raise ValueError(f"flap_stop ({self.flap_stop}) is at most flap_start ({self.flap_start})")
+        return self
+
 
 USERNAME_PATTERN: Final = r"^[^:]*$"
 
@@ -268,6 +274,18 @@ class ClientCertificate(Document):
 
 class Monitor(Document):
     """What to check, how often, from where, by which assertions, under which policy."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "slug": "api",
+                "name": "API",
+                "url": "https://api.example.com/health",
+                "interval": "30s",
+                "assertions": [{"jsonpath": "$.database", "equals": "ok", "severity": "degraded"}],
+            }
+        }
+    )
 
     slug: Slug
     name: Annotated[Text, Field(max_length=200)] = ""
@@ -350,6 +368,17 @@ Domain = Annotated[str, Field(pattern=DOMAIN_PATTERN, max_length=253, examples=[
 class Page(Document):
     """A status page. Its slug is unique in the installation: it is in public addresses."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "slug": "acme",
+                "title": "Acme",
+                "domains": ["status.acme.dev"],
+                "groups": [{"name": "API", "monitors": ["api"]}],
+            }
+        }
+    )
+
     slug: Slug
     title: Annotated[Text, Field(max_length=200)] = ""
     description: Annotated[Text, Field(max_length=1_000)] = ""
@@ -362,6 +391,18 @@ class Maintenance(Document):
 
     Its slug is unique in the workspace. One that was cancelled before it began is kept, so that people can be told.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "slug": "database-upgrade",
+                "title": "Database upgrade",
+                "monitors": ["api"],
+                "starts_at": "2099-12-01T02:00:00Z",
+                "ends_at": "2099-12-01T04:00:00Z",
+            }
+        }
+    )
 
     slug: Slug
     title: Annotated[Text, Field(min_length=1, max_length=200, examples=["Database upgrade"])]

@@ -143,6 +143,7 @@ def test_two_monitors_cannot_have_one_slug() -> None:
     [
         ("interval: 3600", "interval: not a duration: 3600; write a number and a unit, like 500ms, 30s, 5m or 1h"),
         ("interval: 500ms", "interval: this may last from 1s to 1d"),
+        ("policy: {flap_start: 20}", "policy: flap_stop (25) is at most flap_start (20)"),
         ("timeout: 5m", "timeout: this may last from 100ms to 1m"),
         ("auth: {bearer: abc}", "auth.bearer: this is a secret: refer to it, like ${API_TOKEN}"),
         ("auth: {basic: {username: 'a:b', password: '${A}'}}", "auth.basic.username: a user name has no colon"),
