@@ -41,14 +41,14 @@ async def make_plan(service: Service, document: PulseDocument, path: Path, *, pr
 
 
 async def carry_out(service: Service, plan: Plan) -> Outcome:
-    """Make the changes, step by step, until a step has errors; without the service, nothing more is sent."""
+    """Make the changes, step by step, until a step has errors; without service or key, nothing more is sent."""
     slots = asyncio.Semaphore(WRITES_AT_ONCE)
     made: list[Change] = []
     refused: list[tuple[Change, ServiceError]] = []
 
     async def make(change: Change) -> None:
         async with slots:
-            if any(error.code is Exit.UNREACHABLE for _, error in refused):
+            if any(error.code is not Exit.NOT_FINE for _, error in refused):
                 return
             try:
                 await _send(service, change)

@@ -390,14 +390,25 @@ def test_without_a_service_the_command_says_what_to_do(pulse: Pulse, monkeypatch
         assert "`pulse up`" in told.stderr
 
 
+MANY = "monitors:\n" + "".join(f"  - {{slug: api-{n}, url: 'http://a/{n}'}}\n" for n in range(4 * WRITES_AT_ONCE))
+
+
 def test_without_kafka_the_command_says_so_and_sends_nothing_more(service: Service, pulse: Pulse) -> None:
     service.log.away = True
-    monitors = [f"  - {{slug: api-{n}, url: 'https://api.example.com/{n}'}}\n" for n in range(4 * WRITES_AT_ONCE)]
-    Path("pulse.yaml").write_text("monitors:\n" + "".join(monitors))
+    Path("pulse.yaml").write_text(MANY)
     told = pulse("apply", "--yes")
     assert told.exit_code == 3
     assert 1 <= told.stderr.count("Kafka did not acknowledge") <= WRITES_AT_ONCE
     assert f"0 of {4 * WRITES_AT_ONCE} changes were made" in told.stderr
+
+
+def test_with_a_key_that_may_not_write_little_is_tried(pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_API_KEY", pulse("keys", "create", "--scope", "read").stdout.strip())
+    get_settings.cache_clear()
+    Path("pulse.yaml").write_text(MANY)
+    told = pulse("apply", "--yes")
+    assert told.exit_code == 2
+    assert 1 <= told.stderr.count("scope `write`") <= WRITES_AT_ONCE
 
 
 def test_while_the_engines_are_away_the_monitors_are_shown_and_what_is_away(service: Service, pulse: Pulse) -> None:
