@@ -121,7 +121,7 @@ def incidents_command(
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the newest first.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Show incidents, the newest first. Exit code: 0, 3 no service.
+    """Show incidents, the newest first. Exit code: 0, 1 no such monitor, 3 no service.
 
     Example: pulse incidents --open
     """
