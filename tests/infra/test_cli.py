@@ -3,7 +3,9 @@
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,20 @@ def test_the_example_is_right_and_says_so_where_it_reaches_nobody(words: str, no
     assert told.exit_code == 3, told.output
     assert told.stdout == "", "stdout belongs to the answer"
     assert "cannot be reached" in told.stderr or "cannot reach" in told.stderr or "does not answer" in told.stderr
+
+
+def test_another_app_at_the_port_of_the_sample_app_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        monkeypatch.setenv("PULSE_DEMO_PORT", str(server.server_port))
+        get_settings.cache_clear()
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        told = pulse("demo mend")
+        thread.join()
+    get_settings.cache_clear()
+
+    assert told.exit_code == 3
+    assert "The sample app does not answer" in told.stderr
 
 
 @pytest.mark.parametrize("words", sorted(SERVICES - {"up"}))
