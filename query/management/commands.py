@@ -26,7 +26,8 @@ FileOption = Annotated[Path, typer.Option("--file", "-f", help="The document, li
 PruneOption = Annotated[
     bool,
     typer.Option(
-        "--prune", help="Delete what is on the service and not in the file; never a maintenance that has begun."
+        "--prune",
+        help="Delete what is on the service and not in the file; maintenances to come, if the file has `maintenances`.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

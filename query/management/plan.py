@@ -1,6 +1,7 @@
 """The difference between a `pulse.yaml` and what a service has: what `pulse plan` shows and `pulse apply` does.
 
-A maintenance that is over, in the file or on the service, is left as it is: what has been is nobody's to change.
+A maintenance that is over, in the file or on the service, is left as it is: what has been is nobody's to change. A
+file without `maintenances` leaves those on the service alone: people plan them from a shell, too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -117,7 +118,8 @@ def difference(document: PulseDocument, there: Mapping[Kind, Mapping[str, Presen
     for kind in Kind:
         documents: Sequence[AnyDocument] = getattr(document, kind)
         changes += _wanted(kind, documents, there[kind], now)
-        strangers += _only_there(kind, documents, there[kind], now)
+        if kind is not Kind.MAINTENANCE or kind in document.model_fields_set:
+            strangers += _only_there(kind, documents, there[kind], now)
     changes.extend(strangers if prune else ())
     changes.sort(key=_place)
     return Plan(tuple(changes), len(strangers))

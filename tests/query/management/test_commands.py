@@ -148,6 +148,8 @@ def test_pruning_takes_only_maintenances_that_have_not_begun(service: Service, p
     pulse("apply", "--yes")
     for slug, begins_in_ms in (("was", -3 * HOUR_MS), ("is", -1_000), ("comes", HOUR_MS)):
         tell_maintenance(service, slug, begins_in_ms, HOUR_MS)
+    assert pulse("plan", "--prune").exit_code == 0, "the file says nothing of maintenances"
+    Path("pulse.yaml").write_text(DOCUMENT + "maintenances: []\n")
     assert "1 on the service are not in the file" in pulse("plan").stdout
     pruned = pulse("apply", "--yes", "--prune")
     assert "- maintenance comes" in pruned.stdout
