@@ -25,11 +25,24 @@ def _checked_address(text: str) -> str:
     return text
 
 
+def _is_http(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+
+
 def _checked_public_url(text: str) -> str:
-    url = urlsplit(text)
-    if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
+    if not _is_http(text):
         raise ValueError("write http:// or https:// and a host, like https://pulse.example.com")
     return text
+
+
+def _checked_clickhouse(url: SecretStr) -> SecretStr:
+    if not _is_http(url.get_secret_value()):
+        raise ValueError("write https://user:password@host:8443/database; in a password / is %2F, # is %23, ? is %3F")
+    return url
 
 
 def _checked_key(text: object) -> object:
@@ -41,6 +54,7 @@ def _checked_key(text: object) -> object:
 
 
 ApiKey = Annotated[SecretStr, BeforeValidator(_checked_key)]
+ClickHouseUrl = Annotated[SecretStr, AfterValidator(_checked_clickhouse)]
 PublicUrl = Annotated[str, AfterValidator(_checked_public_url)]
 Address = Annotated[str, AfterValidator(_checked_address)]
 Names = Annotated[list[str], NoDecode, _split]
@@ -76,7 +90,7 @@ class Settings(BaseSettings):
         Path("~/.cache/pulseapi").expanduser(),
         description="Where Kafka's jars are kept between installations.",
     )
-    maven_mirror: str | None = Field(None, description="A Maven repository to use instead of Maven Central.")
+    maven_mirror: SecretStr | None = Field(None, description="A Maven repository to use instead of Maven Central.")
 
     kafka: str | None = Field(None, description="Kafka's bootstrap servers, host:port,host:port.")
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -91,9 +105,9 @@ class Settings(BaseSettings):
     kafka_replication: int = Field(1, ge=1, description="Replicas of each topic; 3 on a cluster.")
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of monitors and check-results; fixed for good.")
 
-    clickhouse: SecretStr | None = Field(None, description="https://user:password@host:8443/database")
+    clickhouse: ClickHouseUrl | None = Field(None, description="https://user:password@host:8443/database")
     clickhouse_cluster: str | None = Field(None, description="A cluster's name, for replicated, sharded tables.")
-    clickhouse_sql: SecretStr | None = Field(
+    clickhouse_sql: ClickHouseUrl | None = Field(
         None, description="The same with the account that POST /v1/analytics/sql runs as; without it there is none."
     )
     retention_days: int = Field(90, ge=1, description="Days that raw results are kept; rollups are kept for ever.")

@@ -40,6 +40,24 @@ def test_a_public_address_that_nobody_can_follow_is_refused(url: str, monkeypatc
         get_settings()
 
 
+@pytest.mark.parametrize("url", ["clickhouse:8123", "tcp://h:9000/pulse", "http://pulse:hidden/word@clickhouse:8123/x"])
+def test_a_store_written_wrong_is_refused_without_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_CLICKHOUSE", url)
+
+    with pytest.raises(InvalidSettings, match=r"PULSE_CLICKHOUSE: write https://user:password@host") as refused:
+        get_settings()
+    assert "hidden" not in str(refused.value)
+
+
+def test_what_may_hold_a_password_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CLICKHOUSE", "CLICKHOUSE_SQL", "MAVEN_MIRROR"):
+        monkeypatch.setenv(f"PULSE_{name}", "https://ada:hidden@example.com/x")
+    for name in ("KAFKA_PASSWORD", "API_KEY", "ADMIN_KEY"):
+        monkeypatch.setenv(f"PULSE_{name}", "hidden-0123456789")
+
+    assert "hidden" not in get_settings().model_dump_json()
+
+
 def test_a_key_is_taken_without_the_line_end_that_its_file_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULSE_API_KEY", "pulse_abc_0123456789\n")
     monkeypatch.setenv("PULSE_ADMIN_KEY", "pulse_admin_0123456789\r\n")
