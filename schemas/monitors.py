@@ -191,8 +191,8 @@ class Assertion(Document):
         return self
 
     def __eq__(self, other: object) -> bool:
-        """`equals: null` and `not_equals: null` have equal fields, but are not the same test."""
-        return super().__eq__(other) and isinstance(other, Assertion) and self.operator == other.operator
+        """`equals: null` and `not_equals: null` have equal fields, `1` is equal to `true`, but they are other tests."""
+        return super().__eq__(other) and isinstance(other, Assertion) and self._test == other._test
 
     def __hash__(self) -> int:
         return hash((self.subject, self.operator))
@@ -202,6 +202,10 @@ class Assertion(Document):
         """The fields that were written: `equals: null` is a test, a missing `equals` is not."""
         names = {"latency" if name == "latency_ms" else name for name in self.model_fields_set}
         return {n for n in names if n in ("equals", "not_equals") or getattr(self, _attribute(n)) is not None}
+
+    @property
+    def _test(self) -> tuple[str | None, str]:
+        return self.operator, json.dumps(getattr(self, self.operator)) if self.operator else ""
 
     @property
     def subject(self) -> str:
@@ -335,6 +339,17 @@ class Monitor(Document):
             if name.lower() in CREDENTIAL_HEADERS and "${" not in value:
                 raise ValueError(f"the header {name} is a secret: refer to it, like {name}: ${{API_TOKEN}}")
         return self
+
+    def __eq__(self, other: object) -> bool:
+        """`json: 1` is equal to `json: true`, and `json: null` to none, but they are other bodies."""
+        return super().__eq__(other) and isinstance(other, Monitor) and self._json_text == other._json_text
+
+    def __hash__(self) -> int:
+        return hash(self.slug)
+
+    @property
+    def _json_text(self) -> str | None:
+        return json.dumps(self.json_body) if "json_body" in self.model_fields_set else None
 
     @property
     def title(self) -> str:

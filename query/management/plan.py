@@ -4,6 +4,7 @@ A maintenance that is over, in the file or on the service, is left as it is: wha
 file without `maintenances` leaves those on the service alone: people plan them from a shell, too.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -197,6 +198,13 @@ def _changed_fields(before: AnyDocument, after: AnyDocument) -> Iterator[FieldCh
     written_before = before.model_dump(mode="json", exclude_unset=True)
     written_after = after.model_dump(mode="json", exclude_unset=True)
     for name, field in type(after).model_fields.items():
-        if getattr(before, name) != getattr(after, name):
-            written = field.alias or name
-            yield FieldChange(written, written_before.get(written), written_after.get(written))
+        written = field.alias or name
+        change = FieldChange(written, written_before.get(written), written_after.get(written))
+        if getattr(before, name) != getattr(after, name) or _other_json(change):
+            yield change
+
+
+def _other_json(change: FieldChange) -> bool:
+    """In Python `1 == True`, so that only their texts tell them apart."""
+    both = change.before is not None and change.after is not None
+    return both and json.dumps(change.before) != json.dumps(change.after)

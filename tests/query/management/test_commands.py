@@ -93,6 +93,14 @@ def test_a_changed_field_is_shown_with_both_values(service: Service, pulse: Puls
     assert entry.document.interval_ms == 60_000
 
 
+def test_a_number_that_becomes_a_boolean_is_a_change(service: Service, pulse: Pulse) -> None:
+    document = DOCUMENT.replace("pages:", "    json: {dry: 1}\n    method: POST\npages:")
+    Path("pulse.yaml").write_text(document)
+    pulse("apply", "--yes")
+    Path("pulse.yaml").write_text(document.replace("dry: 1", "dry: true"))
+    assert 'json: {"dry": 1} → {"dry": true}' in pulse("plan").stdout
+
+
 def test_of_long_values_what_differs_is_shown(service: Service, pulse: Pulse) -> None:
     written = [f"{{jsonpath: $.component_{n}, equals: ok}}" for n in range(5)]
     document = DOCUMENT.replace("pages:", f"    assertions: [{', '.join(written)}]\npages:")

@@ -1,6 +1,7 @@
 """`/v1/monitors`, over a log in memory."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,20 @@ def test_the_same_document_again_changes_nothing() -> None:
         changed = await service.client.put("/v1/monitors/api", json={**API, "interval": "60s"})
         assert changed.json()["version"] == 1
         assert len(service.log.all("monitors")) == 2
+
+    with_service(scenario)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, True), (0, False), (None, 0), ([1], [True])])
+def test_a_number_that_becomes_a_boolean_is_a_change(before: Any, after: Any) -> None:
+    async def scenario(service: Service) -> None:
+        for value in (before, after):
+            told = {"assertions": [{"jsonpath": "$.x", "equals": value}], "json": value, "method": "POST"}
+            assert (await service.client.put("/v1/monitors/api", json=API | told)).is_success
+        assert len(service.log.all("monitors")) == 2
+        for body in (API, API | {"json": None}):
+            await service.client.put("/v1/monitors/api", json=body)
+        assert len(service.log.all("monitors")) == 4
 
     with_service(scenario)
 
