@@ -14,10 +14,10 @@ from query.keys import Caller, Reader, Writer
 from query.management.lists import Limit, WithDocument, listed
 from query.management.models import PageDetail, PageList
 from query.management.versions import IfMatch, expect_version, versioned
-from query.management.writes import delete, write, writing
+from query.management.writes import catch_up, delete, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from schemas.monitors import Page, monitor_id
-from schemas.topics import PAGES
+from schemas.topics import MONITORS, PAGES
 
 router: Final = APIRouter(prefix="/pages", tags=["pages"])
 READ: Final = (ProblemKind.NO_KEY, ProblemKind.FORBIDDEN, ProblemKind.INVALID, ProblemKind.LOG_AWAY)
@@ -82,7 +82,7 @@ async def put_page(
             return _answer(context, await _create(context, caller, page), 201)
         if present.document == page:
             return _answer(context, present)
-        _check(context, caller, page)
+        await _check(context, caller, page)
         return _answer(context, await write(context, caller, PAGES, slug, page))
 
 
@@ -103,15 +103,20 @@ async def _create(context: Context, caller: Caller, page: Page) -> Entry[Page]:
     allowed = context.settings.max_pages
     if len(context.catalog.pages.ids_of(caller.workspace)) >= allowed:
         raise ProblemError(ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} pages at most")
-    _check(context, caller, page)
+    await _check(context, caller, page)
     return await write(context, caller, PAGES, page.slug, page)
 
 
-def _check(context: Context, caller: Caller, page: Page) -> None:
+async def _check(context: Context, caller: Caller, page: Page) -> None:
     """Raises ProblemError for monitors that do not exist and domains that are another page's, or the installation's."""
-    wrong = [*_unknown_monitors(context, caller, page), *_taken_domains(context, page)]
-    if wrong:
-        raise invalid(wrong)
+
+    def wrong() -> list[FieldProblem]:
+        return [*_unknown_monitors(context, caller, page), *_taken_domains(context, page)]
+
+    if wrong():
+        await catch_up(context, MONITORS, PAGES)
+    if still_wrong := wrong():
+        raise invalid(still_wrong)
 
 
 def _unknown_monitors(context: Context, caller: Caller, page: Page) -> Iterator[FieldProblem]:
