@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from infra.running import read_running
 
+OWN_ADDRESS_OF: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - nothing is bound here
+"""By the name of all addresses, to which nobody should connect."""
 _split = BeforeValidator(lambda v: [part.strip() for part in v.split(",") if part.strip()] if isinstance(v, str) else v)
 
 
@@ -174,8 +176,9 @@ class Settings(BaseSettings):
 
     @property
     def base_url(self) -> str:
-        """The address to give to people, without a slash at the end."""
-        return (self.public_url or f"http://{self.http}").rstrip("/")
+        """The address to give to people, without a slash at the end; a service on all addresses is on its own, too."""
+        host = OWN_ADDRESS_OF.get(self.http_host, self.http_host)
+        return (self.public_url or f"http://{host}:{self.http_port}").rstrip("/")
 
 
 class InvalidSettings(ValueError):

@@ -32,6 +32,22 @@ def test_an_address_is_a_host_and_a_port(http: str, monkeypatch: pytest.MonkeyPa
     assert f"{get_settings().http_host}:{get_settings().http_port}" == http
 
 
+@pytest.mark.parametrize(
+    ("http", "url"),
+    [
+        ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+        ("[::]:80", "http://[::1]:80"),
+        ("pulse:8080", "http://pulse:8080"),
+    ],
+)
+def test_an_address_to_give_to_people_is_one_that_they_can_follow(
+    http: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULSE_HTTP", http)
+
+    assert get_settings().base_url == url
+
+
 @pytest.mark.parametrize("url", ["pulse.example.com", "ftp://pulse.example.com", "https://", "http://127.0.0.1:99999"])
 def test_a_public_address_that_nobody_can_follow_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULSE_PUBLIC_URL", url)
