@@ -80,7 +80,7 @@ def show_plan(console: Console, plan: Plan) -> None:
 def show_monitors(console: Console, monitors: Iterable[dict[str, Any]]) -> None:
     """A line a monitor: status, since when, uptime of 24 hours."""
     lines = [("status", "monitor", "title", "since", "24 h")] + [
-        (each["status"], each["slug"], each["title"], ago(each["since"]), percent(each["uptime_24h"]))
+        (each["status"], each["slug"], _in_a_line(each["title"]), ago(each["since"]), percent(each["uptime_24h"]))
         for each in monitors
     ]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
@@ -88,6 +88,11 @@ def show_monitors(console: Console, monitors: Iterable[dict[str, Any]]) -> None:
         status, *others = (set_cell_size(text, width) for text, width in zip(line, widths, strict=True))
         coloured = typer.style(status, fg=_STATUS_COLOURS.get(line[0]))
         typer.echo("  ".join([coloured, *others]).rstrip(), color=False if console.no_color else None)
+
+
+def _in_a_line(text: str) -> str:
+    """A name may have the end of a line, and what moves a terminal's cursor."""
+    return "".join(sign if sign.isprintable() else " " for sign in text).strip()
 
 
 def show_system(console: Console, system: dict[str, Any]) -> None:

@@ -2,9 +2,10 @@
 
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
-from query.management.show import show_incidents, show_keys, show_maintenances
+from query.management.show import show_incidents, show_keys, show_maintenances, show_monitors
 
 
 def on_a_terminal() -> Console:
@@ -57,3 +58,12 @@ def test_that_what_has_to_be_typed_again_is_whole_where_there_is_little_room() -
 
     assert "hIzNyApSill1" in printed(console)
     assert "…" not in printed(console)
+
+
+def test_that_a_monitor_is_one_line_whatever_its_name_has(capsys: pytest.CaptureFixture[str]) -> None:
+    monitor = {"status": "up", "slug": "api", "title": "Our\nAPI\x1b[2J\n", "since": None, "uptime_24h": 1.0}
+
+    show_monitors(on_a_terminal(), [monitor])
+
+    _, line = capsys.readouterr().out.splitlines()
+    assert "Our API [2J" in line
