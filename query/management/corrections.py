@@ -25,7 +25,7 @@ from query.windows import EARLIEST, LATEST
 from schemas.durations import DurationMs, lasting
 from schemas.enums import CorrectionKind, IncidentState, Severity, Status
 from schemas.events import LONGEST_RUN, CorrectionOrdered, PolicyChange, encode
-from schemas.monitors import Slug
+from schemas.monitors import Policy, Slug
 from schemas.topics import CHECK_RESULTS
 
 router: Final = APIRouter(prefix="/monitors/{slug}", tags=["corrections"])
@@ -141,6 +141,7 @@ async def replay(context: CurrentContext, caller: Writer, slug: str, order: Repl
     end = order.end or datetime.now(tz=LATEST.tzinfo)
     policy = PolicyChange(**dict(order.policy))
     span = _span(context, order.begin, end)
+    _check_flapping(policy, found_monitor(context, caller, slug).document.policy)
     return await _send(context, caller, slug, response, CorrectionKind.REPLAY, span, order.reason, policy=policy)
 
 
@@ -193,6 +194,15 @@ def _span(context: Context, begin: datetime, end: datetime) -> tuple[int, int]:
         told = f"results are kept for {context.settings.retention_days} days; begin within the last {kept_days}"
         raise invalid([FieldProblem(detail=told, pointer="#/from")])
     return since, until
+
+
+def _check_flapping(change: PolicyChange, policy: Policy) -> None:
+    """Raises ProblemError for what would begin to flap and end it in turns, result by result."""
+    start = policy.flap_start if change.flap_start is None else change.flap_start
+    stop = policy.flap_stop if change.flap_stop is None else change.flap_stop
+    if start and start < stop:
+        told = f"flap_stop ({stop}) is at most flap_start ({start})"
+        raise invalid([FieldProblem(detail=told, pointer="#/policy/flap_stop")])
 
 
 def _ms(moment: datetime) -> int:

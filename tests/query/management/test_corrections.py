@@ -52,6 +52,7 @@ def test_a_replay_is_in_the_log_before_it_is_answered() -> None:
         ("replays", {"from": ago(days=200), "reason": "r"}, "#/from"),
         ("replays", {"from": ago(hours=1), "reason": ""}, "#/reason"),
         ("replays", {"from": ago(hours=1), "reason": "r", "policy": {"confirmations": 0}}, "#/policy/confirmations"),
+        ("replays", {"from": ago(hours=1), "policy": {"flap_start": 20}, "reason": "r"}, "#/policy/flap_stop"),
         ("annulments", {"from": ago(hours=1), "to": ago(hours=-1), "reason": "r"}, "#/to"),
         ("annulments", {"from": ago(hours=1), "to": ago(hours=2), "reason": "r"}, "#/from"),
         ("annulments", {"from": ago(hours=1), "reason": "r"}, "#/to"),
