@@ -1,5 +1,6 @@
 -- What pages ask for, kept ready: hours and days of uptime, incident timelines. Months are partitions, so that a window
--- reads only its own, and no FINAL looks for versions across them.
+-- reads only its own, and no FINAL looks for versions across them. A month to which nothing was written for a day
+-- becomes one part, in which FINAL has nothing to look for: years are read as quickly as weeks.
 
 CREATE TABLE IF NOT EXISTS uptime_hourly {sharded by monitor}
 (
@@ -17,7 +18,7 @@ CREATE TABLE IF NOT EXISTS uptime_hourly {sharded by monitor}
 ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(bucket)
 ORDER BY (monitor, bucket)
-SETTINGS index_granularity = 1024;
+SETTINGS index_granularity = 1024, min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1;
 
 -- Few rows, read often and by whole months: what is cheap to unpack, in granules that are not too many.
 CREATE TABLE IF NOT EXISTS uptime_daily {sharded by monitor}
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS uptime_daily {sharded by monitor}
 ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(bucket)
 ORDER BY (monitor, bucket)
-SETTINGS index_granularity = 4096;
+SETTINGS index_granularity = 4096, min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS uptime_hourly_mv {on_cluster} TO uptime_hourly{local} AS
 SELECT * EXCEPT step FROM uptime_buckets{local} WHERE step = 'hour';

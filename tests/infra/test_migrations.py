@@ -141,6 +141,21 @@ def test_raw_results_are_kept_as_long_as_the_setting_says(gateway: Gateway) -> N
     )
 
 
+@pytest.mark.engines
+def test_a_month_that_nothing_is_written_to_becomes_one_part(gateway: Gateway) -> None:
+    _migrate(gateway, "months")
+    for table in ("latency_hourly", "uptime_hourly", "uptime_daily"):
+        ((created,),) = gateway.rows(f"SHOW CREATE TABLE months.{table}")
+        assert "min_age_to_force_merge_seconds = 86400" in created
+        gateway.post(f"ALTER TABLE months.{table} MODIFY SETTING min_age_to_force_merge_seconds = 1")
+        for version in range(3):
+            row = f"('w/m', '2026-01-01', {version})"
+            gateway.post(f"INSERT INTO months.{table} (monitor, bucket, version) VALUES {row}")
+
+    january = "FROM system.parts WHERE active AND database = 'months' AND partition = '202601'"
+    _wait_until(lambda: gateway.rows(f"SELECT uniq(table), count(), sum(rows) {january}") == [["3", "3", "3"]])
+
+
 # Every table against an oracle: the newest version of each identity, whatever came twice and in which order.
 
 NAMES = ["w/api", "w/site", "o/api"]
