@@ -84,7 +84,7 @@ class Rewriting:
         self._fold = fold
         self._version = version
         self._order = order
-        self._live = fold.monitors[order.monitor]
+        self._live = fold.monitor(order.monitor)
         self._live.horizon = fold.clock.horizon
         self._silence_ms = self._live.terms.newest.silence_ms
         dated_from = order.since - LONGEST_RUN * self._silence_ms  # a run breaks off at the first silence
@@ -93,7 +93,7 @@ class Rewriting:
         self.reads_until = fold.clock.log_time - WINDOW_MS
         """Stored results of this span, its end not included."""
         self._fresh = fold.beside()
-        self._monitor = self._fresh.begin(order.monitor)
+        self._monitor = self._fresh.monitor(order.monitor)
         spoken = self.reads_since - self._silence_ms  # whoever told nothing since then is silent
         kept = [(region.name, result) for region in self._live.regions for result in region.kept(order.monitor)]
         newest = [found for found in kept if found[1].scheduled_at >= spoken]
