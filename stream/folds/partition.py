@@ -98,7 +98,7 @@ class PartitionFold:
         for name in [*self._over]:
             self.monitor(name)
         for monitor in self.monitors.values():
-            monitor.maintained = NOT_MAINTAINED
+            monitor.maintained, monitor.changed = NOT_MAINTAINED, True
 
     def position_state(self) -> bytes:
         """What the partition itself knows; belongs into the row of its position, so that both are of one event."""

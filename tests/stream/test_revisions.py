@@ -1,6 +1,8 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from schemas.events import MaintenanceRevised, MonitorRevised, Tick, decode_log
 from stream.maintenances import Plan
 from stream.outbox import Message
@@ -79,13 +81,18 @@ def test_that_what_a_zombie_tells_late_does_not_undo_what_was_told_since() -> No
     assert world.rows["current_status"][(monitor,)]["status"] == "unknown"
 
 
-def test_that_maintenances_hold_again_after_kafka_s_data_was_lost() -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+def test_that_maintenances_hold_again_after_kafka_s_data_was_lost(restarts: bool) -> None:
     monitor = NAMES[0]
     cancelled = MaintenanceRevised("default/move", monitor, START_AT, START_AT, START_AT, 57)
-    before = World(log_of([(0, cancelled)], 1), NAMES)
+    before = World(log_of([(0, cancelled), (0, Tick(START_AT))], 1), NAMES)
     asyncio.run(take_all(before))
     after = World(log_of([(0, Tick(START_AT + 1)), (0, revised(monitor, 0))], 1), NAMES)
     after.known_states, after.number = before.known_states, 2
+    if restarts:
+        whole, after.log[0] = after.log[0], after.log[0][:1]
+        asyncio.run(take_all(after))
+        after.log[0] = whole
     asyncio.run(take_all(after))
 
     assert after.rows["current_status"][(monitor,)]["status"] == "maintenance"
