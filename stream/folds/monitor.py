@@ -139,6 +139,11 @@ class MonitorFold:
         """Since the last snapshot."""
 
     @property
+    def is_over(self) -> bool:
+        """Deleted, and all of it is settled and told: there is nothing to tell until an event names it."""
+        return self.tell_at == FOREVER
+
+    @property
     def told(self) -> Told:
         """What holds, as it was last told."""
         return self._quiet_told if self._told == _QUIET else _unpack_told(self._told)
@@ -189,6 +194,7 @@ class MonitorFold:
         facts.results.append(result)
 
     def _refold(self, region: Watched, result: CheckResult, in_order: bool, find_terms: FindTerms) -> bool:
+        self._go_on()
         at, version = result.scheduled_at, result.monitor_version
         if not self.terms.knows(version):
             self.terms.learn(version, find_terms(self.name, version))
@@ -239,11 +245,16 @@ class MonitorFold:
             yield window.end
 
     def _begin(self, at: int) -> None:
+        self._go_on()
         self.start = min(self.start, at)
         self.due_at = -1
         self.changed = True
         for region in self.regions:
             region.make_head(self.terms, self.offs, self.horizon)
+
+    def _go_on(self) -> None:
+        if self.is_over:
+            self.told_at, self.tell_at = self.horizon, 0
 
     def pass_time(self, horizon: int) -> bool:
         """A tick beyond `due_at`; returns whether the monitor must `tell`."""
@@ -285,8 +296,9 @@ class MonitorFold:
         told, known_until, version = self.told, self.known_until, facts.version
         if told.story.status not in (NEVER, GONE):
             facts.current.append(self._current(version, told.story, known_until))
-        since = max(self.told_at, self.start)
-        self._tell_uptime(facts, self.uptime.buckets(told.segments, since, known_until))
+        if not self.is_over:
+            since = max(self.told_at, self.start)
+            self._tell_uptime(facts, self.uptime.buckets(told.segments, since, known_until))
         for region in self.regions:
             facts.latency += [_latency(self.name, region.name, version, hour) for hour in region.tell_latency(cut)]
         # Each monitor at a moment of its own, so that a fleet is told evenly.
@@ -297,6 +309,8 @@ class MonitorFold:
         self.settles = not self.settles
         if self.settles:
             self._let_go(cut)
+            if self._has_ended:
+                self.tell_at = FOREVER
 
     def _let_go(self, cut: int) -> None:
         """Give the bases what is from before `cut`, as nothing will come there any more."""
@@ -323,6 +337,12 @@ class MonitorFold:
         self._forget(until)
         if not self._is_quiet:
             self.told = self._derive()
+
+    @property
+    def _has_ended(self) -> bool:
+        """Deleted for good, as far as the log tells, and nothing of it is kept that would have to be told."""
+        held = self.windows or self.corrections or self.story.trouble or any(region.holds for region in self.regions)
+        return self.story.status == GONE and self._told == _QUIET and not held
 
     @property
     def _is_quiet(self) -> bool:

@@ -84,7 +84,7 @@ class Rewriting:
         self._fold = fold
         self._version = version
         self._order = order
-        self._live = fold.monitors[order.monitor]
+        self._live = fold.monitor(order.monitor)
         self._live.horizon = fold.clock.horizon
         silence_ms = self._live.terms.newest.silence_ms
         known_until = min(order.since, self._live.horizon)  # what is known only since then is still to be told
@@ -94,7 +94,7 @@ class Rewriting:
         self.reads_until = fold.clock.log_time - WINDOW_MS
         """Stored results of this span, its end not included."""
         self._fresh = fold.beside()
-        self._monitor = self._fresh.begin(order.monitor)
+        self._monitor = self._fresh.monitor(order.monitor)
         if self._live.start < self._day:
             self._monitor.uptime.until = self._day
         spoken = self.reads_since - silence_ms  # whoever told nothing since then is silent

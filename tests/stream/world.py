@@ -183,9 +183,9 @@ class MemoryPasts(Pasts):
     def correction(self, monitor: str, id: str) -> list[Any]:  # noqa: A002 - the query's parameter
         return [(r["version"], r["before"]) for r in self._of("corrections", monitor, "at") if r["id"] == id]
 
-    def past_orders(self, monitor: str, version: int) -> list[Any]:
-        earlier = (row for row in self._of("corrections", monitor, "version") if row["version"] < version)
-        return [tuple(row[name] for name in ORDER_FIELDS) for row in earlier]
+    def past_orders(self, monitor: str, version: int, id: str) -> list[Any]:  # noqa: A002 - the query's parameter
+        carried_out = (row for row in self._of("corrections", monitor, "version") if row["id"] != id)
+        return [tuple(row[name] for name in ORDER_FIELDS) for row in carried_out if row["version"] < version]
 
     def past_revisions(self, monitor: str, revised: int) -> list[Any]:
         return []

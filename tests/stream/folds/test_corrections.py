@@ -44,6 +44,8 @@ class Stream:
         self.fold = PartitionFold(terms_of)
         self.tables = Tables()
         self.log: list[LogEvent] = []
+        self.states: dict[str, bytes] = {}
+        """What snapshots hold."""
 
     def take(self, event: LogEvent) -> Facts:
         """Fold the next event of the log."""
@@ -59,8 +61,9 @@ class Stream:
         """Go on from a snapshot."""
         fold = self.fold.beside()
         fold.load_position(self.fold.position_state())
-        for name, monitor in self.fold.monitors.items():
-            fold.load(name, monitor.encode(EPOCH | len(self.log) - 1))
+        self.states |= {row.monitor: row.state for row in self.fold.changed()}
+        for name, state in self.states.items():
+            fold.load(name, state)
         self.fold = fold
 
     def _correct(self, version: int, order: CorrectionOrdered) -> Facts:

@@ -9,7 +9,7 @@ import pytest
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import CheckBatch, CheckResult, MaintenanceRevised, MonitorRevised, Tick
 from schemas.monitors import Monitor
-from stream.folds import Facts, LatencyHour, PartitionFold, Terms
+from stream.folds import STATUSES, Facts, LatencyHour, PartitionFold, Terms
 from stream.folds.latency import EDGES
 from stream.folds.terms import DEFAULT_TERMS
 
@@ -185,6 +185,27 @@ def test_deletion_ends_the_incident() -> None:
 
     assert facts.incidents[0].state is IncidentState.RESOLVED
     assert facts.current[0].deleted
+
+
+def test_a_deleted_monitor_is_told_no_more_once_all_of_it_is_settled_and_goes_on_when_it_is_made_anew() -> None:
+    log = Log()
+    first = log.see("uudd")[-1].incidents
+    log.add(MonitorRevised(NAME, 2, BEGIN + 4 * MINUTE, "deleted"))
+    told = [log.add(Tick(BEGIN + minute * MINUTE)) for minute in range(5, 120)]
+    (row,) = log.fold.changed()
+    watched = [*log.fold.monitors]
+    log.add(MonitorRevised(NAME, 3, BEGIN + 180 * MINUTE, "active"), Tick(BEGIN + 180 * MINUTE))
+    back = log.see("uudd", first=180)
+
+    assert not any(facts.uptime or facts.current for facts in told[75:])
+    assert (row.monitor, watched) == (NAME, [])
+    assert back[0].current[0].status is Status.UP
+    assert {incident.id for incident in back[-1].incidents}.isdisjoint({incident.id for incident in first})
+    (day,) = [bucket for bucket in back[-1].uptime if bucket.step == "day"]
+    assert dict(zip(STATUSES, day.spans_ms, strict=True)) | {Status.UNKNOWN: 0} == {
+        Status.UP: 4 * MINUTE,
+        Status.DOWN: 3 * MINUTE,
+    } | dict.fromkeys((Status.DEGRADED, Status.UNKNOWN, Status.MAINTENANCE, Status.PAUSED), 0)
 
 
 def test_a_region_that_keeps_changing_is_degraded_until_it_is_steady() -> None:
