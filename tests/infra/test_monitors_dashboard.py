@@ -82,7 +82,7 @@ def test_seconds_are_shown_as_seconds_whatever_the_panel_s_unit() -> None:
     for panel in DASHBOARD["panels"]:
         durations = set(re.findall(r"AS (\w+_s)\b", "".join(target["rawSql"] for target in panel["targets"])))
         overrides = {each["matcher"]["options"]: each["properties"] for each in panel["fieldConfig"]["overrides"]}
-        assert overrides == dict.fromkeys(durations, [{"id": "unit", "value": "s"}]), panel["title"]
+        assert overrides == {name: [{"id": "unit", "value": "s"}] for name in durations}, panel["title"]
 
 
 def test_panels_read_nothing_but_the_views() -> None:
