@@ -49,7 +49,10 @@ _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class PushedResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a check saw. `monitor` is a slug of the workspace; times are int ms since the epoch."""
+    """What a check saw. `monitor` is a slug of the workspace; times are int ms since the epoch.
+
+    `total_us` is the sum of the phases where it is not told; one that is 0 counts in no latency.
+    """
 
     monitor: str
     scheduled_at: events.TimeMs
@@ -223,7 +226,7 @@ def _accept(context: Context, workspace: str, pushed: PushedResult, oldest: int,
         tls_us=pushed.tls_us,
         ttfb_us=pushed.ttfb_us,
         transfer_us=pushed.transfer_us,
-        total_us=pushed.total_us,
+        total_us=pushed.total_us or _sum_us(pushed),
         message=_clean(pushed.message),
         failures=tuple(
             Failure(_clean(f.test), f.severity, _clean(f.expected), _clean(f.seen), _clean(f.message))
@@ -231,6 +234,11 @@ def _accept(context: Context, workspace: str, pushed: PushedResult, oldest: int,
         ),
         components=tuple(Component(_clean(c.name), c.outcome, _clean(c.message)) for c in pushed.components),
     )
+
+
+def _sum_us(pushed: PushedResult) -> int:
+    phases_us = pushed.dns_us, pushed.connect_us, pushed.tls_us, pushed.ttfb_us, pushed.transfer_us
+    return min(sum(phases_us), events.LONGEST_US)
 
 
 def _reason(pushed: PushedResult) -> Reason:

@@ -91,8 +91,8 @@ SELECT
     countIf(outcome = 'degraded') AS degraded,
     countIf(outcome = 'down') AS down,
     countIf(outcome = 'unknown') AS unknown,
-    avgOrNullIf(total_us, outcome != 'unknown' AND NOT overloaded) AS mean_total_us,
-    maxOrNullIf(total_us, outcome != 'unknown' AND NOT overloaded) AS max_total_us
+    avgOrNullIf(total_us, outcome IN ('up', 'degraded') AND NOT overloaded AND total_us > 0) AS mean_total_us,
+    maxOrNullIf(total_us, outcome IN ('up', 'degraded') AND NOT overloaded AND total_us > 0) AS max_total_us
 FROM check_results FINAL
 WHERE scheduled_at >= now() - toIntervalDay(7)
 GROUP BY monitor, region, minute;

@@ -50,7 +50,7 @@ CREATE VIEW IF NOT EXISTS pulse_results {on_cluster}
     tls_us           UInt32 COMMENT 'microseconds of the TLS handshake',
     ttfb_us          UInt32 COMMENT 'microseconds from the request to the first byte',
     transfer_us      UInt32 COMMENT 'microseconds from the first byte to the last',
-    total_us         UInt32 COMMENT 'microseconds of the whole check',
+    total_us         UInt32 COMMENT 'microseconds of the whole check; 0 where nothing was measured',
     overloaded       Bool COMMENT 'the probe had too much to do: its latency does not count',
     late             Bool COMMENT 'it came too late to change any status',
     message          String COMMENT 'what was wrong, in words',
@@ -75,8 +75,8 @@ CREATE VIEW IF NOT EXISTS pulse_results_minutely {on_cluster}
     degraded      UInt64 COMMENT 'results that were degraded',
     down          UInt64 COMMENT 'results that were down',
     unknown       UInt64 COMMENT 'results of which the probe could not tell',
-    mean_total_us Nullable(Float64) COMMENT 'microseconds; NULL where nothing was measured',
-    max_total_us  Nullable(UInt32) COMMENT 'microseconds; NULL where nothing was measured'
+    mean_total_us Nullable(Float64) COMMENT 'microseconds, of answers as in pulse_latency_hourly; NULL without any',
+    max_total_us  Nullable(UInt32) COMMENT 'microseconds, of the same answers'
 )
 COMMENT 'Results by minute and region, of the last seven days.'
 AS SELECT
@@ -147,7 +147,7 @@ CREATE VIEW IF NOT EXISTS pulse_latency_hourly {on_cluster}
     monitor     String COMMENT 'workspace/slug',
     region      String COMMENT 'where the probe runs',
     hour        DateTime('UTC') COMMENT 'its begin',
-    checks      UInt32 COMMENT 'answered ones, without those of an overloaded probe',
+    checks      UInt32 COMMENT 'answered ones that were measured, without those of an overloaded probe',
     dns_us      UInt64 COMMENT 'sum over the checks, as all of these: divide by checks',
     connect_us  UInt64 COMMENT 'sum over the checks',
     tls_us      UInt64 COMMENT 'sum over the checks',

@@ -90,6 +90,18 @@ def test_pushed_results_are_in_the_log_like_a_probe_s() -> None:
     with_service(scenario)
 
 
+def test_a_result_without_its_total_takes_as_long_as_its_phases() -> None:
+    async def scenario(service: Service) -> None:
+        await create(service, "api")
+        longest_us = 4_294_967_295
+        phases = [{}, {"dns_us": 2, "ttfb_us": 5}, {"tls_us": 7, "total_us": 6}, {"dns_us": longest_us, "tls_us": 1}]
+        await push(service, *(up(scheduled_at=now_ms() - 9 + place, **each) for place, each in enumerate(phases)))
+        [batch] = batches(service)
+        assert [result.total_us for result in batch.results] == [0, 7, 6, longest_us]
+
+    with_service(scenario)
+
+
 def test_each_result_goes_to_the_partition_of_its_monitor() -> None:
     async def scenario(service: Service) -> None:
         slugs = [f"m{number}" for number in range(20)]

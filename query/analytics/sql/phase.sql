@@ -15,7 +15,7 @@ FROM check_results FINAL
 WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) OR monitor IN {monitors:Array(String)})
   AND ({region:String} = '' OR region = {region:String})
   AND scheduled_at >= toDateTime({since:UInt32}, 'UTC') AND scheduled_at < toDateTime({until:UInt32}, 'UTC')
-  AND outcome IN ('up', 'degraded') AND NOT overloaded
+  AND outcome IN ('up', 'degraded') AND NOT overloaded AND total_us > 0
   AND NOT arrayExists(
       span -> span.1 = monitor AND (span.2 = '' OR span.2 = region) AND scheduled_at >= span.3 AND scheduled_at < span.4,
       (SELECT groupArray((monitor, region, since, until)) FROM annulments WHERE startsWith(monitor, {prefix:String})))
