@@ -28,6 +28,7 @@ from query.uptime import DAY_MS
 from schemas import events
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckBatch, CheckResult, Component, Failure
+from schemas.moments import format_moment
 from schemas.monitors import SLUG_PATTERN, KeyScope, monitor_id
 from schemas.topics import CHECK_RESULTS
 
@@ -142,7 +143,10 @@ async def push_results(
     caller: Annotated[Caller, Depends(_pusher)],
     content_encoding: Annotated[str, Header(description="gzip, zstd, or none.")] = "",
 ) -> Accepted:
-    """Push up to 10,000 results or 5 MB. Answered once Kafka has them; send the same batch again after a 503."""
+    """Push up to 10,000 results or 5 MB. Answered once Kafka has them; send the same batch again after a 503.
+
+    What arrives more than ten minutes late is kept, but changes no status unless a replay takes it in.
+    """
     with _places.hold(caller.by):  # before the body is read
         packed = await _body(request)
         batch = _parse(await asyncio.to_thread(decoded, packed, content_encoding, MAX_BYTES))
@@ -212,7 +216,8 @@ def _accept(context: Context, workspace: str, pushed: PushedResult, oldest: int,
     if entry is None:
         raise _Refused(f"there is no monitor {pushed.monitor[:64]!r} - at `$.monitor`")
     if not oldest <= pushed.scheduled_at <= newest:
-        raise _Refused("neither older than the store keeps, nor ahead by more than a minute - at `$.scheduled_at`")
+        begin, end = format_moment(oldest), format_moment(newest)
+        raise _Refused(f"results are taken of {begin} to {end}, as ms since the epoch - at `$.scheduled_at`")
     return CheckResult(
         monitor=identity,
         scheduled_at=pushed.scheduled_at,

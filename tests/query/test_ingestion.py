@@ -121,8 +121,8 @@ def test_a_wrong_result_does_not_take_the_others_along() -> None:
         await create(service, "api")
         wrong: list[tuple[Any, str, str]] = [
             (up("nobody"), "#/results/1/monitor", "there is no monitor 'nobody'"),
-            (up(scheduled_at=0), "#/results/2/scheduled_at", "older"),
-            (up(scheduled_at=now_ms() + 3_600_000), "#/results/3/scheduled_at", "ahead"),
+            (up(scheduled_at=now_ms() // 1_000), "#/results/2/scheduled_at", "ms since the epoch"),
+            (up(scheduled_at=now_ms() + 3_600_000), "#/results/3/scheduled_at", "results are taken of 20"),
             (up(outcome="fine"), "#/results/4/outcome", "Invalid enum value 'fine'"),
             (up(outcome="down"), "#/results/5/reason", "has a reason"),
             (up(reason="timeout"), "#/results/6/reason", "`ok` is the reason of `up`"),
