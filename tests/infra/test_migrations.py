@@ -443,7 +443,7 @@ def test_the_account_sees_only_rows_of_the_workspace_that_is_named() -> None:
     assert granted - filtered == granted & views
     assert filtered == granted - views
     assert {"check_results", "uptime_monthly", "pulse_results"} < granted
-    assert not granted & {"corrections", "maintenance_windows", "stream_state", "migrations"}
+    assert not granted & {"maintenance_windows", "stream_state", "migrations"}
     with pytest.raises(OneNodeOnly):
         sql_account(CLUSTER, "secret")
 

@@ -461,6 +461,34 @@ def test_results_are_listed_by_filters_a_page_at_a_time(engine_settings: Setting
     with_filled_service(engine_settings, scenario)
 
 
+@pytest.mark.engines
+def test_annulled_results_are_kept_but_count_nowhere(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        begin = TODAY - timedelta(days=1)
+        window = {"monitor": "api", "from": begin.isoformat(), "to": TODAY.isoformat()}
+        store = service.context.clickhouse.get()
+        for number, (monitor, region, kind) in enumerate(
+            [("api", "eu", "annul"), ("api", "us", "annul"), ("web", "", "annul"), ("api", "", "annul")]
+        ):
+            row = [f"default/{monitor}", str(number), 1, kind, begin, begin + timedelta(minutes=100), region, ""]
+            columns = ["monitor", "id", "stage", "kind", "since", "until", "region", "undoes"]
+            await store.insert("corrections", [row], columns)
+        await store.insert("corrections", [["default/api", "4", 1, "undo", "3"]], [*columns[:4], "undoes"])
+
+        reasons = (await ask(service, "reasons", **window))["reasons"]
+        assert sum(each["checks"] for each in reasons) == 20
+        listed = (await ask(service, "results", limit=300, **window))["results"]
+        assert [each["annulled"] for each in listed] == [False] * 200 + [True] * 100
+        exported = await service.client.get("/v1/analytics/export.csv", params=window)
+        assert exported.text.count(",true,") == 100
+        minutes = "SELECT count() FROM pulse_results_minutely WHERE minute >= {begin:DateTime}"
+        assert (await store.query(minutes, {"begin": begin})).result_rows == [(200,)]
+        kept = await store.query("SELECT countIf(annulled), count() FROM pulse_results")
+        assert kept.result_rows == [(100, 300)]
+
+    with_filled_service(engine_settings, scenario)
+
+
 @pytest.mark.parametrize(
     ("path", "parameter"),
     [

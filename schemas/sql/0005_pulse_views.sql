@@ -55,14 +55,15 @@ CREATE VIEW IF NOT EXISTS pulse_results {on_cluster}
     late             Bool COMMENT 'it came too late to change any status',
     message          String COMMENT 'what was wrong, in words',
     detail           String COMMENT 'JSON of failures, components and evidence; empty when up',
-    monitor_version  UInt64 COMMENT 'the version of the monitor under which it was taken'
+    monitor_version  UInt64 COMMENT 'the version of the monitor under which it was taken',
+    annulled         Bool COMMENT 'a person has taken it out of the record: it counts nowhere'
 )
 COMMENT 'Check results, each once, for as long as raw results are kept.'
 AS SELECT
     substringIndex(results.monitor, '/', 1) AS workspace, results.monitor AS monitor, region, scheduled_at,
     started_delay_ms, outcome, reason, status_code, dns_us, connect_us, tls_us, ttfb_us, transfer_us, total_us,
-    overloaded, late, message, detail, monitor_version
-FROM check_results AS results FINAL;
+    overloaded, late, message, detail, monitor_version, annulled
+FROM results_with_annulments AS results;
 
 CREATE VIEW IF NOT EXISTS pulse_results_minutely {on_cluster}
 (
@@ -78,7 +79,7 @@ CREATE VIEW IF NOT EXISTS pulse_results_minutely {on_cluster}
     mean_total_us Nullable(Float64) COMMENT 'microseconds, of answers as in pulse_latency_hourly; NULL without any',
     max_total_us  Nullable(UInt32) COMMENT 'microseconds, of the same answers'
 )
-COMMENT 'Results by minute and region, of the last seven days.'
+COMMENT 'Results by minute and region, of the last seven days, without annulled ones.'
 AS SELECT
     substringIndex(minutes.monitor, '/', 1) AS workspace, minutes.monitor AS monitor, region, minute,
     checks, up, degraded, down, unknown, mean_total_us, max_total_us
