@@ -13,7 +13,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from infra.clickhouse import open_client
 from infra.settings import Settings
 from query.analytics.common import SPANS
-from query.analytics.models import UptimeAnswer
+from query.analytics.models import CompareAnswer, UptimeAnswer
 from query.uptime import DAY_MS, HOUR_MS
 from tests.query.management.service import Service, running_service, with_service
 
@@ -140,32 +140,60 @@ def test_days_of_tokyo_are_made_of_hours(engine_settings: Settings) -> None:
     with_filled_service(engine_settings, scenario)
 
 
+class Others:
+    """Other requests, and how often they had their turn since the store has answered."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    async def wait(self) -> None:
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)
+
+
 def test_others_have_their_turn_while_a_long_answer_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns, turns_before = [0], [0]
+    others = Others()
 
     async def rows(context: Any, monitors: list[str], source: str, places: list[int]) -> list[dict[str, Any]]:
-        turns_before[0] = turns[0]
+        others.turns = 0
         spans = dict(zip(("as_of", *SPANS), (places[-1], DAY_MS, 0, 0, 0, 0, 0), strict=True))
         return [{"monitor": monitor, "begin": at // 1000, **spans} for monitor in monitors for at in places[:-1]]
 
     monkeypatch.setattr("query.analytics.uptime.uptime_rows", rows)
 
-    async def others() -> None:
-        while True:
-            turns[0] += 1
-            await asyncio.sleep(0)
+    async def scenario(service: Service) -> None:
+        for number in range(50):
+            await service.client.post("/v1/monitors", json={"slug": f"api-{number}", "url": "http://a"})
+        waiting = asyncio.create_task(others.wait())
+        window = {"from": (TODAY - timedelta(days=3)).isoformat(), "to": TODAY.isoformat()}
+        told = await ask(service, "uptime", **window)
+        waiting.cancel()
+        assert others.turns >= 50
+        answer = UptimeAnswer.model_validate(told)
+        assert [(each.total.up_ms, len(each.points)) for each in answer.monitors] == [(3 * DAY_MS, 3)] * 50
+        assert answer.coverage == 1
+
+    with_service(scenario)
+
+
+def test_others_have_their_turn_while_many_monitors_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = Others()
+
+    async def no_rows(*_: object) -> list[dict[str, Any]]:
+        others.turns = 0
+        return []
+
+    monkeypatch.setattr("query.store.rows", no_rows)
 
     async def scenario(service: Service) -> None:
         for number in range(50):
             await service.client.post("/v1/monitors", json={"slug": f"api-{number}", "url": "http://a"})
-        waiting = asyncio.create_task(others())
-        window = {"from": (TODAY - timedelta(days=3)).isoformat(), "to": TODAY.isoformat()}
-        told = await ask(service, "uptime", **window)
+        waiting = asyncio.create_task(others.wait())
+        told = await ask(service, "compare")
         waiting.cancel()
-        assert turns[0] - turns_before[0] >= 50
-        answer = UptimeAnswer.model_validate(told)
-        assert [(each.total.up_ms, len(each.points)) for each in answer.monitors] == [(3 * DAY_MS, 3)] * 50
-        assert answer.coverage == 1
+        assert others.turns >= 50
+        assert len(CompareAnswer.model_validate(told).monitors) == 50
 
     with_service(scenario)
 
