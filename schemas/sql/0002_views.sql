@@ -81,23 +81,6 @@ SELECT
 FROM uptime_daily AS days FINAL
 GROUP BY monitor, month;
 
--- Minutes of the last seven days, by region: as few results make a minute, the results themselves are read.
-CREATE VIEW IF NOT EXISTS results_minutely {on_cluster} AS
-SELECT
-    monitor,
-    region,
-    toStartOfMinute(toDateTime(scheduled_at)) AS minute,
-    count() AS checks,
-    countIf(outcome = 'up') AS up,
-    countIf(outcome = 'degraded') AS degraded,
-    countIf(outcome = 'down') AS down,
-    countIf(outcome = 'unknown') AS unknown,
-    avgOrNullIf(total_us, outcome != 'unknown' AND NOT overloaded) AS mean_total_us,
-    maxOrNullIf(total_us, outcome != 'unknown' AND NOT overloaded) AS max_total_us
-FROM check_results FINAL
-WHERE scheduled_at >= now() - toIntervalDay(7)
-GROUP BY monitor, region, minute;
-
 -- From when until when a monitor had which status; `until` is NULL while it lasts.
 CREATE VIEW IF NOT EXISTS status_history {on_cluster} AS
 SELECT

@@ -246,6 +246,16 @@ def test_bins_are_eighths_of_octaves_of_milliseconds() -> None:
     assert [bisect_right(EDGES, us) for us in (0, 1_000, 2_000, 1_000 << 15, 1 << 32)] == [0, 0, 8, 120, 127]
 
 
+def test_what_measured_nothing_is_no_quick_answer() -> None:
+    log = Log()
+    for minute, total_us in enumerate((0, 900, 0, 65_000)):
+        at = BEGIN + minute * MINUTE
+        log.add(CheckBatch("office", "ams", at, (CheckResult(NAME, at, at, 1, Outcome.UP, total_us=total_us),)))
+    (hour,) = log.add(Tick(BEGIN + 60 * MINUTE)).latency
+
+    assert (hour.checks, hour.phases_us[5], sum(hour.histogram), hour.histogram[0]) == (2, 65_900, 2, 1)
+
+
 @pytest.mark.parametrize(("bins", "histogram"), [(((3, 2), (1, 4), (9, 0)), (0, 4, 0, 2)), (((9, 0),), ()), ((), ())])
 def test_a_histogram_ends_with_the_last_bin_that_has_any(
     bins: tuple[tuple[int, int], ...], histogram: tuple[int, ...]
