@@ -26,9 +26,9 @@ from query.status_document import (
 )
 from query.turns import Steps
 from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS, STATUSES, Spans, coverage_of, total, uptime_of
-from query.words import CAUSES, PREDICATES, duration, headline, worst
-from schemas.enums import IncidentState, Outcome, Status
-from schemas.events import Incident
+from query.words import CAUSES, PREDICATES, TROUBLE, duration, headline, worst
+from schemas.enums import EntryKind, IncidentState, Outcome, Status
+from schemas.events import Incident, TimelineEntry
 from schemas.monitors import Maintenance, Monitor, Page, monitor_id, told_every_ms
 
 VERSION: Final = 1
@@ -37,7 +37,7 @@ ANNOUNCED_MS: Final = 30 * DAY_MS
 LAG_ALLOWED_MS: Final = 60_000
 PAST_DAYS_KEPT: Final = 20_000
 DAYS_OF: Final = {Window.WEEK: 7, Window.MONTH: 30, Window.QUARTER: 90}
-BAD_STATUSES: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE)
+BAD_STATUSES: Final = (*TROUBLE, Status.MAINTENANCE)
 UNSEEN: Final = (Status.UNKNOWN, Status.PAUSED)
 
 
@@ -58,7 +58,9 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
     for entry in monitors_of(page, catalog):
         views[entry.document.slug] = _monitor(entry, facts.of(entry.id), now)
         yield
-    incidents = [_incident(entry, each, now) for entry, each in _recent_incidents(page, catalog, facts, now)]
+    incidents = [
+        _incident(views[entry.document.slug], each, now) for entry, each in _recent_incidents(page, catalog, facts, now)
+    ]
     return StatusDocument(
         version=VERSION,
         page=_page(page, base_url),
@@ -207,23 +209,20 @@ def _recent_incidents(
                 yield entry, incident
 
 
-def _incident(entry: Entry[Monitor], incident: Incident, now: int) -> IncidentView:
+def _incident(monitor: MonitorView, incident: Incident, now: int) -> IncidentView:
     ended = incident.resolved_at if incident.state is IncidentState.RESOLVED else None
-    duration_ms = max(0, (ended or now) - incident.opened_at)
-    bad = PREDICATES[Status(incident.severity)]
-    name = entry.document.title
     return IncidentView(
         id=incident.id,
-        monitor=entry.document.slug,
-        monitor_name=name,
+        monitor=monitor.slug,
+        monitor_name=monitor.name,
         state=incident.state,
         severity=incident.severity,
-        title=f"{name} was {bad} for {duration(duration_ms)}" if ended else f"{name} is {bad}",
+        title=_title(monitor, incident, ended),
         reason=incident.reason,
         cause=CAUSES[incident.reason],
         opened_at=moment(incident.opened_at),
         resolved_at=_moment_or_none(ended),
-        duration_ms=duration_ms,
+        duration_ms=max(0, (ended or now) - incident.opened_at),
         regions=list(incident.regions),
         components=list(incident.components),
         failures=[
@@ -231,10 +230,34 @@ def _incident(entry: Entry[Monitor], incident: Incident, now: int) -> IncidentVi
         ],
         answered=incident.evidence.status_line if incident.evidence else "",
         timeline=[
-            TimelineView(each.kind, moment(each.at), each.status, each.message, each.by)
+            TimelineView(each.kind, moment(each.at), each.status, _told_by(each), each.by)
             for each in reversed(incident.entries)
         ],
     )
+
+
+def _title(monitor: MonitorView, incident: Incident, ended: int | None) -> str:
+    """What is so now, which may be better than the worst of it, or else for how long the worst of it was so."""
+    worst_of_it = Status(incident.severity)
+    if ended is not None:
+        lasted = duration(_lasted_ms(incident, worst_of_it, ended))
+        return f"{monitor.name} was {PREDICATES[worst_of_it]} for {lasted}"
+    if monitor.status in TROUBLE:
+        return f"{monitor.name} is {PREDICATES[monitor.status]}"
+    return f"{monitor.name} was {PREDICATES[worst_of_it]}; now it is {PREDICATES[monitor.status]}"
+
+
+def _lasted_ms(incident: Incident, status: Status, ended: int) -> int:
+    """How long it had this status: an incident goes on through unknown time and maintenance."""
+    turns = [(each.at, each.status) for each in incident.entries if not each.by] or [(incident.opened_at, status)]
+    ends = [*(at for at, _ in turns[1:]), ended]
+    return sum(max(0, end - at) for (at, each), end in zip(turns, ends, strict=True) if each is status)
+
+
+def _told_by(entry: TimelineEntry) -> str:
+    """Its message; where the stream has none for what it became, the status in words."""
+    unsaid = entry.kind is EntryKind.UPDATE and not entry.message
+    return f"It is {PREDICATES[entry.status]}." if unsaid else entry.message
 
 
 def _announced_maintenances(

@@ -12,10 +12,9 @@ from markupsafe import Markup
 from query.assets import asset_url
 from query.status_document import Day, StatusDocument
 from query.turns import Steps
-from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, STATUS_WORDS, duration, milliseconds, percent
+from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, STATUS_WORDS, TROUBLE, duration, milliseconds, percent
 from schemas.enums import Status
 
-TROUBLE: Final = (Status.DOWN, Status.DEGRADED)
 BARS_KEPT: Final = 20_000
 COUNTED: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE, Status.UNKNOWN)
 

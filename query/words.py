@@ -60,6 +60,7 @@ PREDICATES: Final = {
     Status.MAINTENANCE: "in maintenance",
     Status.PAUSED: "not being watched",
 }
+TROUBLE: Final = (Status.DOWN, Status.DEGRADED)
 WORST_FIRST: Final = (
     Status.DOWN,
     Status.DEGRADED,

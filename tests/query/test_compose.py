@@ -248,3 +248,52 @@ def test_a_maintenance_is_escaped_on_the_page_and_needs_no_script(filled: Filled
     assert "&lt;i&gt;Short&lt;/i&gt;" in page
     assert "In progress" in page
     assert "Public API is in maintenance" in page
+
+
+@pytest.mark.parametrize(
+    ("present", "title"),
+    [
+        (Status.DOWN, "api is down"),
+        (Status.DEGRADED, "api is degraded"),
+        (Status.UNKNOWN, "api was down; now it is unknown to us"),
+        (Status.MAINTENANCE, "api was down; now it is in maintenance"),
+    ],
+)
+def test_an_open_incident_is_called_by_what_is_so_now(filled: Filled, present: Status, title: str) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.status(api, present, NOW)
+    filled.facts.take_incident(open_incident(api))
+
+    assert [incident.title for incident in document_of(filled).incidents] == [title]
+
+
+def test_an_incident_was_down_for_as_long_as_it_was_down_and_not_for_its_maintenance(filled: Filled) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    opened_at = NOW - 3 * HOUR_MS
+    story = (
+        (EntryKind.OPENED, 0, Status.DEGRADED),
+        (EntryKind.ESCALATED, 10, Status.DOWN),
+        (EntryKind.UPDATE, 15, Status.MAINTENANCE),
+        (EntryKind.RESOLVED, 135, Status.UP),
+        (EntryKind.REOPENED, 140, Status.DOWN),
+        (EntryKind.RESOLVED, 142, Status.UP),
+    )
+    entries = [TimelineEntry(kind, opened_at + minute * 60_000, status) for kind, minute, status in story]
+    noted = TimelineEntry(EntryKind.CORRECTED, entries[-1].at - 1, Status.UP, "replayed", "key:a")
+    filled.facts.take_incident(
+        open_incident(
+            api,
+            state=IncidentState.RESOLVED,
+            opened_at=opened_at,
+            resolved_at=entries[-1].at,
+            entries=(*entries[:-1], noted, entries[-1]),
+        )
+    )
+
+    (incident,) = document_of(filled).incidents
+
+    assert incident.title == "api was down for 7 min"
+    assert incident.duration_ms == 142 * 60_000
+    assert [each.message for each in incident.timeline if each.kind is EntryKind.UPDATE] == ["It is in maintenance."]

@@ -19,6 +19,7 @@ def filled() -> Filled:
     filled, now = Filled(public_url="https://pulse.test"), now_ms()
     filled.monitor("api", name="Public API")
     filled.page("acme", "api", title="Acme")
+    filled.status("default/api", Status.DOWN, now, Reason.TIMEOUT)
     for number in (1, 2):
         opened_at = now - number * 3_600_000
         entry = TimelineEntry(EntryKind.OPENED, opened_at, Status.DOWN, HOSTILE)
