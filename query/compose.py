@@ -8,7 +8,7 @@ from typing import Final
 from query.catalog import Catalog, Entry
 from query.facts import Facts, MonitorFacts
 from query.maintenances import state_at
-from query.reads import ComponentState
+from query.reads import ComponentState, Current
 from query.status_document import (
     ComponentView,
     Day,
@@ -27,7 +27,7 @@ from query.status_document import (
 from query.turns import Steps
 from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS, STATUSES, Spans, coverage_of, total, uptime_of
 from query.words import CAUSES, PREDICATES, TROUBLE, duration, headline, worst
-from schemas.enums import EntryKind, IncidentState, Outcome, Status
+from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import Incident, TimelineEntry
 from schemas.monitors import Maintenance, Monitor, Page, monitor_id, told_every_ms
 
@@ -39,6 +39,14 @@ PAST_DAYS_KEPT: Final = 20_000
 DAYS_OF: Final = {Window.WEEK: 7, Window.MONTH: 30, Window.QUARTER: 90}
 BAD_STATUSES: Final = (*TROUBLE, Status.MAINTENANCE)
 UNSEEN: Final = (Status.UNKNOWN, Status.PAUSED)
+UNANSWERED: Final = (
+    Reason.DNS_ERROR,
+    Reason.CONNECT_REFUSED,
+    Reason.CONNECT_ERROR,
+    Reason.TLS_ERROR,
+    Reason.TIMEOUT,
+)
+"""Why a monitor is down that says nothing more of its components."""
 
 
 def monitors_of(page: Entry[Page], catalog: Catalog) -> Iterator[Entry[Monitor]]:
@@ -132,17 +140,17 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
     current = facts.current
     status = status_of(entry, facts)
     days = facts.days.newest(DAYS, now, facts.lasting)
-    bad = status is not Status.UP and current is not None
+    told = current if current is not None and current.status is status else None  # not of one that is just paused
     return MonitorView(
         slug=entry.document.slug,
         name=entry.document.title,
         status=status,
-        since=moment(current.since) if current else None,
-        reason=current.reason if current else None,
-        cause=CAUSES[current.reason] if current and bad else "",
-        message=current.message if current and bad else "",
+        since=moment(told.since) if told else None,
+        reason=told.reason if told else None,
+        cause=CAUSES[told.reason] if told else "",
+        message=told.message if told and status is not Status.UP else "",
         known_until=moment(current.known_until) if current else None,
-        components=[_component(each, status) for each in facts.components],
+        components=[_component(each, can_tell=_answers(status, told)) for each in facts.components],
         days=_days(days, _incident_days(facts, now), now // DAY_MS),
         uptime={window: _uptime(*_window(facts, days, window, now)) for window in Window},
         latency=LatencySummary(
@@ -154,9 +162,14 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
     )
 
 
-def _component(component: ComponentState, status: Status) -> ComponentView:
-    outcome = Outcome.UNKNOWN if status in UNSEEN else component.outcome
-    return ComponentView(component.name, outcome, component.message, moment(component.at))
+def _answers(status: Status, told: Current | None) -> bool:
+    """Whether the monitor can tell anything of its components at present."""
+    return status not in UNSEEN and not (status is Status.DOWN and told is not None and told.reason in UNANSWERED)
+
+
+def _component(component: ComponentState, can_tell: bool) -> ComponentView:
+    outcome, message = (component.outcome, component.message) if can_tell else (Outcome.UNKNOWN, "")
+    return ComponentView(component.name, outcome, message, moment(component.at))
 
 
 def _uptime(spans: Spans, window_ms: int) -> Uptime:

@@ -62,7 +62,7 @@ class LatencySummary:
 
 @dataclass(frozen=True, slots=True)
 class ComponentView:
-    """A part that the monitor's health document names; unknown while the monitor itself is unknown."""
+    """A part that the monitor's health document names; unknown while the monitor itself is, or does not answer."""
 
     name: str
     status: Outcome

@@ -109,6 +109,31 @@ def test_components_of_a_silent_monitor_are_unknown(filled: Filled) -> None:
     assert [component.status for component in only_monitor(filled).components] == [Outcome.UNKNOWN]
 
 
+@pytest.mark.parametrize(
+    ("reason", "shown"), [(Reason.TIMEOUT, (Outcome.UNKNOWN, "")), (Reason.ASSERTION, (Outcome.DOWN, "refused"))]
+)
+def test_components_of_a_monitor_that_does_not_answer_are_unknown(
+    filled: Filled, reason: Reason, shown: tuple[Outcome, str]
+) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.facts.take_components([(api, ComponentState("cache", Outcome.DOWN, "refused", NOW))])
+    filled.status(api, Status.DOWN, NOW, reason)
+
+    assert [(each.status, each.message) for each in only_monitor(filled).components] == [shown]
+
+
+def test_a_monitor_that_is_paused_from_now_on_does_not_tell_why_it_was_down(filled: Filled) -> None:
+    api = filled.monitor("api", paused=True)
+    filled.page("acme", "api")
+    filled.status(api, Status.DOWN, NOW, Reason.TIMEOUT)
+
+    monitor = only_monitor(filled)
+
+    assert (monitor.status, monitor.since, monitor.reason, monitor.cause) == (Status.PAUSED, None, None, "")
+    assert b"no check seen" not in at_once(render_page(document_of(filled)))
+
+
 def test_a_page_says_since_when_nothing_new_is_known_of_a_monitor(filled: Filled) -> None:
     api = filled.monitor("api", interval_ms=30_000)
     filled.page("acme", "api")
