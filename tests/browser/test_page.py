@@ -172,6 +172,35 @@ def test_an_open_page_follows_a_change_by_itself(chromium: Chromium) -> None:
     assert seen.complaints == []
 
 
+def test_a_change_is_read_aloud_and_leaves_the_reader_where_he_is(chromium: Chromium) -> None:
+    """What is read aloud is what changes inside of an element that stays."""
+    filled = shop()
+    watching = """
+        const region = document.querySelector("[aria-live]"), link = document.querySelector("footer a");
+        link.focus();
+        setInterval(() => {
+            document.body.dataset.region = region.isConnected ? region.textContent.trim() : "replaced";
+            document.body.dataset.focus = document.activeElement.textContent;
+        }, 100);
+    """
+    app = after_first_page(filled, lambda: open_incident_of_api(filled))
+    with serving(with_script(app, watching)) as url:
+        seen = chromium.see(f"{url}/p/acme", "--virtual-time-budget=25000")
+
+    assert 'data-region="2 of 5 systems are down' in seen.html
+    assert 'data-focus="JSON"' in seen.html
+    assert "Public API is down" in seen.text
+
+
+def test_an_open_page_that_can_no_longer_be_refreshed_says_so(chromium: Chromium) -> None:
+    filled = shop()
+    with serving(after_first_page(filled, lambda: filled.delete_page("acme"))) as url:
+        seen = chromium.see(f"{url}/p/acme", "--virtual-time-budget=25000")
+
+    assert "This page cannot be refreshed. It says what was known on " in seen.text
+    assert "Checkout is down" in seen.text
+
+
 def test_an_unknown_page_is_a_page_that_says_so(chromium: Chromium) -> None:
     with serving(shop().app) as url:
         seen = chromium.see(f"{url}/p/nowhere")
@@ -195,6 +224,26 @@ def without_script(filled: Filled) -> Any:
         await filled.app(scope, receive, send)
 
     return app
+
+
+def with_script(app: Any, more: str) -> Any:
+    """The service, to whose script something is added."""
+
+    async def with_more(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] != "/static/live.js":
+            await app(scope, receive, send)
+            return
+        script = files("query").joinpath("static", "live.js").read_bytes() + more.encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/javascript")]})
+        await send({"type": "http.response.body", "body": script})
+
+    return with_more
+
+
+def open_incident_of_api(filled: Filled) -> None:
+    filled.status("default/api", Status.DOWN, NOW, Reason.TIMEOUT, version=9)
+    opened = IncidentState.OPEN, Severity.DOWN, NOW, NOW
+    filled.facts.take_incident(Incident("a-1", "default/api", 1, *opened, Reason.TIMEOUT, "no answer in 10 s"))
 
 
 def after_first_page(filled: Filled, change: Callable[[], object]) -> Any:
