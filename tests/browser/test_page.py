@@ -201,6 +201,25 @@ def test_an_open_page_that_can_no_longer_be_refreshed_says_so(chromium: Chromium
     assert "Checkout is down" in seen.text
 
 
+@pytest.mark.parametrize("size", ["500,900", "1280,900"])
+def test_no_word_however_long_makes_the_page_wider_than_the_screen(chromium: Chromium, size: str) -> None:
+    filled, long = Filled(), "x" * 150
+    filled.monitor("api", name=long)
+    filled.page("acme", "api", title=long, description=long)
+    filled.status("default/api", Status.DOWN, NOW, Reason.COMPONENT)
+    filled.facts.take_components([("default/api", ComponentState(long, Outcome.DOWN, long, NOW))])
+    opened = IncidentState.OPEN, Severity.DOWN, NOW, NOW, Reason.COMPONENT, ""
+    entries = (TimelineEntry(EntryKind.OPENED, NOW, Status.DOWN, long),)
+    told = {"regions": (long,), "components": (long,), "failures": (Failure(long, Severity.DOWN, long, long, ""),)}
+    filled.facts.take_incident(Incident("a-1", "default/api", 1, *opened, entries=entries, **told))
+    filled.maintenance("upgrade", NOW, NOW + HOUR_MS, "api", title=long, description=long)
+    measure = "document.body.dataset.over = document.documentElement.scrollWidth - window.innerWidth;"
+    with serving(with_script(filled.app, measure)) as url:
+        seen = chromium.see(f"{url}/p/acme", f"--window-size={size}")
+
+    assert 'data-over="0"' in seen.html
+
+
 def test_an_unknown_page_is_a_page_that_says_so(chromium: Chromium) -> None:
     with serving(shop().app) as url:
         seen = chromium.see(f"{url}/p/nowhere")
