@@ -269,6 +269,13 @@ def test_assets_are_cached_for_ever_under_an_address_that_names_their_content(fi
     assert answer.headers["content-type"] == "text/css; charset=utf-8"
 
 
+@pytest.mark.parametrize("query", ["", "?0123456789ab"])
+def test_an_asset_that_was_asked_for_by_another_release_is_not_kept_as_that_ones(filled: Filled, query: str) -> None:
+    answer = filled.get(f"/static/page.css{query}")
+
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
+
+
 def test_the_openapi_document_describes_the_public_face() -> None:
     document = openapi_document()
 
