@@ -77,7 +77,7 @@ def page_badge(kind: BadgeKind, window: Window, page: Entry[Page], catalog: Cata
     named = [(entry.document.title, status_of(entry, facts.of(entry.id))) for entry in entries]
     overall = worst([status for _, status in named])
     message = headline(named) if overall is Status.UP else overall.value
-    return Badge((page.document.title or page.document.slug)[:MAX_LABEL], message.lower(), STATUS_COLORS[overall])
+    return Badge("status", message.lower(), STATUS_COLORS[overall]).labelled(page.document.title or page.document.slug)
 
 
 def monitor_badge(kind: BadgeKind, window: Window, entry: Entry[Monitor], facts: MonitorFacts, now: int) -> Badge:
@@ -87,7 +87,7 @@ def monitor_badge(kind: BadgeKind, window: Window, entry: Entry[Monitor], facts:
     if kind is BadgeKind.LATENCY:
         return _latency(entry.document, facts)
     status = status_of(entry, facts)
-    return Badge(entry.document.title[:MAX_LABEL], status.value, STATUS_COLORS[status])
+    return Badge("status", status.value, STATUS_COLORS[status]).labelled(entry.document.title)
 
 
 def _uptime(share: float | None, window: Window) -> Badge:

@@ -79,7 +79,8 @@ class PublicFace:
         return {**asked, "path": NOWHERE, "raw_path": NOWHERE.encode()}
 
 
-NOWHERE: Final = "/p/"
+NOWHERE: Final = "/"
+"""The installation's own root, where people are told that there is no page."""
 
 
 def _address(scope: Scope) -> bytes:

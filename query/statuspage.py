@@ -53,7 +53,7 @@ def _page(document: StatusDocument) -> Answer:
         "name": page.title,
         "url": page.url,
         "time_zone": "Etc/UTC",
-        "updated_at": _iso(document.generated_at),
+        "updated_at": _iso(document.stale_since or document.generated_at),
     }
 
 

@@ -122,6 +122,13 @@ def test_a_custom_domain_has_all_that_is_its_pages_and_nothing_of_another_page(f
         assert filled.app.reply(b"GET", path.encode(), Asked.by({b"host": b"status.acme.test"})) is None
 
 
+def test_who_mistypes_an_address_of_a_custom_domain_gets_a_page_that_says_so(filled: Filled) -> None:
+    for path in ("/status", "/incidents/abc", "/p/ghost", "/v1/monitors"):
+        answer = filled.get(path, headers={"host": "status.acme.test"})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
+        assert "There is no status page here" in answer.text
+
+
 def test_an_unknown_host_is_not_found_and_not_redirected(filled: Filled) -> None:
     answer = filled.get("/", headers={"host": "evil.test"})
 

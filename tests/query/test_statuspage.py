@@ -204,3 +204,13 @@ def test_an_update_of_the_stream_claims_no_cause_and_says_what_became_of_the_mon
         ("investigating", "It is unknown to us."),
         ("investigating", "no answer in 10 s"),
     ]
+
+
+def test_figures_that_are_old_do_not_claim_to_be_of_now() -> None:
+    filled = page_with(Status.UP)
+    filled.facts.trouble = "ClickHouse cannot be read"
+    filled.facts.read_at -= 3_600_000
+
+    updated_at = v2(filled, "summary")["page"]["updated_at"]
+
+    assert updated_at == iso(filled.facts.read_at)
