@@ -16,7 +16,7 @@ from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, STATUS_WORDS, TROUBLE, d
 from schemas.enums import Status
 
 BARS_KEPT: Final = 20_000
-COUNTED: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE, Status.UNKNOWN)
+COUNTED: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE, Status.UNKNOWN, Status.PAUSED)
 
 
 def render_page(document: StatusDocument) -> Steps[bytes]:
@@ -41,7 +41,10 @@ def say_moment(at: datetime) -> str:
 def say_day(day: Day) -> str:
     """What a bar says when it is pointed at: the day, its uptime, and what was not up."""
     parts = [f"{day.date.day} {day.date:%b %Y}"]
-    parts.append("no data" if day.uptime is None else f"{percent(day.uptime)} up")
+    if day.uptime is not None:
+        parts.append(f"{percent(day.uptime)} up")
+    elif not day.ms:
+        parts.append("no data")
     parts += [f"{duration(day.ms[status])} {status.value}" for status in COUNTED if status in day.ms]
     if day.incidents:
         parts.append(f"{len(day.incidents)} incident{'s' if len(day.incidents) > 1 else ''}")

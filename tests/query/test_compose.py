@@ -1,7 +1,9 @@
 """What a page says: the truth of its facts, never better, and no secrets."""
 
 import dataclasses
+import re
 import time
+from collections import Counter
 
 import msgspec
 import orjson
@@ -9,14 +11,14 @@ import pytest
 
 from query.compose import LAG_ALLOWED_MS, compose
 from query.maintenances import MaintenanceState
-from query.page import render_page
-from query.reads import ComponentState
+from query.page import render_page, say_day
+from query.reads import Bucket, ComponentState
 from query.status_document import MonitorView, StatusDocument, Window
 from query.turns import at_once
 from query.uptime import DAY_MS, HOUR_MS
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
 from schemas.events import Evidence, Failure, Incident, TimelineEntry
-from schemas.monitors import told_every_ms
+from schemas.monitors import Group, told_every_ms
 from tests.query.filled import Filled
 
 NOW = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS + DAY_MS // 2
@@ -219,6 +221,34 @@ def test_whatever_people_write_is_escaped_on_the_page(filled: Filled) -> None:
 
     assert "<script>alert" not in page
     assert page.count("<script") == 1
+
+
+def test_a_monitor_may_stand_in_two_groups_and_every_id_of_the_page_is_there_once(filled: Filled) -> None:
+    api = filled.monitor("api", name="Public API")
+    filled.page("acme", groups=[Group(name=name, monitors=["api", "api"]) for name in ("Shop", "All")])
+    filled.status(api, Status.DOWN, NOW, Reason.TIMEOUT)
+    filled.facts.take_incident(open_incident(api))
+    filled.maintenance("upgrade", NOW, NOW + HOUR_MS, "api")
+
+    page = at_once(render_page(document_of(filled))).decode()
+    ids = Counter(re.findall(r' id="([^"]*)"', page))
+
+    assert page.count('<section class="monitor"') == 4
+    assert set(ids.values()) == {1}
+    assert set(re.findall(r'aria-labelledby="([^"]*)"', page)) <= ids.keys()
+
+
+def test_a_day_of_maintenance_is_not_without_data(filled: Filled) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    yesterday = NOW // DAY_MS * DAY_MS - DAY_MS
+    filled.facts.take_day(api, Bucket(yesterday, yesterday + DAY_MS, (0, 0, 0, 0, DAY_MS, 0)))
+
+    told = say_day(only_monitor(filled).days[-2])
+
+    assert told.endswith("· 1 d maintenance")
+    assert "no data" not in told
+    assert "no data" in say_day(only_monitor(filled).days[-3])
 
 
 def test_a_stale_document_says_so_on_the_page(filled: Filled) -> None:
