@@ -12,7 +12,7 @@ from infra.logs import get_logger
 from infra.settings import Settings
 from query.badges import BadgeKind, monitor_badge, page_badge, svg
 from query.catalog import Catalog, Entry
-from query.compose import compose, monitors_of
+from query.compose import compose, moment, monitors_of, stale_since
 from query.facts import Facts
 from query.feeds import feed
 from query.page import render_page
@@ -153,15 +153,17 @@ class Answers:
         return _json(statuspage(document, target.file)) if target.view == "v2" else document_json(document)
 
     def _badge(self, target: Target, page: Entry[Page], now: int) -> bytes | None:
+        shown = [e for e in monitors_of(page, self._catalog) if target.monitor in ("", e.document.slug)]
         if target.monitor:
-            entry = self._catalog.monitor(monitor_id(page.workspace, target.monitor))
-            if entry is None or entry not in monitors_of(page, self._catalog):
+            if not shown:
                 return None
-            badge = monitor_badge(target.badge, target.window, entry, self._facts.of(entry.id), now)
+            badge = monitor_badge(target.badge, target.window, shown[0], self._facts.of(shown[0].id), now)
         elif target.badge is BadgeKind.LATENCY:
             return None
         else:
-            badge = page_badge(target.badge, target.window, page, self._catalog, self._facts, now)
+            badge = page_badge(target.badge, target.window, page.document, shown, self._facts, now)
+        if target.badge is BadgeKind.STATUS and (at := stale_since(shown, self._facts, now)) is not None:
+            badge = badge.as_of(moment(at))
         badge = badge.labelled(target.label)
         return _json(badge.endpoint()) if target.view == "json" else svg(badge).encode()
 

@@ -1,6 +1,6 @@
 """Puts a page's status document together: its configuration from the catalogue, its facts, and the time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -83,14 +83,14 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
             _maintenance(entry, views, now) for entry in _announced_maintenances(page.workspace, views, catalog, now)
         ],
         generated_at=moment(now),
-        stale_since=_moment_or_none(stale_since(page, catalog, facts, now)),
+        stale_since=_moment_or_none(stale_since(monitors_of(page, catalog), facts, now)),
     )
 
 
-def stale_since(page: Entry[Page], catalog: Catalog, facts: Facts, now: int) -> int | None:
-    """Since when the page has learnt nothing new (int ms): ClickHouse is away, or the stream stands still."""
+def stale_since(monitors: Iterable[Entry[Monitor]], facts: Facts, now: int) -> int | None:
+    """Since when nothing new was learnt of them (int ms): ClickHouse is away, or the stream stands still."""
     moments = [facts.stale_since(now)]
-    for entry in monitors_of(page, catalog):
+    for entry in monitors:
         current = facts.of(entry.id).current
         if current is None or current.status is Status.PAUSED or entry.document.paused:
             continue

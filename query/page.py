@@ -1,7 +1,6 @@
 """The status page as HTML: a template over the status document, which needs no JavaScript."""
 
 from collections import Counter
-from datetime import datetime
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
@@ -12,7 +11,16 @@ from markupsafe import Markup
 from query.assets import asset_url
 from query.status_document import Day, StatusDocument
 from query.turns import Steps
-from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, STATUS_WORDS, TROUBLE, duration, milliseconds, percent
+from query.words import (
+    ENTRY_WORDS,
+    MAINTENANCE_WORDS,
+    STATUS_WORDS,
+    TROUBLE,
+    duration,
+    milliseconds,
+    percent,
+    say_moment,
+)
 from schemas.enums import Status
 
 BARS_KEPT: Final = 20_000
@@ -31,11 +39,6 @@ def render_page(document: StatusDocument) -> Steps[bytes]:
 def render_not_found() -> bytes:
     """The page for addresses that lead nowhere."""
     return _not_found.render().encode()
-
-
-def say_moment(at: datetime) -> str:
-    """`23 Nov, 20:31 UTC`."""
-    return f"{at.day} {at:%b, %H:%M} UTC"
 
 
 def say_day(day: Day) -> str:

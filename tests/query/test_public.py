@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from query.asked import Asked
 from query.facts import STALE_AFTER_MS
 from query.status_document import StatusDocument
+from query.uptime import HOUR_MS
 from schemas.enums import Reason, Status
 from tests.query.filled import Filled, openapi_document
 
@@ -251,6 +252,27 @@ def test_while_clickhouse_is_away_everything_still_answers_and_says_how_old_it_i
     assert all(int(answer.headers["age"]) >= STALE_AFTER_MS / 1000 + 90 for answer in stale)
     assert stale[1].json()["stale_since"] is not None
     assert "These figures are old" in stale[0].text
+
+
+def test_a_badge_whose_status_is_old_says_of_when_it_is(filled: Filled) -> None:
+    paths = ("/badges/acme/status.json", "/badges/acme/api/status.json")
+    fresh = [filled.get(path).json()["message"] for path in paths]
+    filled.facts.trouble = "ClickHouse cannot be read"
+    filled.facts.read_at = 1_795_000_000_000 - HOUR_MS
+    stale = [filled.get(path).json()["message"] for path in paths]
+
+    assert fresh == ["all systems operational", "up"]
+    assert stale == [f"{message}, as of 18 Nov, 10:06 UTC" for message in fresh]
+
+
+def test_a_badge_of_a_monitor_of_which_the_stream_tells_nothing_new_says_of_when_it_is(filled: Filled) -> None:
+    mail = filled.monitor("mail")
+    filled.page("acme", "api", "mail")
+    filled.status(mail, Status.UP, 1_795_000_000_000)
+    told = [filled.get(f"/badges/acme/{path}").json()["message"] for path in ("status.json", "mail/status.json")]
+
+    assert told == [f"{message}, as of 18 Nov, 11:06 UTC" for message in ("all systems operational", "up")]
+    assert filled.get("/badges/acme/api/status.json").json()["message"] == "up"
 
 
 def test_an_answer_that_cannot_be_made_again_gives_way_to_the_one_before(
