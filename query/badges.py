@@ -66,7 +66,9 @@ class Badge:
         return Badge(clean, self.message, self.color) if clean else self
 
     def as_of(self, at: datetime) -> "Badge":
-        """The same badge, where nothing newer is known."""
+        """The same badge, where nothing newer is known; what is unknown is so now, too."""
+        if self.message == Status.UNKNOWN:
+            return self
         return Badge(self.label, f"{self.message}, as of {say_moment(at)}", self.color)
 
     def endpoint(self) -> dict[str, Any]:
