@@ -243,8 +243,7 @@ def _incident(monitor: MonitorView, incident: Incident, now: int) -> IncidentVie
         ],
         answered=incident.evidence.status_line if incident.evidence else "",
         timeline=[
-            TimelineView(each.kind, moment(each.at), each.status, _told_by(each), each.by)
-            for each in reversed(incident.entries)
+            TimelineView(each.kind, moment(each.at), each.status, _told_by(each)) for each in reversed(incident.entries)
         ],
     )
 

@@ -83,13 +83,12 @@ class FailureView:
 
 @dataclass(frozen=True, slots=True)
 class TimelineView:
-    """One line of an incident's story."""
+    """One line of an incident's story. Which key a correction came by is told under `/v1` alone."""
 
     kind: EntryKind
     at: datetime
     status: Status
     message: str
-    by: str
 
 
 @dataclass(frozen=True, slots=True)

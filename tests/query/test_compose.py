@@ -323,7 +323,7 @@ def test_an_open_incident_is_called_by_what_is_so_now(filled: Filled, present: S
     assert [incident.title for incident in document_of(filled).incidents] == [title]
 
 
-def test_an_incident_was_down_for_as_long_as_it_was_down_and_not_for_its_maintenance(filled: Filled) -> None:
+def test_an_incident_was_down_for_as_long_as_it_was_down_and_names_no_key(filled: Filled) -> None:
     api = filled.monitor("api")
     filled.page("acme", "api")
     opened_at = NOW - 3 * HOUR_MS
@@ -336,7 +336,7 @@ def test_an_incident_was_down_for_as_long_as_it_was_down_and_not_for_its_mainten
         (EntryKind.RESOLVED, 142, Status.UP),
     )
     entries = [TimelineEntry(kind, opened_at + minute * 60_000, status) for kind, minute, status in story]
-    noted = TimelineEntry(EntryKind.CORRECTED, entries[-1].at - 1, Status.UP, "replayed", "key:a")
+    noted = TimelineEntry(EntryKind.CORRECTED, entries[-1].at - 1, Status.UP, "replayed", "key:6fJq0aBc1xYz")
     filled.facts.take_incident(
         open_incident(
             api,
@@ -347,8 +347,12 @@ def test_an_incident_was_down_for_as_long_as_it_was_down_and_not_for_its_mainten
         )
     )
 
-    (incident,) = document_of(filled).incidents
+    document = document_of(filled)
+    (incident,) = document.incidents
 
     assert incident.title == "api was down for 7 min"
+    assert b"6fJq0aBc1xYz" not in orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS) + at_once(
+        render_page(document)
+    )
     assert incident.duration_ms == 142 * 60_000
     assert [each.message for each in incident.timeline if each.kind is EntryKind.UPDATE] == ["It is in maintenance."]
