@@ -76,6 +76,12 @@ def say_days(days: list[Day]) -> str:
     return f"Last {len(days)} days: {', '.join(told)}"
 
 
+def knows_nothing(document: StatusDocument) -> bool:
+    """Whether nothing could be read since the service started: then it knows of no past, either."""
+    monitors = (monitor for group in document.groups for monitor in group.monitors)
+    return document.stale_since is not None and all(monitor.known_until is None for monitor in monitors)
+
+
 def say_counts(document: StatusDocument) -> str:
     """`2 up, 1 degraded, 1 down`; empty while all are alike, since the headline says it."""
     shown = {monitor.slug: monitor.status for group in document.groups for monitor in group.monitors}
@@ -95,6 +101,7 @@ def _environment() -> Environment:
         "moment": say_moment,
         "duration": duration,
         "percent": percent,
+        "knows_nothing": knows_nothing,
         "milliseconds": milliseconds,
         "say_counts": say_counts,
         "say_day": say_day,

@@ -12,7 +12,7 @@ import pytest
 from query.compose import LAG_ALLOWED_MS, compose
 from query.maintenances import MaintenanceState
 from query.page import render_page, say_day
-from query.reads import Bucket, ComponentState
+from query.reads import Bucket, ComponentState, Current
 from query.status_document import MonitorView, StatusDocument, Window
 from query.turns import at_once
 from query.uptime import DAY_MS, HOUR_MS
@@ -252,7 +252,7 @@ def test_a_day_of_maintenance_is_not_without_data(filled: Filled) -> None:
 
 
 def test_a_stale_document_says_so_on_the_page(filled: Filled) -> None:
-    filled.monitor("api")
+    filled.status(filled.monitor("api"), Status.UP, NOW)
     filled.page("acme", "api")
     filled.facts.trouble = "ClickHouse is away"
 
@@ -260,6 +260,21 @@ def test_a_stale_document_says_so_on_the_page(filled: Filled) -> None:
 
     assert b"These figures are old" in at_once(render_page(later))
     assert b"These figures are old" not in at_once(render_page(dataclasses.replace(later, stale_since=None)))
+
+
+def test_a_page_whose_facts_could_never_be_read_claims_nothing_of_the_past(filled: Filled) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.facts.trouble = "ClickHouse was not read yet"
+
+    unread = at_once(render_page(document_of(filled, now=NOW + HOUR_MS))).decode()
+    filled.facts.take_current(api, Current(1, Status.UP, NOW, NOW, Reason.OK, ""))
+    read = at_once(render_page(document_of(filled, now=NOW + HOUR_MS))).decode()
+
+    assert "Nothing could be read" in unread
+    for claim in ("no check seen", "No incidents were resolved", "what was known then"):
+        assert claim not in unread
+    assert "what was known then" in read
 
 
 def test_a_page_tells_maintenances_of_its_monitors_from_two_weeks_back_to_a_month_ahead(filled: Filled) -> None:
