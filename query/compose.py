@@ -66,8 +66,10 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
     for entry in monitors_of(page, catalog):
         views[entry.document.slug] = _monitor(entry, facts.of(entry.id), now)
         yield
+    stale = stale_since(monitors_of(page, catalog), facts, now)
     incidents = [
-        _incident(views[entry.document.slug], each, now) for entry, each in _recent_incidents(page, catalog, facts, now)
+        _incident(views[entry.document.slug], each, stale or now)
+        for entry, each in _recent_incidents(page, catalog, facts, now)
     ]
     return StatusDocument(
         version=VERSION,
@@ -83,7 +85,7 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
             _maintenance(entry, views, now) for entry in _announced_maintenances(page.workspace, views, catalog, now)
         ],
         generated_at=moment(now),
-        stale_since=_moment_or_none(stale_since(monitors_of(page, catalog), facts, now)),
+        stale_since=_moment_or_none(stale),
     )
 
 
@@ -222,7 +224,8 @@ def _recent_incidents(
                 yield entry, incident
 
 
-def _incident(monitor: MonitorView, incident: Incident, now: int) -> IncidentView:
+def _incident(monitor: MonitorView, incident: Incident, known_until: int) -> IncidentView:
+    """An incident as it was at `known_until`, int ms."""
     ended = incident.resolved_at if incident.state is IncidentState.RESOLVED else None
     return IncidentView(
         id=incident.id,
@@ -235,7 +238,7 @@ def _incident(monitor: MonitorView, incident: Incident, now: int) -> IncidentVie
         cause=CAUSES[incident.reason],
         opened_at=moment(incident.opened_at),
         resolved_at=_moment_or_none(ended),
-        duration_ms=max(0, (ended or now) - incident.opened_at),
+        duration_ms=max(0, (ended or known_until) - incident.opened_at),
         regions=list(incident.regions),
         components=list(incident.components),
         failures=[
