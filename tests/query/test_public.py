@@ -1,5 +1,6 @@
 """The public face over HTTP: caching, encodings, custom domains, and what happens while ClickHouse is away."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -296,6 +297,15 @@ def test_assets_are_cached_for_ever_under_an_address_that_names_their_content(fi
     assert "?" in address
     assert "immutable" in answer.headers["cache-control"]
     assert answer.headers["content-type"] == "text/css; charset=utf-8"
+
+
+def test_no_browser_asks_for_an_icon_that_is_not_prepared(filled: Filled) -> None:
+    page = filled.get("/p/acme").text
+    fetched = re.findall(r'<(?:link rel="(?:icon|stylesheet)"|script) (?:href|src)="([^"]*)"', page)
+
+    assert len(fetched) == 3
+    for address in fetched:
+        assert address == "data:," or filled.app.reply(b"GET", address.encode(), Asked.by({})) is not None
 
 
 @pytest.mark.parametrize("query", ["", "?0123456789ab"])
