@@ -283,12 +283,14 @@ def after_first_page(filled: Filled, change: Callable[[], object]) -> Any:
 def test_a_page_of_another_origin_fetches_the_status(chromium: Chromium, tmp_path: Path) -> None:
     recipe = files("infra.demo.recipes").joinpath("frontend.html").read_text("utf-8")
     page = tmp_path / "frontend.html"
-    with serving(shop().app) as url:
+    filled = shop()
+    filled.facts.trouble, filled.facts.read_at = "ClickHouse cannot be read", NOW - HOUR_MS
+    with serving(filled.app) as url:
         page.write_text(recipe.replace("https://pulse.example.com", url), "utf-8")
         seen = chromium.see(page.as_uri(), "--virtual-time-budget=5000")
 
     assert not seen.complaints
-    for line in ("Public API: up", "Checkout: down", "Mail delivery: unknown"):
+    for line in ("Public API: up", "Checkout: down", "Mail delivery: unknown", "Nothing newer than 20"):
         assert line in seen.text
 
 
