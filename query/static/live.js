@@ -15,11 +15,13 @@
   };
 
   const swap = (fresh) => {
+    if (releaseOf(fresh) !== releaseOf(document)) return location.reload();
     const opened = new Set([...document.querySelectorAll("details[open]")].map(placeOf));
     for (const details of fresh.querySelectorAll("details")) details.open = opened.has(placeOf(details));
     for (const part of ["main", "footer"]) renew(document.querySelector(part), fresh.querySelector(part));
     document.title = fresh.title;
   };
+  const releaseOf = (page) => [...page.querySelectorAll("[rel=stylesheet], script")].map((each) => each.outerHTML).join();
   const placeOf = (details) => details.closest("section").getAttribute("aria-labelledby");
 
   const refresh = async () => {
@@ -30,8 +32,9 @@
       if (!answer.ok) throw new Error(answer.status);
       swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } catch {
-      const asOf = document.querySelector("footer time").textContent;
-      document.querySelector(".stale").textContent = `This page cannot be refreshed. It says what was known on ${asOf}.`;
+      const notice = document.querySelector(".stale"), asOf = document.querySelector("footer time").textContent;
+      const told = `This page cannot be refreshed. It says what was known on ${asOf}.`;
+      if (notice.textContent !== told) notice.textContent = told;
     } finally {
       underway = false;
     }

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from query.assets import asset_url
 from query.reads import Bucket, ComponentState, Latency
 from query.uptime import DAY_MS, HOUR_MS
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
@@ -220,6 +221,15 @@ def test_no_word_however_long_makes_the_page_wider_than_the_screen(chromium: Chr
     assert 'data-over="0"' in seen.html
 
 
+def test_a_page_that_is_open_while_the_release_changes_loads_the_new_one_s_style(chromium: Chromium) -> None:
+    current = asset_url("page.css").encode()
+    with serving(of_another_release_first(shop(), current)) as url:
+        seen = chromium.see(f"{url}/p/acme", "--virtual-time-budget=25000")
+
+    assert current.decode() in seen.html
+    assert "Checkout is down" in seen.text
+
+
 def test_an_unknown_page_is_a_page_that_says_so(chromium: Chromium) -> None:
     with serving(shop().app) as url:
         seen = chromium.see(f"{url}/p/nowhere")
@@ -257,6 +267,28 @@ def with_script(app: Any, more: str) -> Any:
         await send({"type": "http.response.body", "body": script})
 
     return with_more
+
+
+def of_another_release_first(filled: Filled, current: bytes) -> Any:
+    """The service, whose first page names a stylesheet of another release."""
+    pages_given = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal pages_given
+        if scope["type"] != "http" or scope["path"] != "/p/acme":
+            await filled.app(scope, receive, send)
+            return
+        pages_given += 1
+        is_first = pages_given == 1
+
+        async def other(message: Any) -> None:
+            if is_first and "body" in message:
+                message = {**message, "body": message["body"].replace(current, current[:-4] + b"0000")}
+            await send(message)
+
+        await filled.app({**scope, "headers": []}, receive, other)
+
+    return app
 
 
 def open_incident_of_api(filled: Filled) -> None:
