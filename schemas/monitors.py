@@ -11,7 +11,7 @@ from typing import Annotated, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from schemas.durations import DurationMs
+from schemas.durations import DurationMs, lasting
 from schemas.enums import Severity
 from schemas.events import LONGEST_RUN
 from schemas.expressions import compile_jsonpath, compile_regex
@@ -66,7 +66,8 @@ JsonPath = Annotated[str, AfterValidator(_checked_jsonpath), Field(examples=["$.
 Regex = Annotated[str, AfterValidator(_checked_regex)]
 
 
-SecretReference = Annotated[str, Field(pattern=r"^\$\{[A-Z][A-Z0-9_]{0,63}\}$", examples=["${API_TOKEN}"])]
+REFERENCE_PATTERN: Final = r"^\$\{[A-Z][A-Z0-9_]{0,63}\}$"
+SecretReference = Annotated[str, Field(pattern=REFERENCE_PATTERN, examples=["${API_TOKEN}"])]
 """A secret's name; only the probe knows what it stands for."""
 CREDENTIAL_HEADERS: Final = frozenset({"authorization", "proxy-authorization"})
 """Never in plain text: a log keeps what it was given."""
@@ -230,15 +231,24 @@ class Policy(Document):
     confirmations: Annotated[int, Field(ge=1, le=LONGEST_RUN)] = 2
     recoveries: Annotated[int, Field(ge=1, le=LONGEST_RUN)] = 2
     quorum: Annotated[int, Field(ge=1, le=50)] | None = None
-    reopen_gap_ms: Annotated[DurationMs, Field(ge=0, le=86_400_000)] | None = Field(default=None, alias="reopen_gap")
+    reopen_gap_ms: Annotated[DurationMs, lasting(0, 86_400_000)] | None = Field(default=None, alias="reopen_gap")
     flap_start: Annotated[int, Field(ge=1, le=100)] | None = 50
     flap_stop: Annotated[int, Field(ge=1, le=100)] = 25
+
+    @model_validator(mode="after")
+    def _flapping_ends_below_where_it_starts(self) -> Self:
+        if self.flap_start is not None and self.flap_start < self.flap_stop:
+            raise ValueError(f"flap_stop ({self.flap_stop}) is at most flap_start ({self.flap_start})")
+        return self
+
+
+USERNAME_PATTERN: Final = r"^[^:]*$"
 
 
 class BasicAuth(Document):
     """A name and a password; the password is a reference to a secret."""
 
-    username: Annotated[Text, Field(max_length=200, pattern=r"^[^:]*$")]
+    username: Annotated[Text, Field(max_length=200, pattern=USERNAME_PATTERN)]
     password: SecretReference
 
 
@@ -265,6 +275,18 @@ class ClientCertificate(Document):
 class Monitor(Document):
     """What to check, how often, from where, by which assertions, under which policy."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "slug": "api",
+                "name": "API",
+                "url": "https://api.example.com/health",
+                "interval": "30s",
+                "assertions": [{"jsonpath": "$.database", "equals": "ok", "severity": "degraded"}],
+            }
+        }
+    )
+
     slug: Slug
     name: Annotated[Text, Field(max_length=200)] = ""
     url: TargetUrl
@@ -276,10 +298,10 @@ class Monitor(Document):
     auth: Auth | None = None
     client_certificate: ClientCertificate | None = None
     ip_version: Literal[4, 6] | None = None
-    interval_ms: Annotated[DurationMs, Field(ge=MIN_INTERVAL_MS, le=MAX_INTERVAL_MS)] = Field(
+    interval_ms: Annotated[DurationMs, lasting(MIN_INTERVAL_MS, MAX_INTERVAL_MS)] = Field(
         default=60_000, alias="interval"
     )
-    timeout_ms: Annotated[DurationMs, Field(ge=100, le=MAX_TIMEOUT_MS)] = Field(default=10_000, alias="timeout")
+    timeout_ms: Annotated[DurationMs, lasting(100, MAX_TIMEOUT_MS)] = Field(default=10_000, alias="timeout")
     latency_threshold_ms: DurationMs | None = Field(default=None, alias="latency_threshold")
     regions: Annotated[list[Slug], Field(max_length=50)] = []
     follow_redirects: bool = True
@@ -337,13 +359,30 @@ class Group(Document):
     monitors: Annotated[list[Slug], Field(max_length=500)]
 
 
+_LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN_PATTERN: Final = rf"^{_LABEL}(?:\.{_LABEL})*$"
+Domain = Annotated[str, Field(pattern=DOMAIN_PATTERN, max_length=253, examples=["status.acme.dev"])]
+"""A host name as requests name it: lower case, no port, no dot at its end."""
+
+
 class Page(Document):
     """A status page. Its slug is unique in the installation: it is in public addresses."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "slug": "acme",
+                "title": "Acme",
+                "domains": ["status.acme.dev"],
+                "groups": [{"name": "API", "monitors": ["api"]}],
+            }
+        }
+    )
 
     slug: Slug
     title: Annotated[Text, Field(max_length=200)] = ""
     description: Annotated[Text, Field(max_length=1_000)] = ""
-    domains: Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9.-]{1,253}$")]], Field(max_length=10)] = []
+    domains: Annotated[list[Domain], Field(max_length=10)] = []
     groups: Annotated[list[Group], Field(max_length=100)] = []
 
 
@@ -352,6 +391,18 @@ class Maintenance(Document):
 
     Its slug is unique in the workspace. One that was cancelled before it began is kept, so that people can be told.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "slug": "database-upgrade",
+                "title": "Database upgrade",
+                "monitors": ["api"],
+                "starts_at": "2099-12-01T02:00:00Z",
+                "ends_at": "2099-12-01T04:00:00Z",
+            }
+        }
+    )
 
     slug: Slug
     title: Annotated[Text, Field(min_length=1, max_length=200, examples=["Database upgrade"])]

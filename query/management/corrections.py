@@ -23,7 +23,7 @@ from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, pro
 from query.times import Iso, iso
 from query.uptime import DAY_MS
 from query.windows import EARLIEST, LATEST
-from schemas.durations import DurationMs
+from schemas.durations import DurationMs, lasting
 from schemas.enums import CorrectionKind, IncidentState, Severity, Status
 from schemas.events import LONGEST_RUN, CorrectionOrdered, PolicyChange, encode
 from schemas.monitors import Monitor, Slug
@@ -62,7 +62,7 @@ class PolicyOverride(BaseModel):
     confirmations: Annotated[int, Field(ge=1, le=LONGEST_RUN)] | None = None
     recoveries: Annotated[int, Field(ge=1, le=LONGEST_RUN)] | None = None
     quorum: Annotated[int, Field(ge=0, le=50, description="0 is the majority.")] | None = None
-    reopen_gap_ms: Annotated[DurationMs, Field(ge=0, le=DAY_MS)] | None = Field(default=None, alias="reopen_gap")
+    reopen_gap_ms: Annotated[DurationMs, lasting(0, DAY_MS)] | None = Field(default=None, alias="reopen_gap")
     flap_start: Annotated[int, Field(ge=0, le=100)] | None = None
     flap_stop: Annotated[int, Field(ge=1, le=100)] | None = None
 

@@ -134,7 +134,10 @@ async def _write(
         raise ProblemError(
             ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} maintenances at most; delete some that are over"
         )
-    wrong = [*objections(present, wanted, _now()), *_unknown_monitors(context, caller, present, wanted)]
+    objected = [
+        FieldProblem(detail=each.detail, pointer=f"#/{each.field}") for each in objections(present, wanted, _now())
+    ]
+    wrong = [*objected, *_unknown_monitors(context, caller, present, wanted)]
     if wrong:
         raise invalid(wrong)
     return await write(context, caller, MAINTENANCES, identity, wanted)

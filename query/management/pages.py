@@ -46,7 +46,7 @@ async def list_pages(
 )
 async def create_page(context: CurrentContext, caller: Writer, page: Page) -> Response:
     """Create a status page of monitors that exist. It is public at once."""
-    async with writing(PAGES, page.slug):
+    async with writing(PAGES, page.slug, *page.domains):
         if context.catalog.page(page.slug) is not None:
             raise _taken(page.slug)
         return _answer(context, await _create(context, caller, page), 201)
@@ -73,7 +73,7 @@ async def put_page(
     """Replace a status page, or create it. The same document again changes nothing, its version included."""
     if page.slug != slug:
         raise invalid([FieldProblem(detail=f"the address says {slug}", pointer="#/slug")])
-    async with writing(PAGES, slug):
+    async with writing(PAGES, slug, *page.domains):
         present = context.catalog.page(slug)
         if present is not None and present.workspace != caller.workspace:
             raise _taken(slug)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -28,10 +28,14 @@ _writing: Final[WeakValueDictionary[tuple[str, str], asyncio.Lock]] = WeakValueD
 
 
 @asynccontextmanager
-async def writing(topic: Topic, document_id: str) -> AsyncIterator[None]:
-    """Hold a document while it is checked and written, so that each write is judged against the one before it."""
-    lock = _writing.setdefault((topic.name, document_id), asyncio.Lock())
-    async with lock:
+async def writing(topic: Topic, *names: str) -> AsyncIterator[None]:
+    """Hold a document while it is checked and written, so that each write is judged against the one before it.
+
+    `names` are its id, and what else no other document of the topic may have at the same time.
+    """
+    async with AsyncExitStack() as held:
+        for name in sorted(set(names)):  # in one order everywhere, so that no two wait for each other
+            await held.enter_async_context(_writing.setdefault((topic.name, name), asyncio.Lock()))
         yield
 
 

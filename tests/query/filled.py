@@ -36,7 +36,7 @@ class Filled:
 
     def monitor(self, slug: str, **fields: Any) -> str:
         """Configure a monitor; returns its id."""
-        document = Monitor(slug=slug, url="https://acme.test/", **fields)
+        document = Monitor.model_validate({"slug": slug, "url": "https://acme.test/"} | fields)
         record = Record[Monitor](workspace="default", by="ada", at=1, document=document)
         self.put(self.catalog.monitors, monitor_id("default", slug), record.to_log())
         return monitor_id("default", slug)

@@ -69,7 +69,9 @@ class Story:
         """Write the monitors and these pages as events."""
         async with open_producer(self.settings) as producer:
             for slug in SLUGS:
-                monitor = Monitor(slug=slug, name=NAMES[slug], url=f"https://acme.test/{slug}", interval_ms=30_000)
+                monitor = Monitor.model_validate(
+                    {"slug": slug, "name": NAMES[slug], "url": f"https://acme.test/{slug}", "interval": "30s"}
+                )
                 record = Record[Monitor](workspace=WORKSPACE, by="ada", at=self.now, document=monitor)
                 key = monitor_id(WORKSPACE, slug)
                 partition = partition_of(key, self.settings.partitions)

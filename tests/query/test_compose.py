@@ -16,6 +16,7 @@ from query.reads import Bucket, ComponentState, Current
 from query.status_document import MonitorView, StatusDocument, Window
 from query.turns import at_once
 from query.uptime import DAY_MS, HOUR_MS
+from schemas.durations import format_duration
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
 from schemas.events import Evidence, Failure, Incident, TimelineEntry
 from schemas.monitors import Group, told_every_ms
@@ -137,7 +138,7 @@ def test_a_monitor_that_is_paused_from_now_on_does_not_tell_why_it_was_down(fill
 
 
 def test_a_page_says_since_when_nothing_new_is_known_of_a_monitor(filled: Filled) -> None:
-    api = filled.monitor("api", interval_ms=30_000)
+    api = filled.monitor("api", interval="30s")
     filled.page("acme", "api")
     filled.status(api, Status.UP, NOW - 10 * 60_000)
 
@@ -150,7 +151,7 @@ def test_a_page_says_since_when_nothing_new_is_known_of_a_monitor(filled: Filled
 @pytest.mark.parametrize("interval_ms", [1_000, 10_000, 60_000, 300_000, 3_600_000])
 @pytest.mark.parametrize("late_ms", [-1, 1])
 def test_a_monitor_may_be_told_as_seldom_as_the_stream_tells_it(filled: Filled, interval_ms: int, late_ms: int) -> None:
-    api = filled.monitor("api", interval_ms=interval_ms)
+    api = filled.monitor("api", interval=format_duration(interval_ms))
     filled.page("acme", "api")
     filled.status(api, Status.UP, NOW - told_every_ms(interval_ms) - LAG_ALLOWED_MS - late_ms)
 

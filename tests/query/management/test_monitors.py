@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from infra.kafka import partition_of
 from query.management.models import MonitorDetail, MonitorList
 from schemas.monitors import Monitor, Record
@@ -109,6 +111,19 @@ def test_a_missing_body_and_a_body_that_is_not_json_are_told_apart() -> None:
             "/v1/monitors", content=b'{"slug": "\xff"}', headers={"Content-Type": "application/json"}
         )
         assert bytes_that_are_no_text.status_code == 400
+
+    with_service(scenario)
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", ""])
+def test_a_body_that_is_not_said_to_be_json_is_told_how_to_say_it(content_type: str) -> None:
+    async def scenario(service: Service) -> None:
+        headers = {"Content-Type": content_type} if content_type else {}
+        refused = await service.client.post("/v1/monitors", content=json.dumps(API), headers=headers)
+        assert refused.status_code == 400
+        assert refused.json()["detail"].endswith(f"Content-Type: application/json, and not {content_type!r}")
+        listed = await service.client.post("/v1/monitors", json=[API])
+        assert listed.json()["detail"] == "#: should be a mapping of fields"
 
     with_service(scenario)
 

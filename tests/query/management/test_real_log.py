@@ -77,6 +77,13 @@ def test_incidents_and_history_are_read_from_the_store(engine_settings: Settings
             only_open = (await client.get("/v1/incidents", params={"state": "open", "monitor": "api"})).json()
             assert [incident["resolved_at"] for incident in only_open["incidents"]] == [None]
 
+            await client.post("/v1/monitors", json=API | {"slug": "web"})
+            assert (await client.get("/v1/incidents", params={"monitor": "web"})).json()["incidents"] == []
+            assert (await client.get("/v1/incidents", params={"monitor": "misspelt"})).status_code == 404
+            await client.delete("/v1/monitors/api")
+            assert len((await client.get("/v1/incidents", params={"monitor": "api"})).json()["incidents"]) == 3
+            await client.post("/v1/monitors", json=API)
+
             whole = (await client.get("/v1/incidents/incident00003")).json()
             assert [entry["kind"] for entry in whole["timeline"]] == ["opened"]
             assert whole["evidence"]["status_line"] == "HTTP/1.1 503"

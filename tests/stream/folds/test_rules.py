@@ -6,6 +6,7 @@ from math import floor, log2
 
 import pytest
 
+from schemas.durations import format_duration
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import CheckBatch, CheckResult, MaintenanceRevised, MonitorRevised, Tick
 from schemas.monitors import Monitor
@@ -150,7 +151,8 @@ def test_silence_is_unknown_once_a_tick_tells_so() -> None:
 
 @pytest.mark.parametrize("interval_ms", [10_000, 45_000, 60_000, 90_000])
 def test_a_target_that_hangs_until_its_timeout_is_down_and_never_silent(interval_ms: int) -> None:
-    monitor = Monitor(slug="m", url="http://m/", interval_ms=interval_ms, timeout_ms=60_000)
+    written = {"slug": "m", "url": "http://m/", "interval": format_duration(interval_ms), "timeout": "60s"}
+    monitor = Monitor.model_validate(written)
     log, statuses = Log(Terms.of(monitor)), []
     told_at = {BEGIN + n * interval_ms + 60_300: BEGIN + n * interval_ms for n in range(20)}
     for now in range(BEGIN, BEGIN + 20 * interval_ms, 100):
