@@ -33,7 +33,7 @@ SERVICE_UNAVAILABLE: Final = 503
 REMEMBERED_BODIES: Final = 2_048
 REMEMBERED_BODY_BYTES: Final = 2_048
 LATEST_EXPIRY_MS: Final = 4_102_444_800_000
-"""The year 2100, the last that the log knows; certificates without an end say 9999."""
+"""The year 2100, the last that the log knows, as 1970 is the first; certificates without an end say 9999."""
 _BADNESS: Final = {Outcome.UP: 0, Outcome.DEGRADED: 1, Outcome.DOWN: 2, Outcome.UNKNOWN: 3}
 _OUTCOMES: Final = {Severity.DEGRADED: Outcome.DEGRADED, Severity.DOWN: Outcome.DOWN}
 
@@ -124,7 +124,7 @@ def judge(
         failures=tuple([finding.failure for finding in findings if finding.failure]),
         components=document.components if document else (),
         evidence=_evidence(response, rules, redact) if worst and response else None,
-        certificate_expires_at=min(response.certificate_expires_at, LATEST_EXPIRY_MS) if response else 0,
+        certificate_expires_at=max(0, min(response.certificate_expires_at, LATEST_EXPIRY_MS)) if response else 0,
     )
 
 

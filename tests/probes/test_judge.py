@@ -1,5 +1,6 @@
 """What a check means: from what came back to outcome, reason, components, failures and evidence."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -177,8 +178,12 @@ def test_a_secret_at_the_cut_of_the_evidence_is_redacted() -> None:
     assert "hush" not in evidence.body
 
 
-def test_a_certificate_without_an_end_fits_into_the_log() -> None:
-    result = judged(answered(certificate_expires_at=253_402_300_799_000))
+@pytest.mark.parametrize("year", [1, 1950, 9999])
+def test_whatever_end_a_certificate_has_it_fits_into_the_log(year: int) -> None:
+    """What does not would take the whole batch with it, its neighbours' results too."""
+    end = datetime(year, 12, 31, tzinfo=UTC)
+
+    result = judged(answered(certificate_expires_at=int(end.timestamp() * 1_000)))
 
     batch = CheckBatch("p", "r", 1, (result,))
     assert decode_log(encode(batch)) == batch
