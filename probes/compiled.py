@@ -129,7 +129,7 @@ def _identity(monitor: Monitor, reveal: Revealer) -> SSLContext | None:
 
 def _is_heard(monitor: Monitor) -> bool:
     """Over HTTP there is always an answer; else it is waited for where an assertion reads it."""
-    return monitor.url.startswith("http") or any(each.subject in ("body", "jsonpath") for each in monitor.assertions)
+    return monitor.over_http or any(each.subject in ("body", "jsonpath") for each in monitor.assertions)
 
 
 def _body(monitor: Monitor, reveal: Revealer) -> tuple[bytes, str]:

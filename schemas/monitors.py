@@ -315,6 +315,11 @@ class Monitor(Document):
         return self
 
     @property
+    def over_http(self) -> bool:
+        """Its checks have a method, a status and headers."""
+        return self.url.lower().startswith(HTTP)
+
+    @property
     def title(self) -> str:
         """What people read: the name, or else the slug."""
         return self.name or self.slug

@@ -51,6 +51,17 @@ def test_a_body_has_its_content_type(fields: dict[str, Any], body: bytes, conten
     assert request.fault == ""
 
 
+@pytest.mark.parametrize(
+    ("url", "heard"),
+    [("https://a.test/", True), ("Https://a.test/", True), ("tcp://a.test:1", False), ("TCP://a.test:1", False)],
+)
+def test_an_answer_is_heard_over_http_alone_unless_an_assertion_reads_it(url: str, heard: bool) -> None:
+    asserting = {"body": "text", "exists": True}
+
+    assert bool(request_of(url=url).body_limit_bytes) is heard
+    assert request_of(url=url, assertions=[asserting]).body_limit_bytes
+
+
 def test_a_header_of_the_monitor_wins_over_a_default() -> None:
     request = request_of(json={}, headers={"Content-Type": "application/x-ours", "Accept": "text/html"})
 
