@@ -238,6 +238,8 @@ def test_dns(
         {"url": "ftp://example.com"},
         {"url": "ws://example.com:25/"},
         {"url": "tcp://example.com:25", "body": "HELO"},
+        {"url": "tcp://example.com:25", "json": ["HELO"]},
+        {"url": "tcp://example.com:25", "form": {"HELO": ""}},
         {"url": "tcp://example.com:80", "assertions": [{"status": "200"}]},
         {"url": "dns://example.com", "assertions": [{"header": "X", "exists": True}]},
     ],
