@@ -81,12 +81,19 @@ def test_tcp(handler: Handler, fields: dict[str, Any], outcome: Outcome, reason:
     assert result.status_code == 0
 
 
+def test_a_header_that_cannot_be_sent_is_not_sent_to_a_websocket_either() -> None:
+    result = asyncio.run(checked("ws://127.0.0.1:9999/", headers={"X-Key": "a\r\nX-Smuggled: b"}))
+
+    assert (result.outcome, result.reason) == (Outcome.UNKNOWN, Reason.BAD_REQUEST)
+
+
 def test_a_tcp_port_where_nobody_listens_is_down() -> None:
     (port,) = free_ports(1)
 
     result = asyncio.run(checked(f"tcp://127.0.0.1:{port}"))
 
     assert (result.outcome, result.reason) == (Outcome.DOWN, Reason.CONNECT_REFUSED)
+    assert result.total_us > 0
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "tls", "ws", "wss"])
