@@ -107,6 +107,7 @@ class Fetcher:
         self._guard = Guard(allow, deny)
         self._resolver = DnsResolver() if resolver is None else resolver
         self._connect = connect
+        self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
 
     async def fetch(self, request: Request) -> Fetched:
         """One exchange, redirects included, within `request.timeout_ms`. Raises nothing but CancelledError."""
@@ -186,7 +187,7 @@ class Fetcher:
         hop.stage = "agreeing on TLS"
         started_ns = perf_counter_ns()
         try:
-            context = request.identity or (self._verifying if request.verify_tls else self._trusting)
+            context = request.identity or self._context(url.scheme, request.verify_tls)
             tls = await secure(connection, context, url.host)
         except BaseException:
             connection.close()
@@ -223,13 +224,11 @@ class Fetcher:
     def _poller(self) -> Poller:
         return make_poller(self._loop)
 
-    @cached_property
-    def _verifying(self) -> ssl.SSLContext:
-        return make_context(verify=True)
-
-    @cached_property
-    def _trusting(self) -> ssl.SSLContext:
-        return make_context(verify=False)
+    def _context(self, scheme: str, verify: bool) -> ssl.SSLContext:
+        context = self._contexts.get((scheme, verify))
+        if context is None:
+            context = self._contexts[scheme, verify] = make_context(scheme, verify=verify)
+        return context
 
 
 def broken_off(error: OSError, hop: Hop) -> FetchFailed:

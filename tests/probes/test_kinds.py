@@ -120,6 +120,27 @@ def test_tls_tells_how_long_the_certificate_lasts(tmp_path: Path) -> None:
     assert no_tls.reason is Reason.TLS_ERROR
 
 
+@pytest.mark.parametrize(("scheme", "offered"), [("tls", None), ("wss", "http/1.1")])
+def test_http_is_offered_only_where_it_is_spoken(scheme: str, offered: str | None) -> None:
+    """Mail servers break off a handshake that offers HTTP."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    async def main() -> str | None:
+        agreed: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            agreed.set_result(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+            writer.close()
+
+        async with listening(handler, context) as port:
+            await checked(f"{scheme}://127.0.0.1:{port}", verify_tls=False)
+            return await agreed
+
+    assert asyncio.run(main()) == offered
+
+
 async def converse(connection: ServerConnection) -> None:
     if connection.request is not None and connection.request.path == "/greeting":
         await connection.send('{"hello": "you"}')
