@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from math import ceil, floor
 from typing import Any, Final, cast
 
 import msgspec
@@ -179,7 +180,7 @@ def _latency(assertion: Assertion) -> Test:
     def test(answer: Answer) -> Failure | None:
         if answer.total_us <= limit_ms * 1_000:
             return None
-        seen = f"{answer.total_us / 1_000:.0f} ms"
+        seen = f"{ceil(answer.total_us / 1_000)} ms"
         message = f"the answer took {seen}, longer than {limit_ms} ms"
         return Failure("latency", assertion.severity, f"at most {limit_ms} ms", seen, message)
 
@@ -196,8 +197,8 @@ def _certificate(assertion: Assertion) -> Test:
         days = answer.certificate_ms / DAY_MS
         if days >= (assertion.certificate_days or 0):
             return None
-        seen = f"{days:.1f} days"
-        message = f"the certificate expires in {seen}"
+        seen = f"{floor(days * 10) / 10:.1f} days"
+        message = f"the certificate expires in {seen}" if days > 0 else f"the certificate expired {-days:.1f} days ago"
         return Failure("certificate_days", assertion.severity, wanted, seen, message)
 
     return test

@@ -7,6 +7,7 @@ decides the outcome, and the first of the worst gives the reason and the message
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 from typing import Final
 
 from probes.assertions import Answer, BadJson, CompiledAssertion, compile_assertion, parse_json
@@ -150,7 +151,7 @@ def _findings(response: Response, answer: Answer, rules: Rules, document: Health
             findings.append(Finding(_OUTCOMES[failure.severity], assertion.reason, failure.message, failure))
     threshold_us = rules.latency_threshold_us
     if threshold_us is not None and answer.total_us > threshold_us:
-        message = f"the answer took {answer.total_us / 1_000:.0f} ms, longer than {threshold_us // 1_000} ms"
+        message = f"the answer took {ceil(answer.total_us / 1_000)} ms, longer than {threshold_us // 1_000} ms"
         findings.append(Finding(Outcome.DEGRADED, Reason.LATENCY, message))
     return findings
 

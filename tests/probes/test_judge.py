@@ -116,6 +116,29 @@ def test_a_slow_answer_is_degraded() -> None:
     assert result.message == "the answer took 600 ms, longer than 500 ms"
 
 
+def test_what_is_barely_too_slow_is_told_as_longer_than_its_limit() -> None:
+    barely = answered(200, total_us=500_001)
+
+    assert judged(barely, latency_threshold_ms=500).message == "the answer took 501 ms, longer than 500 ms"
+    assert judged(barely, {"latency": "500ms"}).message == "the answer took 501 ms, longer than 500 ms"
+    assert judged(answered(200, total_us=500_000), {"latency": "500ms"}, latency_threshold_ms=500).message == ""
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "message"),
+    [
+        (14 * 86_400_000, ""),
+        (14 * 86_400_000 - 1, "the certificate expires in 13.9 days"),
+        (-3 * 86_400_000, "the certificate expired 3.0 days ago"),
+    ],
+)
+def test_a_certificates_days_are_told_so_that_they_are_too_few(left_ms: int, message: str) -> None:
+    fetched = answered(certificate_expires_at=10**12 + left_ms)
+
+    rules = compile_rules("default/api", 7, [Assertion(certificate_days=14)], None)
+    assert judge(fetched, rules, scheduled_at=10**12, started_at=10**12).message == message
+
+
 def test_slow_never_overrides_down() -> None:
     result = judged(answered(500, total_us=600_000), {"latency": "100ms"}, latency_threshold_ms=500)
 
