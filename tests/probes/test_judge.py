@@ -1,5 +1,6 @@
 """What a check means: from what came back to outcome, reason, components, failures and evidence."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -185,6 +186,16 @@ def test_a_secret_that_the_server_echoes_is_redacted_everywhere(echo: str) -> No
     shown = encode(CheckBatch("p", "r", 1, (result,))).decode()
     assert "s3cr" not in shown
     assert "***" in shown
+
+
+@pytest.mark.parametrize("escaped", [True, False], ids=["as Flask and Django write JSON", "as it is"])
+def test_a_secret_beyond_ascii_is_redacted_too(escaped: bool) -> None:
+    body = json.dumps({"got": "pässwörd"}, ensure_ascii=escaped).encode()
+
+    evidence = judged(answered(401, body, headers=[("via", "p\xc3\xa4ssw\xc3\xb6rd")]), secrets=("pässwörd",)).evidence
+
+    assert evidence is not None
+    assert (evidence.body, evidence.headers) == ('{"got": "***"}', {"via": "***"})
 
 
 def test_a_body_that_was_read_for_a_monitor_without_secrets_is_redacted_for_one_with() -> None:
