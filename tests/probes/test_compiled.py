@@ -141,6 +141,14 @@ def test_a_secrets_file_that_cannot_be_read_is_told_like_a_missing_one(
         Secrets(tmp_path, {}).value("default", "TOKEN")
 
 
+def test_a_secrets_file_that_is_no_text_is_told_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "default").mkdir()
+    (tmp_path / "default" / "TOKEN").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(MissingSecret, match="the secret TOKEN cannot be read by this probe: it is not UTF-8 text"):
+        Secrets(tmp_path, {}).value("default", "TOKEN")
+
+
 def test_a_rotated_secret_is_used_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("probes.secrets.KEPT_S", 0.0)
     (tmp_path / "default").mkdir()
