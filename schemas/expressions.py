@@ -60,6 +60,8 @@ def _bound(expression: Any) -> None:
     for node in nodes:
         if type(node) not in _ALLOWED:
             raise InvalidExpression(f"{type(node).__name__.lower()} is not allowed in a JSONPath here")
+    if sum(isinstance(node, jsonpath.Root) for node in nodes) > 1:
+        raise InvalidExpression("`$` stands at the beginning of a JSONPath and nowhere else")
     if sum(isinstance(node, jsonpath.Descendants) for node in nodes) > 1:
         raise InvalidExpression("a JSONPath may use `..` once")
     if prod(len(getattr(node, "fields", getattr(node, "indices", (0,)))) for node in nodes) > MAX_JSONPATH_WIDTH:
