@@ -7,17 +7,17 @@ true is never a number; there is no order across types.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from math import ceil, floor
 from typing import Any, Final, cast
 
 import msgspec
-from jsonpath_ng import jsonpath
 
+from probes.finding import compile_finder, json_equal, json_type
 from probes.text import NOTHING_SECRET, Redactor, clean, shown, shown_whole
 from schemas.enums import Reason, Severity
 from schemas.events import Failure
-from schemas.expressions import compile_jsonpath, compile_regex
+from schemas.expressions import compile_regex
 from schemas.monitors import Assertion
 
 MAX_JSON_BYTES: Final = 262_144
@@ -258,83 +258,6 @@ _COMPILERS: Final[Mapping[str, Callable[[Assertion], Test]]] = {
     "body": _body,
     "jsonpath": _jsonpath,
 }
-
-Finder = Callable[[Any], tuple[list[Any], str]]
-"""From a document to the values that match, and where there are none, what is missing."""
-
-
-@lru_cache(maxsize=4_096)
-def compile_finder(path: str) -> Finder:
-    """A finder for a JSONPath; a plain one (`$.a.b[0]`) walks the document without jsonpath-ng."""
-    expression = compile_jsonpath(path)
-    steps = _plain_steps(expression)
-    if steps is not None:
-        return partial(_walk, steps)
-    return partial(_find, expression, f"nothing matches {path}")
-
-
-def _plain_steps(expression: Any) -> tuple[str | int, ...] | None:
-    """The names and indices of a path that can match once at most, else None."""
-    steps: list[str | int] = []
-    while type(expression) is jsonpath.Child:
-        step = expression.right
-        if type(step) is jsonpath.Fields and len(step.fields) == 1:
-            steps.append(step.fields[0])
-        elif type(step) is jsonpath.Index and len(step.indices) == 1:
-            steps.append(step.indices[0])
-        else:
-            return None
-        expression = expression.left
-    return tuple(reversed(steps)) if type(expression) is jsonpath.Root else None
-
-
-def _walk(steps: tuple[str | int, ...], document: Any) -> tuple[list[Any], str]:
-    value = document
-    for depth, step in enumerate(steps):
-        if not _has(value, step):
-            return [], f"{_path(steps[: depth + 1])} is missing"
-        value = value[step]
-    return [value], ""
-
-
-def _has(value: Any, step: str | int) -> bool:
-    if type(step) is str:
-        return type(value) is dict and step in value
-    return type(value) is list and -len(value) <= cast(int, step) < len(value)
-
-
-def _path(steps: tuple[str | int, ...]) -> str:
-    return clean("$" + "".join(f"[{step}]" if type(step) is int else f".{step}" for step in steps))
-
-
-def _find(expression: Any, missing: str, document: Any) -> tuple[list[Any], str]:
-    return [match.value for match in expression.find(document)], missing
-
-
-def json_type(value: Any) -> str:
-    """The JSON name of a value's type."""
-    if isinstance(value, bool):
-        return "boolean"
-    if value is None:
-        return "null"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"
-
-
-def json_equal(left: Any, right: Any) -> bool:
-    """Equality of JSON values: 1 equals 1.0, and true never equals 1, at any depth of `right`."""
-    if type(left) is type(right) is str:
-        return bool(left == right)
-    if json_type(left) != json_type(right):
-        return False
-    if isinstance(right, list):
-        return len(left) == len(right) and all(map(json_equal, left, right))
-    if isinstance(right, dict):
-        return left.keys() == right.keys() and all(json_equal(left[key], right[key]) for key in right)
-    return bool(left == right)
 
 
 class _Matcher:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.assertions import Answer, BadJson, compile_assertion, json_equal, parse_json
+from probes.assertions import Answer, BadJson, compile_assertion, parse_json
+from probes.finding import json_equal
 from schemas.enums import Reason
 from schemas.events import Failure
 from schemas.monitors import Assertion
