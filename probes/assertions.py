@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from probes.finding import compile_finder, json_equal, json_type
+from probes.finding import compile_finder, json_equal, json_type, looks_of
 from probes.text import NOTHING_SECRET, Redactor, clean, shown, shown_whole
 from schemas.enums import Reason, Severity
 from schemas.events import Failure
@@ -22,6 +22,8 @@ from schemas.monitors import Assertion
 
 MAX_JSON_BYTES: Final = 262_144
 MAX_JSON_DEPTH: Final = 500
+MAX_LOOKS: Final = 1_000_000
+"""Places that the JSONPaths of a check may look at, all together: no other check goes on meanwhile."""
 MAX_REGEX_TEXT: Final = 65_536
 DAY_MS: Final = 86_400_000
 MISSING: Final = object()
@@ -60,11 +62,20 @@ class Answer:
         self._json: Any = MISSING
         self._bad_json: BadJson | None = None
         self._text: str | None = None
+        self._looks = 0
 
     def header(self, name: str) -> str | None:
         """The values of a header (lower case name), joined by commas."""
         values = [value for key, value in self.headers if key == name]
         return ", ".join(values) if values else None
+
+    def affords(self, looks: int) -> bool:
+        """Whether so many more looks for each value of the body are not too many for one check; then they count."""
+        more = looks and looks * sum(map(self.body.count, (b",", b"[", b"{")))
+        if self._looks + more > MAX_LOOKS:
+            return False
+        self._looks += more
+        return True
 
     @property
     def text(self) -> str:
@@ -230,7 +241,7 @@ def _body(assertion: Assertion) -> Test:
 
 def _jsonpath(assertion: Assertion) -> Test:
     path = assertion.jsonpath or ""
-    find = compile_finder(path)
+    find, looks = compile_finder(path), looks_of(path)
     matcher = _Matcher(path, assertion, textual=False)
 
     def test(answer: Answer) -> Failure | None:
@@ -238,6 +249,8 @@ def _jsonpath(assertion: Assertion) -> Test:
             document = answer.json
         except BadJson as error:
             return matcher.failure("no JSON", str(error))
+        if not answer.affords(looks):
+            return matcher.failure("too much to search", f"the JSONPaths of a check look at {MAX_LOOKS} places at most")
         values, missing = find(document)
         if not values:
             return matcher.on_missing(missing)

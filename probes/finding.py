@@ -12,10 +12,11 @@ from jsonpath_ng import jsonpath
 from jsonpath_ng.ext import filter as jsonpath_filter
 
 from probes.text import clean
-from schemas.expressions import compile_jsonpath
+from schemas.expressions import compile_jsonpath, steps_of
 
 Finder = Callable[[Any], tuple[list[Any], str]]
 """From a document to the values that match, and where there are none, what is missing."""
+_NO_LOOK: Final = (jsonpath.Root, jsonpath.This, jsonpath.Child)
 Find = Callable[[Any], list[Any]]
 """From a value to those below it that a part of a path leads to."""
 
@@ -29,6 +30,15 @@ def compile_finder(path: str) -> Finder:
         return partial(_walk, steps)
     find, missing = _find(expression), f"nothing matches {path}"
     return lambda document: (find(document), missing)
+
+
+def looks_of(path: str) -> int:
+    """At how many places a finder looks for each value of a document: none where the path only leads somewhere."""
+    expression = compile_jsonpath(path)
+    if _plain_steps(expression) is not None:
+        return 0
+    steps = [step for step in steps_of(expression) if type(step) not in _NO_LOOK]
+    return sum(len(getattr(step, "fields", getattr(step, "indices", (0,)))) for step in steps)
 
 
 def _plain_steps(expression: Any) -> tuple[str | int, ...] | None:

@@ -123,6 +123,17 @@ def test_a_body_that_is_no_json_fails_and_says_so() -> None:
     assert "not JSON" in failure.message
 
 
+def test_what_the_jsonpaths_of_a_check_search_is_bounded_and_what_only_leads_somewhere_is_not() -> None:
+    answer = answering(b"[" + b"[]," * 80_000 + b"[]]")
+    search = {"jsonpath": "$..gone", "absent": True}
+
+    searches = [failure_of(search, answer) for _ in range(4)]
+
+    assert [failure is None for failure in searches] == [True, True, True, False]
+    assert failure_of({"jsonpath": "$[0]", "length": 0}, answer) is None
+    assert failure_of(search, answering()) is None
+
+
 def test_a_certificate_that_expires_too_soon_fails() -> None:
     assertion = compile_assertion(Assertion.model_validate({"certificate_days": 14}))
     answer = Answer(200, [], b"", 1, certificate_ms=13 * 86_400_000)
