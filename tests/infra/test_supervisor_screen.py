@@ -1,8 +1,14 @@
 """What a person sees of `pulse up`, and that nothing ends because nobody looks any more."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from infra.supervisor.screen import notes
 
 
 def test_events_that_nobody_reads_any_more_end_nothing() -> None:
@@ -19,3 +25,16 @@ def test_events_that_nobody_reads_any_more_end_nothing() -> None:
 
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_the_command_to_try_can_be_typed_where_the_environment_is_not_on_the_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.chdir(Path(sys.executable).parents[2])
+
+    (to_try,) = (line for line in notes("http://127.0.0.1:1/docs", False, Path(".pulse"), False) if "try" in line)
+
+    words = to_try.split(",")[0].split()
+    assert words[2:] == ["apply", "-f", "pulse.yaml"]
+    assert shutil.which(words[1])
