@@ -3,16 +3,18 @@
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, FilePath, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from infra.running import read_running
 
+UrlT = TypeVar("UrlT", str, SecretStr)
 _split = BeforeValidator(lambda v: [part.strip() for part in v.split(",") if part.strip()] if isinstance(v, str) else v)
 
 
@@ -23,7 +25,20 @@ def _checked_address(text: str) -> str:
     return text
 
 
+def _checked_url(given: UrlT) -> UrlT:
+    try:
+        url = urlsplit(given.get_secret_value() if isinstance(given, SecretStr) else given)
+        fits = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not (url.query or url.fragment)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("write https://host or https://user:password@host:8443/database, special characters as %23")
+    return given
+
+
 Address = Annotated[str, AfterValidator(_checked_address)]
+Url = Annotated[str, AfterValidator(_checked_url)]
+SecretUrl = Annotated[SecretStr, AfterValidator(_checked_url)]
 Names = Annotated[list[str], NoDecode, _split]
 Networks = Annotated[
     list[IPv4Network | IPv6Network],
@@ -50,7 +65,7 @@ class RunningSource(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """The installation's settings. Where an engine's address is missing, `pulse up` embeds the engine."""
 
-    model_config = SettingsConfigDict(env_prefix="PULSE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PULSE_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     data: Path = Field(Path(".pulse"), description="Where `pulse up` keeps its data, logs and caches.")
     cache: Path = Field(
@@ -64,20 +79,20 @@ class Settings(BaseSettings):
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     kafka_username: str | None = None
     kafka_password: SecretStr | None = None
-    kafka_ca_file: Path | None = Field(None, description="CA certificates that sign the brokers' ones.")
+    kafka_ca_file: FilePath | None = Field(None, description="CA certificates that sign the brokers' ones.")
     kafka_replication: int = Field(1, ge=1, description="Replicas of each topic; 3 on a cluster.")
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of monitors and check-results; fixed for good.")
 
-    clickhouse: SecretStr | None = Field(None, description="https://user:password@host:8443/database")
+    clickhouse: SecretUrl | None = Field(None, description="https://user:password@host:8443/database")
     clickhouse_cluster: str | None = Field(None, description="A cluster's name, for replicated, sharded tables.")
-    clickhouse_sql: SecretStr | None = Field(
+    clickhouse_sql: SecretUrl | None = Field(
         None, description="The same with the account that POST /v1/analytics/sql runs as; without it there is none."
     )
     retention_days: int = Field(90, ge=1, description="Days that raw results are kept; rollups are kept for ever.")
 
     http: Address = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
     snapshot_bytes: int = Field(320 << 20, ge=1 << 20, description="Memory for prepared pages and badges, in bytes.")
-    public_url: str | None = Field(None, description="How the world reaches it, where that differs from `http`.")
+    public_url: Url | None = Field(None, description="How the world reaches it, where that differs from `http`.")
     proxies: Networks = Field([], description="Proxies whose X-Forwarded-For is believed: 10.0.0.0/8,127.0.0.1/32")
     rate_factor: float = Field(1.0, gt=0, description="Multiplies how many requests a key and an address may send.")
     embedded_kafka_port: int = 19092

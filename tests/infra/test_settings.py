@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.settings import InvalidSettings, get_settings
+from infra.settings import InvalidSettings, Settings, get_settings
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +30,36 @@ def test_an_address_is_a_host_and_a_port(http: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PULSE_HTTP", http)
 
     assert f"{get_settings().http_host}:{get_settings().http_port}" == http
+
+
+@pytest.mark.parametrize("name", ["PULSE_CLICKHOUSE", "PULSE_CLICKHOUSE_SQL", "PULSE_PUBLIC_URL"])
+@pytest.mark.parametrize(
+    "url", ["clickhouse:8123/pulse", "status.acme.dev", "tcp://u:secret@host:9000", "https://u:se#cret@host:8443/db"]
+)
+def test_what_is_no_url_is_refused_without_telling_its_password(
+    name: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, url)
+
+    with pytest.raises(InvalidSettings, match=rf"{name}: .*write https://host or https://user") as refused:
+        get_settings()
+    assert "secret" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_told_with_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_KAFKA_CA_FILE", str(tmp_path / "ca.pem"))
+
+    with pytest.raises(InvalidSettings, match="PULSE_KAFKA_CA_FILE: Path does not point to a file"):
+        get_settings()
+
+
+def test_a_variable_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PULSE_KAFKA", "PULSE_CLICKHOUSE", "PULSE_PARTITIONS", "PULSE_ADMIN_KEY"):
+        monkeypatch.setenv(name, "")
+
+    settings = get_settings()
+    assert (settings.kafka, settings.clickhouse, settings.admin_key) == (None, None, None)
+    assert settings.partitions == Settings.model_fields["partitions"].default
 
 
 def test_a_data_folder_of_another_user_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
