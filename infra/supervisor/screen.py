@@ -70,8 +70,10 @@ class Screen:
     def show(self, children: Sequence[Child], doing: dict[str, str], notes: Sequence[str]) -> None:
         """The state of everything; nothing where there is no screen."""
         if self._live is not None:
-            recent = Text("\n".join(self._recent), style="dim", overflow="ellipsis", no_wrap=True)
-            self._live.update(Group(_table(children, doing), *map(Text, notes), Text(), recent), refresh=True)
+            *older, newest = self._recent or [""]
+            said = [Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in older]
+            whole = Text(newest, style="dim", overflow="fold", no_wrap=False)  # it may say what to do
+            self._live.update(Group(_table(children, doing), *map(Text, notes), Text(), *said, whole), refresh=True)
 
 
 def _table(children: Sequence[Child], doing: dict[str, str]) -> RenderableType:
@@ -103,7 +105,7 @@ def notes(page: str, demo: bool, folder: Path, own_networks: bool) -> list[str]:
     first_step = "demo break cache" if demo else "apply -f pulse.yaml"
     lines = ["", f"open       {page}", f"try        {_pulse()} {first_step}, in another terminal"]
     if own_networks:
-        lines.append("checks     may reach this machine and private networks (PULSE_PROBE_ALLOW); cloud metadata never")
+        lines.append("checks     may reach private networks (PULSE_PROBE_ALLOW); cloud metadata never")
     lines.append(f"data       {folder}, logs in {folder / 'logs'}, the admin key in {folder / 'admin-key'}")
     lines.append("stop       Ctrl-C")
     return lines
