@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, FilePath, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -30,7 +30,8 @@ def _checked_address(text: str) -> str:
 def _is_http(text: str) -> bool:
     try:
         url = urlsplit(text)
-        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        named = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        return named and not (url.query or url.fragment)
     except ValueError:
         return False
 
@@ -85,7 +86,7 @@ class RunningSource(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """The installation's settings. Where an engine's address is missing, `pulse up` embeds the engine."""
 
-    model_config = SettingsConfigDict(env_prefix="PULSE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PULSE_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     data: Path = Field(Path(".pulse"), description="Where `pulse up` keeps its data, logs and caches.")
     cache: Path = Field(
@@ -103,7 +104,7 @@ class Settings(BaseSettings):
     )
     kafka_username: str | None = Field(None, description="With SASL, the user.")
     kafka_password: SecretStr | None = Field(None, description="With SASL, the user's password.")
-    kafka_ca_file: Path | None = Field(None, description="CA certificates that sign the brokers' ones.")
+    kafka_ca_file: FilePath | None = Field(None, description="CA certificates that sign the brokers' ones.")
     kafka_replication: int = Field(1, ge=1, description="Replicas of each topic; 3 on a cluster.")
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of monitors and check-results; fixed for good.")
 

@@ -105,7 +105,7 @@ def _exit_code(result: CheckResult) -> Exit:
 
 def _shown(result: CheckResult, monitor: Monitor) -> RenderableType:
     colour = _COLOURS[result.outcome]
-    request_line = f"{monitor.method} {monitor.url}" if monitor.url.startswith("http") else monitor.url
+    request_line = f"{monitor.method} {monitor.url}" if monitor.over_http else monitor.url
     headline = Text.assemble((f"● {result.outcome}", f"bold {colour}"), f"  {request_line}")
     if result.status_code:
         headline.append(f"  {result.status_code}", "bold")

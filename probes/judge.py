@@ -7,6 +7,7 @@ decides the outcome, and the first of the worst gives the reason and the message
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 from typing import Final
 
 from probes.assertions import Answer, BadJson, CompiledAssertion, compile_assertion, parse_json
@@ -33,7 +34,7 @@ SERVICE_UNAVAILABLE: Final = 503
 REMEMBERED_BODIES: Final = 2_048
 REMEMBERED_BODY_BYTES: Final = 2_048
 LATEST_EXPIRY_MS: Final = 4_102_444_800_000
-"""The year 2100, the last that the log knows; certificates without an end say 9999."""
+"""The year 2100, the last that the log knows, as 1970 is the first; certificates without an end say 9999."""
 _BADNESS: Final = {Outcome.UP: 0, Outcome.DEGRADED: 1, Outcome.DOWN: 2, Outcome.UNKNOWN: 3}
 _OUTCOMES: Final = {Severity.DEGRADED: Outcome.DEGRADED, Severity.DOWN: Outcome.DOWN}
 
@@ -124,7 +125,7 @@ def judge(
         failures=tuple([finding.failure for finding in findings if finding.failure]),
         components=document.components if document else (),
         evidence=_evidence(response, rules, redact) if worst and response else None,
-        certificate_expires_at=min(response.certificate_expires_at, LATEST_EXPIRY_MS) if response else 0,
+        certificate_expires_at=max(0, min(response.certificate_expires_at, LATEST_EXPIRY_MS)) if response else 0,
     )
 
 
@@ -150,7 +151,7 @@ def _findings(response: Response, answer: Answer, rules: Rules, document: Health
             findings.append(Finding(_OUTCOMES[failure.severity], assertion.reason, failure.message, failure))
     threshold_us = rules.latency_threshold_us
     if threshold_us is not None and answer.total_us > threshold_us:
-        message = f"the answer took {answer.total_us / 1_000:.0f} ms, longer than {threshold_us // 1_000} ms"
+        message = f"the answer took {ceil(answer.total_us / 1_000)} ms, longer than {threshold_us // 1_000} ms"
         findings.append(Finding(Outcome.DEGRADED, Reason.LATENCY, message))
     return findings
 

@@ -47,6 +47,8 @@ class Secrets:
                 return file.read_bytes()[:MAX_SECRET_BYTES].decode().removesuffix("\n")
         except OSError as error:
             raise MissingSecret(f"the secret {name} cannot be read by this probe: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise MissingSecret(f"the secret {name} cannot be read by this probe: it is not UTF-8 text") from None
         if workspace == DEFAULT_WORKSPACE and (variable := ENVIRONMENT_PREFIX + name) in self._environment:
             return self._environment[variable]
         place = f"{ENVIRONMENT_PREFIX}{name}" if workspace == DEFAULT_WORKSPACE else f"the file {workspace}/{name}"

@@ -1,5 +1,6 @@
 """Texts of strangers, made fit to keep and to show: bounded, without control characters, without secrets."""
 
+import json
 from collections.abc import Iterable
 from html import escape
 from typing import Final
@@ -52,11 +53,12 @@ NOTHING_SECRET: Final = Redactor()
 
 
 def _forms(secret: str) -> set[str]:
-    escaped = msgspec.json.encode(secret).decode()[1:-1]
+    in_json = [json.dumps(secret, ensure_ascii=ascii_alone)[1:-1] for ascii_alone in (False, True)]
     html = escape(secret)
     return {
         secret,
+        secret.encode().decode("latin-1"),  # in headers
         *(quote(secret, safe=""), quote(secret), quote_plus(secret)),
-        *(escaped, escaped.replace("/", "\\/")),
+        *(form for each in in_json for form in (each, each.replace("/", "\\/"))),
         *(html, html.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")),
     }

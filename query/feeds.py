@@ -102,7 +102,7 @@ def _of_incident(document: StatusDocument, incident: IncidentView) -> _Item:
 def _of_maintenance(document: StatusDocument, maintenance: MaintenanceView) -> _Item:
     when = f"{_iso(maintenance.starts_at)} to {_iso(maintenance.ends_at)}"
     told = [f"<p>{when}: {escape(', '.join(maintenance.monitor_names))}</p>"]
-    told += [f"<p>{escape(maintenance.description)}</p>"] if maintenance.description else []
+    told += [f"<p>{_html(maintenance.description)}</p>"] if maintenance.description else []
     return _Item(
         id=f"{_tag(document)}:Maintenance/{maintenance.slug}",
         title=f"Maintenance: {maintenance.title}",
@@ -116,9 +116,13 @@ def _of_maintenance(document: StatusDocument, maintenance: MaintenanceView) -> _
 def _story(told: list[str], lines: Iterable[tuple[datetime, str, str]]) -> str:
     """HTML: what there is to tell, then lines of (at, word, message), the newest first."""
     story = told + [
-        f"<p><small>{_iso(at)}</small><br><strong>{word}</strong> {escape(message)}</p>" for at, word, message in lines
+        f"<p><small>{_iso(at)}</small><br><strong>{word}</strong> {_html(message)}</p>" for at, word, message in lines
     ]
     return "".join(map(_xml_text, story))
+
+
+def _html(text: str) -> str:
+    return "<br>".join(escape(text).splitlines())
 
 
 def _tag(document: StatusDocument) -> str:

@@ -41,6 +41,7 @@ class ProblemKind(Enum):
     LOG_AWAY = ("log-away", HTTPStatus.SERVICE_UNAVAILABLE, "The log cannot be written now")
     BUSY = ("busy", HTTPStatus.SERVICE_UNAVAILABLE, "The service has too much to do now")
     STORE_AWAY = ("store-away", HTTPStatus.SERVICE_UNAVAILABLE, "The store cannot be read now")
+    OLD_HTTP = ("old-http", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "A newer version of HTTP is needed")
     QUERY_TOO_EXPENSIVE = ("query-too-expensive", HTTPStatus.UNPROCESSABLE_ENTITY, "The query would take too long")
 
     def __init__(self, slug: str, status: HTTPStatus, title: str) -> None:

@@ -37,7 +37,6 @@ MAINTENANCE_STATUS: Final = {
     MaintenanceState.PAST: "completed",
 }
 """That shape has no word for a cancelled one: it is left out."""
-UPDATE_STATUS: Final = {EntryKind.UPDATE: "identified", EntryKind.RESOLVED: "resolved"}
 
 Answer = dict[str, Any]
 
@@ -54,7 +53,7 @@ def _page(document: StatusDocument) -> Answer:
         "name": page.title,
         "url": page.url,
         "time_zone": "Etc/UTC",
-        "updated_at": _iso(document.generated_at),
+        "updated_at": _iso(document.stale_since or document.generated_at),
     }
 
 
@@ -216,10 +215,12 @@ def _updates(incident: IncidentView, incident_id: str) -> list[Answer]:
 
 
 def _status_after(entry: TimelineView, incident: IncidentView) -> str:
-    """What the incident was after a line of its story; one that is resolved stays so, whatever is told of it later."""
-    if incident.resolved_at and entry.at >= incident.resolved_at:
-        return "resolved"
-    return UPDATE_STATUS.get(entry.kind, "investigating")
+    """What the incident was after a line of its story; one that is resolved stays so, whatever is told of it later.
+
+    Nobody says here that a cause was identified.
+    """
+    is_over = incident.resolved_at is not None and entry.at >= incident.resolved_at
+    return "resolved" if is_over or entry.kind is EntryKind.RESOLVED else "investigating"
 
 
 def _numbered_updates(incident_id: str, told: list[tuple[str, datetime, str]]) -> list[Answer]:

@@ -1,5 +1,6 @@
 """How statuses, reasons and durations are said to people: plain, and never better than they are."""
 
+from datetime import datetime
 from typing import Final
 
 from query.maintenances import MaintenanceState
@@ -60,6 +61,7 @@ PREDICATES: Final = {
     Status.MAINTENANCE: "in maintenance",
     Status.PAUSED: "not being watched",
 }
+TROUBLE: Final = (Status.DOWN, Status.DEGRADED)
 WORST_FIRST: Final = (
     Status.DOWN,
     Status.DEGRADED,
@@ -91,6 +93,11 @@ def headline(named: list[tuple[str, Status]]) -> str:
     else:
         who = f"{len(concerned)} of {len(named)} systems are"
     return f"{who} {PREDICATES[overall]}"
+
+
+def say_moment(at: datetime) -> str:
+    """`23 Nov, 20:31 UTC`."""
+    return f"{at.day} {at:%b, %H:%M} UTC"
 
 
 def duration(duration_ms: int) -> str:

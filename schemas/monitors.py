@@ -316,8 +316,7 @@ class Monitor(Document):
 
     @model_validator(mode="after")
     def _one_body(self) -> Self:
-        given = [name for name in ("body", "json_body", "form") if name in self.model_fields_set]
-        if len(given) > 1:
+        if len(self.bodies) > 1:
             raise ValueError("a monitor has one of body, json, form")
         return self
 
@@ -329,7 +328,7 @@ class Monitor(Document):
             return self
         if any(each.subject in ("status", "header") for each in self.assertions):
             raise ValueError(f"a {url.scheme} target has no status and no headers to assert on")
-        if url.scheme == "tcp" and self.body is not None and url.port in BAD_PORTS:
+        if url.scheme == "tcp" and self.bodies and url.port in BAD_PORTS:
             raise ValueError(f"nothing is sent to port {url.port}: leave out the body")
         return self
 
@@ -350,6 +349,21 @@ class Monitor(Document):
     @property
     def _json_text(self) -> str | None:
         return json.dumps(self.json_body) if "json_body" in self.model_fields_set else None
+
+    @property
+    def bodies(self) -> list[str]:
+        """The fields of which the body is made: one at most. `json: null` is a body, too."""
+        given = {
+            "body": self.body is not None,
+            "json": "json_body" in self.model_fields_set,
+            "form": self.form is not None,
+        }
+        return [name for name, has in given.items() if has]
+
+    @property
+    def over_http(self) -> bool:
+        """Its checks have a method, a status and headers."""
+        return self.url.lower().startswith(HTTP)
 
     @property
     def title(self) -> str:

@@ -52,14 +52,14 @@ class Pasts:
         """The past of a correction; None where its id was carried out before, by another event."""
         told = await self._told(rewriting, order)
         known = await self._rows("correction", _as_it_is, monitor=order.monitor, id=order.id)
-        if known and known[0][0] != version:
-            return None
+        if known and known[0][0] & OFFSET_MASK != version & OFFSET_MASK:
+            return None  # of the same event it is also one that broke off in the epoch before
         if known:
             told = _histories.decode(known[0][1])
         else:
             await self._sink.write(rows.of_correction(order, version, told))
         of_monitor = {"monitor": order.monitor}
-        orders = await self._rows("past_orders", _order, **of_monitor, version=version)
+        orders = await self._rows("past_orders", _order, **of_monitor, version=version, id=order.id)
         revisions = await self._rows("past_revisions", _revision, **of_monitor, revised=partition.revised)
         maintained = partition.fold.clock.maintained
         maintenances = await self._rows("past_maintenances", _maintenance, **of_monitor, maintained=maintained)

@@ -269,7 +269,7 @@ class Worker:
             async for block in self._snapshots.states(number):
                 for monitor, state in block:
                     fold.load(monitor, state)
-        if position is None:
+        if position is None or not position.state:
             fold.begin_log()
         seconds = round(perf_counter() - started, 3)
         _log.info("snapshot loaded", partition=number, monitors=len(fold.monitors), seconds=seconds)

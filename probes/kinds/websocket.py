@@ -31,7 +31,7 @@ async def exchange(fetcher: Fetcher, request: Request) -> Fetched:
         except WebSocketException as error:
             raise FetchFailed(Reason.BAD_RESPONSE, f"not a WebSocket answer while {hop.stage}: {error}") from None
 
-    return await over_connection(fetcher, request, talk, encrypted=request.url.scheme == "wss")
+    return await over_connection(fetcher, request, talk)
 
 
 class _Conversation:

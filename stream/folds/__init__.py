@@ -38,8 +38,9 @@ reason of the first result behind its opening, and its id is made of the monitor
 
 Uptime. Milliseconds of each status in hours and days (UTC) from the monitor's beginning up to what is known, told
 when the history changes, and otherwise at ticks, once in five intervals or two minutes, whichever is longer, each
-monitor at a moment of its own in that time. Latency: answers (up or degraded) that were not taken under overload, by
-the hour of their schedule and by region, told at the same ticks.
+monitor at a moment of its own in that time. Of a deleted one nothing is told once all of it is settled and told, until
+an event names it again; its incidents are then counted on. Latency: answers (up or degraded) that were measured, and
+not under overload, by the hour of their schedule and by region, told at the same ticks.
 
 Corrections. A replay puts its policy over that of every version for what is scheduled in its span; an annulment takes
 the results of its span (of a region, or of all) out of the fold, as if they had never been, except that the monitor
@@ -62,7 +63,7 @@ from stream.folds.facts import (
 from stream.folds.partition import FoldedEvent, PartitionFold, StateRow
 from stream.folds.terms import Terms, TermsOf
 
-RULES = 5
+RULES = 6
 """Grows when the same log is to give other facts."""
 SHAPE = 2
 """Grows when a state is written in another way: a worker reads states of no other shape."""

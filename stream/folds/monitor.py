@@ -18,10 +18,10 @@ from schemas.events import CheckResult, CorrectionOrdered, Incident, Maintenance
 from schemas.monitors import told_every_ms
 from stream.folds.facts import ComponentStatus, CurrentStatus, Facts, LatencyHour, UptimeBucket
 from stream.folds.latency import Hour
-from stream.folds.region import FOREVER, Offs
+from stream.folds.region import FOREVER, Offs, Region
 from stream.folds.story import NEVER, STATUSES_OF, Change, Notes, Story, Trouble, change_of, incident_id, incident_of
 from stream.folds.terms import HeldTerms, KnownTerms, Terms
-from stream.folds.timeline import GONE, MAINTENANCE, PAUSED, Moment, moments
+from stream.folds.timeline import GONE, MAINTENANCE, PAUSED, Moment, moments, terms_at
 from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
@@ -139,6 +139,11 @@ class MonitorFold:
         """Since the last snapshot."""
 
     @property
+    def is_over(self) -> bool:
+        """Deleted, and all of it is settled and told: there is nothing to tell until an event names it."""
+        return self.tell_at == FOREVER
+
+    @property
     def told(self) -> Told:
         """What holds, as it was last told."""
         return self._quiet_told if self._told == _QUIET else _unpack_told(self._told)
@@ -189,6 +194,7 @@ class MonitorFold:
         facts.results.append(result)
 
     def _refold(self, region: Watched, result: CheckResult, in_order: bool, find_terms: FindTerms) -> bool:
+        self._go_on()
         at, version = result.scheduled_at, result.monitor_version
         if not self.terms.knows(version):
             self.terms.learn(version, find_terms(self.name, version))
@@ -239,11 +245,16 @@ class MonitorFold:
             yield window.end
 
     def _begin(self, at: int) -> None:
+        self._go_on()
         self.start = min(self.start, at)
         self.due_at = -1
         self.changed = True
         for region in self.regions:
             region.make_head(self.terms, self.offs, self.horizon)
+
+    def _go_on(self) -> None:
+        if self.is_over:
+            self.told_at, self.tell_at = self.horizon, 0
 
     def pass_time(self, horizon: int) -> bool:
         """A tick beyond `due_at`; returns whether the monitor must `tell`."""
@@ -285,8 +296,9 @@ class MonitorFold:
         told, known_until, version = self.told, self.known_until, facts.version
         if told.story.status not in (NEVER, GONE):
             facts.current.append(self._current(version, told.story, known_until))
-        since = max(self.told_at, self.start)
-        self._tell_uptime(facts, self.uptime.buckets(told.segments, since, known_until))
+        if not self.is_over:
+            since = max(self.told_at, self.start)
+            self._tell_uptime(facts, self.uptime.buckets(told.segments, since, known_until))
         for region in self.regions:
             facts.latency += [_latency(self.name, region.name, version, hour) for hour in region.tell_latency(cut)]
         # Each monitor at a moment of its own, so that a fleet is told evenly.
@@ -297,6 +309,8 @@ class MonitorFold:
         self.settles = not self.settles
         if self.settles:
             self._let_go(cut)
+            if self._has_ended:
+                self.tell_at = FOREVER
 
     def _let_go(self, cut: int) -> None:
         """Give the bases what is from before `cut`, as nothing will come there any more."""
@@ -323,6 +337,12 @@ class MonitorFold:
         self._forget(until)
         if not self._is_quiet:
             self.told = self._derive()
+
+    @property
+    def _has_ended(self) -> bool:
+        """Deleted for good, as far as the log tells, and nothing of it is kept that would have to be told."""
+        held = self.windows or self.corrections or self.story.trouble or any(region.holds for region in self.regions)
+        return self.story.status == GONE and self._told == _QUIET and not held
 
     @property
     def _is_quiet(self) -> bool:
@@ -366,9 +386,6 @@ class MonitorFold:
             story.trouble = replace(story.trouble, number=numbers[story.trouble.number])
         story.reserved = tuple(numbers[story.incidents :])
         story.incidents = max(live.told.story.incidents, *(number + 1 for number in numbers), 0)
-        if live.start < self.start:
-            self.uptime.until = self.uptime.until or self.start
-            self.start = live.start
         self.revised_at, self.maintained = live.revised_at, live.maintained
         known = {region.name: region for region in live.regions}
         for region in self.regions:
@@ -376,6 +393,10 @@ class MonitorFold:
                 region.inherit(known[region.name], self.terms)
         self.told = self._derive()
         self.notes = tuple((number, told) for number, told in sorted(notes.items()) if number in self.told.troubles)
+
+    def terms_at(self, at: int) -> Terms:
+        """What held at a time of which its regions have forgotten nothing."""
+        return terms_at(at, self._heads(), self.terms)
 
     def encode(self, version: int) -> bytes:
         """The state after the event at `version`."""
@@ -434,8 +455,10 @@ class MonitorFold:
             for window in self.windows
             if window.start <= known_until
         ]
-        regions = [(region.name, region.wake(self.terms)) for region in self.regions]
-        return list(moments(regions, self.offs, windows, begin, self.terms))
+        return list(moments(self._heads(), self.offs, windows, begin, self.terms))
+
+    def _heads(self) -> list[tuple[str, Region]]:
+        return [(region.name, region.wake(self.terms)) for region in self.regions]
 
     def _derive(self) -> Told:
         if self.start == FOREVER:

@@ -47,6 +47,8 @@ class PartitionFold:
     def __init__(self, terms: TermsOf) -> None:
         self._terms = terms
         self.monitors: dict[str, MonitorFold] = {}
+        self._over: dict[str, bytes] = {}
+        """Monitors that are over, as the snapshot keeps them, until an event names them."""
         self.clock = LogClock()
         self._version = -1
 
@@ -77,16 +79,26 @@ class PartitionFold:
             monitor = self.monitors[name]
             monitor.changed = False
             monitor.horizon = max(monitor.horizon, self.clock.horizon)
-            yield StateRow(name, self._version, monitor.encode(self._version))
+            row = StateRow(name, self._version, monitor.encode(self._version))
+            if monitor.is_over:
+                self._over[name] = row.state
+                del self.monitors[name]
+            yield row
 
     def load(self, monitor: str, state: bytes) -> None:
         """Take a monitor's state from a snapshot. Raises msgspec.DecodeError."""
-        self.monitors[monitor] = MonitorFold.decode(monitor, state)
+        loaded = MonitorFold.decode(monitor, state)
+        if loaded.is_over:
+            self._over[monitor] = state
+        else:
+            self.monitors[monitor] = loaded
 
     def begin_log(self) -> None:
         """The states are of a log that is gone: in this one versions of maintenances count from 0 again."""
+        for name in [*self._over]:
+            self.monitor(name)
         for monitor in self.monitors.values():
-            monitor.maintained = NOT_MAINTAINED
+            monitor.maintained, monitor.changed = NOT_MAINTAINED, True
 
     def position_state(self) -> bytes:
         """What the partition itself knows; belongs into the row of its position, so that both are of one event."""
@@ -102,17 +114,19 @@ class PartitionFold:
 
     def is_before(self, monitor: str, version: int) -> bool:
         """Whether the monitor is known, and its state is of before the event at `version`."""
-        known = self.monitors.get(monitor)
-        return known is not None and known.version < version
+        known = monitor in self.monitors or monitor in self._over
+        return known and self.monitor(monitor).version < version
 
     def beside(self) -> "PartitionFold":
         """An empty fold under the same terms."""
         return PartitionFold(self._terms)
 
-    def begin(self, name: str) -> MonitorFold:
-        """A monitor of which nothing is known yet."""
-        monitor = self.monitors[name] = MonitorFold(name)
-        return monitor
+    def monitor(self, name: str) -> MonitorFold:
+        """The monitor, as an event names it: one that was over is looked at again, a new one begins."""
+        if name not in self.monitors:
+            state = self._over.pop(name, None)
+            self.monitors[name] = MonitorFold.decode(name, state) if state else MonitorFold(name)
+        return self.monitors[name]
 
     def put(self, version: int, monitor: MonitorFold) -> None:
         """Let a monitor that was folded anew stand in the place of the old one, as of the event at `version`."""
@@ -129,10 +143,8 @@ class PartitionFold:
             if not earliest <= result.scheduled_at <= latest:
                 facts.late.append(result)
                 continue
-            monitor = monitors.get(result.monitor)
-            if monitor is None:
-                monitor = self.begin(result.monitor)
-            elif version <= monitor.version:
+            monitor = monitors.get(result.monitor) or self.monitor(result.monitor)
+            if version <= monitor.version:
                 continue
             monitor.horizon = horizon
             if monitor.take(region, result, facts, find_terms):
@@ -151,10 +163,8 @@ class PartitionFold:
         facts = Facts(version)
         if isinstance(event, MaintenanceRevised):
             self.clock.maintained = max(self.clock.maintained, event.version)
-        monitor = self.monitors.get(event.monitor)
-        if monitor is None:
-            monitor = self.begin(event.monitor)
-        elif version <= monitor.version:
+        monitor = self.monitor(event.monitor)
+        if version <= monitor.version:
             return facts
         monitor.horizon = self.clock.horizon
         earliest = self.clock.log_time - WINDOW_MS

@@ -241,6 +241,11 @@ class Watched:
             self._head.forget(until)
 
     @property
+    def holds(self) -> bool:
+        """Whether there are results that are not settled, or hours that may not all be told."""
+        return bool(self.tail or self.count or self.hours != NO_HOURS)
+
+    @property
     def versions(self) -> set[int]:
         """The versions of the monitor whose terms are still needed."""
         raised = {version for _, version in self.base.raised}

@@ -56,7 +56,10 @@ def test_a_public_address_that_nobody_can_follow_is_refused(url: str, monkeypatc
         get_settings()
 
 
-@pytest.mark.parametrize("url", ["clickhouse:8123", "tcp://h:9000/pulse", "http://pulse:hidden/word@clickhouse:8123/x"])
+@pytest.mark.parametrize(
+    "url",
+    ["clickhouse:8123", "tcp://h:9000/pulse", "http://pulse:hidden/word@clickhouse:8123/x", "http://pulse:hid#den@h/x"],
+)
 def test_a_store_written_wrong_is_refused_without_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULSE_CLICKHOUSE", url)
 
@@ -89,6 +92,22 @@ def test_a_key_that_no_header_can_hold_is_refused_and_not_repeated(monkeypatch: 
     with pytest.raises(InvalidSettings, match=r"PULSE_API_KEY: .*ASCII") as refused:
         get_settings()
     assert "schlüssel" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_told_with_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_KAFKA_CA_FILE", str(tmp_path / "ca.pem"))
+
+    with pytest.raises(InvalidSettings, match="PULSE_KAFKA_CA_FILE: Path does not point to a file"):
+        get_settings()
+
+
+def test_a_variable_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PULSE_KAFKA", "PULSE_CLICKHOUSE", "PULSE_PARTITIONS", "PULSE_ADMIN_KEY"):
+        monkeypatch.setenv(name, "")
+
+    settings = get_settings()
+    assert (settings.kafka, settings.clickhouse, settings.admin_key) == (None, None, None)
+    assert settings.partitions == Settings.model_fields["partitions"].default
 
 
 def test_a_data_folder_of_another_user_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """What a check means: from what came back to outcome, reason, components, failures and evidence."""
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -115,6 +117,29 @@ def test_a_slow_answer_is_degraded() -> None:
     assert result.message == "the answer took 600 ms, longer than 500 ms"
 
 
+def test_what_is_barely_too_slow_is_told_as_longer_than_its_limit() -> None:
+    barely = answered(200, total_us=500_001)
+
+    assert judged(barely, latency_threshold_ms=500).message == "the answer took 501 ms, longer than 500 ms"
+    assert judged(barely, {"latency": "500ms"}).message == "the answer took 501 ms, longer than 500 ms"
+    assert judged(answered(200, total_us=500_000), {"latency": "500ms"}, latency_threshold_ms=500).message == ""
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "message"),
+    [
+        (14 * 86_400_000, ""),
+        (14 * 86_400_000 - 1, "the certificate expires in 13.9 days"),
+        (-3 * 86_400_000, "the certificate expired 3.0 days ago"),
+    ],
+)
+def test_a_certificates_days_are_told_so_that_they_are_too_few(left_ms: int, message: str) -> None:
+    fetched = answered(certificate_expires_at=10**12 + left_ms)
+
+    rules = compile_rules("default/api", 7, [Assertion(certificate_days=14)], None)
+    assert judge(fetched, rules, scheduled_at=10**12, started_at=10**12).message == message
+
+
 def test_slow_never_overrides_down() -> None:
     result = judged(answered(500, total_us=600_000), {"latency": "100ms"}, latency_threshold_ms=500)
 
@@ -163,6 +188,16 @@ def test_a_secret_that_the_server_echoes_is_redacted_everywhere(echo: str) -> No
     assert "***" in shown
 
 
+@pytest.mark.parametrize("escaped", [True, False], ids=["as Flask and Django write JSON", "as it is"])
+def test_a_secret_beyond_ascii_is_redacted_too(escaped: bool) -> None:
+    body = json.dumps({"got": "pässwörd"}, ensure_ascii=escaped).encode()
+
+    evidence = judged(answered(401, body, headers=[("via", "p\xc3\xa4ssw\xc3\xb6rd")]), secrets=("pässwörd",)).evidence
+
+    assert evidence is not None
+    assert (evidence.body, evidence.headers) == ('{"got": "***"}', {"via": "***"})
+
+
 def test_a_body_that_was_read_for_a_monitor_without_secrets_is_redacted_for_one_with() -> None:
     body = b'{"status": "ok", "hunter2": "fail"}'
 
@@ -177,8 +212,12 @@ def test_a_secret_at_the_cut_of_the_evidence_is_redacted() -> None:
     assert "hush" not in evidence.body
 
 
-def test_a_certificate_without_an_end_fits_into_the_log() -> None:
-    result = judged(answered(certificate_expires_at=253_402_300_799_000))
+@pytest.mark.parametrize("year", [1, 1950, 9999])
+def test_whatever_end_a_certificate_has_it_fits_into_the_log(year: int) -> None:
+    """What does not would take the whole batch with it, its neighbours' results too."""
+    end = datetime(year, 12, 31, tzinfo=UTC)
+
+    result = judged(answered(certificate_expires_at=int(end.timestamp() * 1_000)))
 
     batch = CheckBatch("p", "r", 1, (result,))
     assert decode_log(encode(batch)) == batch

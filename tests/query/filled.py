@@ -47,8 +47,8 @@ class Filled:
         self.put(self.catalog.monitors, monitor_id("default", slug), record.to_log())
 
     def page(self, slug: str, *monitors: str, **fields: Any) -> None:
-        """Configure a page with one group."""
-        document = Page(slug=slug, groups=[Group(name="All", monitors=list(monitors))], **fields)
+        """Configure a page with one group, or with those of `fields`."""
+        document = Page(**{"slug": slug, "groups": [Group(name="All", monitors=list(monitors))], **fields})
         record = Record[Page](workspace="default", by="ada", at=1, document=document)
         self.put(self.catalog.pages, slug, record.to_log())
 

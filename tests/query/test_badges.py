@@ -104,3 +104,12 @@ def test_the_colour_of_latency_comes_from_the_monitors_own_threshold(threshold: 
     assert entry is not None
 
     assert monitor_badge(BadgeKind.LATENCY, Window.MONTH, entry, facts, NOW) == Badge("latency p95", "150 ms", color)
+
+
+def test_a_name_with_control_characters_does_not_break_the_picture() -> None:
+    filled = Filled()
+    filled.monitor("api", name="A\x00P\x1bI")
+    filled.page("acme", "api", title="Ac\x07me")
+
+    for path in ("/badges/acme/status.svg", "/badges/acme/api/status.svg"):
+        ElementTree.fromstring(filled.get(path).content)

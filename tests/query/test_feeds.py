@@ -19,6 +19,7 @@ def filled() -> Filled:
     filled, now = Filled(public_url="https://pulse.test"), now_ms()
     filled.monitor("api", name="Public API")
     filled.page("acme", "api", title="Acme")
+    filled.status("default/api", Status.DOWN, now, Reason.TIMEOUT)
     for number in (1, 2):
         opened_at = now - number * 3_600_000
         entry = TimelineEntry(EntryKind.OPENED, opened_at, Status.DOWN, HOSTILE)
@@ -90,3 +91,13 @@ def test_a_custom_domain_has_its_feed_at_its_root(filled: Filled) -> None:
 def test_no_other_file_is_a_feed(filled: Filled) -> None:
     assert filled.get("/p/acme/history.xml").status_code == 422
     assert filled.get("/p/ghost/history.atom").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["history.atom", "history.rss"])
+def test_what_was_written_in_several_lines_is_read_in_several_lines(filled: Filled, name: str) -> None:
+    now = now_ms()
+    filled.maintenance("upgrade", now, now + 60_000, "api", at=now, description="First.\n\n<Second>.")
+
+    content = filled.get(f"/p/acme/{name}").text
+
+    assert "First.&lt;br&gt;&lt;br&gt;&amp;lt;Second&amp;gt;." in content

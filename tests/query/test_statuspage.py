@@ -183,3 +183,34 @@ def test_an_update_keeps_its_id_when_another_one_follows() -> None:
     assert [update["id"] for update in after["incident_updates"]][1:] == [
         update["id"] for update in before["incident_updates"]
     ]
+
+
+def test_an_update_of_the_stream_claims_no_cause_and_says_what_became_of_the_monitor() -> None:
+    filled, now = page_with(Status.UNKNOWN), now_ms()
+    entries = (
+        TimelineEntry(EntryKind.OPENED, now - 2, Status.DOWN, "no answer in 10 s"),
+        TimelineEntry(EntryKind.UPDATE, now - 1, Status.UNKNOWN),
+    )
+    filled.facts.take_incident(
+        Incident(
+            *("i-1", "default/m0", 1, IncidentState.OPEN, Severity.DOWN, now - 2, now, Reason.TIMEOUT, ""),
+            entries=entries,
+        )
+    )
+
+    (incident,) = v2(filled, "incidents/unresolved")["incidents"]
+
+    assert [(update["status"], update["body"]) for update in incident["incident_updates"]] == [
+        ("investigating", "It is unknown to us."),
+        ("investigating", "no answer in 10 s"),
+    ]
+
+
+def test_figures_that_are_old_do_not_claim_to_be_of_now() -> None:
+    filled = page_with(Status.UP)
+    filled.facts.trouble = "ClickHouse cannot be read"
+    filled.facts.read_at -= 3_600_000
+
+    updated_at = v2(filled, "summary")["page"]["updated_at"]
+
+    assert updated_at == iso(filled.facts.read_at)

@@ -328,6 +328,29 @@ def test_that_a_worker_struck_at_any_step_of_a_correction_leaves_what_an_unharme
     assert [row["stage"] for row in struck.rows["corrections"].values()] == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("strike", range(4, 28, 4))
+def test_that_a_correction_that_an_epoch_breaks_off_is_carried_out_in_the_next(strike: int) -> None:
+    partition, order = correct(CorrectionKind.ANNUL, "one", 24)
+    log = log_of([*history(MONITORS, 24, [UP, DOWN, DOWN], PARTITIONS), (partition, order)], PARTITIONS)
+    unharmed, struck = World(log, MONITORS), World(log | {partition: log[partition][:-1]}, MONITORS)
+    asyncio.run(run_to_the_end(unharmed))
+    asyncio.run(run_to_the_end(struck))
+    struck.log, struck.strike_after = log, strike
+    with pytest.raises(Struck):
+        asyncio.run(run_to_the_end(struck))
+    struck.strike_after, struck.number = None, 2
+
+    asyncio.run(run_to_the_end(struck))
+
+    assert [row["stage"] for row in struck.rows["corrections"].values()] == [1]
+    assert as_told(struck) == as_told(unharmed)
+
+
+def as_told(world: World) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The hours, whichever epoch told them."""
+    return {identity: row | {"version": 0} for identity, row in world.rows["uptime_buckets"].items()}
+
+
 def test_that_a_shutdown_does_not_cut_a_correction_short() -> None:
     async def scenario() -> World:
         world = corrected_world([UP, DOWN, DOWN])

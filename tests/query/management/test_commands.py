@@ -214,13 +214,13 @@ def test_every_error_of_the_file_is_told_with_its_line(service: Service, pulse: 
 
 
 def test_what_the_service_refuses_is_told_with_its_line_and_what_was_made(service: Service, pulse: Pulse) -> None:
-    Path("pulse.yaml").write_text(DOCUMENT + "    domains: [127.0.0.1]\n")
+    Path("pulse.yaml").write_text(DOCUMENT + "maintenances:\n" + maintenance_in_file("late", -HOUR_MS // 2))
     told = pulse("apply", "--yes", "--json")
     assert told.exit_code == 1
-    assert "pulse.yaml:11:15: pages[0].domains[0]: 127.0.0.1 is the installation's own name" in told.stderr
-    assert "2 of 3 changes were made" in told.stderr
+    assert "pulse.yaml:12:51: maintenances[0].starts_at: this is past: it can start now" in told.stderr
+    assert "3 of 4 changes were made" in told.stderr
     answer = json.loads(told.stdout)
-    assert (answer["applied"], answer["made"]) == (False, 2)
+    assert (answer["applied"], answer["made"]) == (False, 3)
 
 
 def test_a_monitor_that_will_not_be_there_is_told_before_anything_is_made(service: Service, pulse: Pulse) -> None:

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckBatch, CheckResult, Component, LogEvent, MaintenanceRevised, MonitorRevised, Tick
@@ -99,12 +100,13 @@ def terms(draw: st.DrawFn, interval_ms: int) -> Terms:
 
 @st.composite
 def histories(draw: st.DrawFn, monitors: int = 1) -> History:
-    """Half an hour to two of one or a few monitors."""
+    """Half an hour to two of one or a few monitors; some are deleted then, and named again long after."""
     results: list[tuple[str, CheckResult]] = []
     events: list[tuple[int, LogEvent]] = []
     policies: dict[tuple[str, int], Terms] = {}
     length_ms = draw(st.sampled_from((600_000, 1_800_000, 3_600_000, 7_200_000)))
     end = BEGIN + length_ms + 1_200_000
+    gone_ms = draw(st.sampled_from((0, 0, 0, 5_400_000, 90_000_000)))
     for number in range(draw(st.integers(1, monitors))):
         name = f"default/m{number}"
         interval_ms = draw(st.sampled_from(INTERVALS_MS))
@@ -113,13 +115,48 @@ def histories(draw: st.DrawFn, monitors: int = 1) -> History:
         for region in ("ams", "lon", "nyc", "sgp")[: draw(st.integers(1, 4))]:
             results += [(region, r) for r in draw(_results(name, interval_ms, length_ms, sorted(versions)))]
         events += draw(_decisions(name, length_ms))
+        if gone_ms:
+            results += [("ams", r) for r in draw(_results(name, interval_ms, 600_000, sorted(versions), end + gone_ms))]
+            events += draw(_deletion(name, end, gone_ms))
     every_ms = draw(st.sampled_from((length_ms // 200, length_ms // 50, 130_000, 1_500_000, 20_000_000)))
     events += [(at, Tick(at)) for at in range(BEGIN + draw(st.integers(0, every_ms)), end, every_ms)]
-    return History(results, events, policies, end + 600_000)
+    events += [(at, Tick(at)) for at in range(end, end + gone_ms, 500_000)]
+    return History(results, events, policies, end + gone_ms + 1_800_000)
 
 
 @st.composite
-def _results(draw: st.DrawFn, name: str, interval_ms: int, length_ms: int, versions: list[int]) -> list[CheckResult]:
+def days(draw: st.DrawFn) -> History:
+    """Four days of a monitor that is checked twice an hour."""
+    name, interval_ms, length_ms = "default/m0", 1_800_000, 4 * 86_400_000
+    versions = draw(st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True))
+    gaps_ms = st.sampled_from((0, interval_ms, 7_200_000, 36_000_000))
+    policies = {(name, version): replace(draw(terms(interval_ms)), reopen_gap_ms=draw(gaps_ms)) for version in versions}
+    results: list[tuple[str, CheckResult]] = []
+    for region in ("ams", "lon")[: draw(st.integers(1, 2))]:
+        results += [(region, r) for r in draw(_results(name, interval_ms, length_ms, sorted(versions)))]
+    end = BEGIN + length_ms + 1_200_000
+    every_ms = draw(st.sampled_from((1_300_000, interval_ms, 7_200_000)))
+    ticks = range(BEGIN + draw(st.integers(0, every_ms)), end, every_ms)
+    events = [*draw(_decisions(name, length_ms)), *((at, Tick(at)) for at in ticks)]
+    return History(results, events, policies, end + 43_200_000)
+
+
+@st.composite
+def _deletion(draw: st.DrawFn, name: str, at: int, gone_ms: int) -> list[tuple[int, LogEvent]]:
+    """The monitor is deleted, and perhaps made anew: sooner or later than its results come, or never."""
+    events: list[tuple[int, LogEvent]] = [(at, MonitorRevised(name, 20, at, "deleted"))]
+    back = at + gone_ms + draw(st.sampled_from((-400_000, 0, 300_000)))
+    if draw(st.booleans()):
+        events.append((back, MonitorRevised(name, 21, back, draw(st.sampled_from(("active", "paused"))))))
+    if draw(st.booleans()):
+        events.append((back, MaintenanceRevised("w3", name, back, back, back + 200_000, 4)))
+    return events
+
+
+@st.composite
+def _results(
+    draw: st.DrawFn, name: str, interval_ms: int, length_ms: int, versions: list[int], begin: int = BEGIN
+) -> list[CheckResult]:
     offset = draw(st.integers(0, interval_ms - 1))
     patterns = draw(st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=6))
     random = Random(draw(st.integers(0, 1_000)))
@@ -135,7 +172,7 @@ def _results(draw: st.DrawFn, name: str, interval_ms: int, length_ms: int, versi
         version = versions[min(slot * len(versions) // max(rounds, 1), len(versions) - 1)]
         if random.random() < 0.1:
             version = random.choice(versions)
-        at = BEGIN + offset + slot * interval_ms + random.choice((0, 0, 0, 1, 777))
+        at = begin + offset + slot * interval_ms + random.choice((0, 0, 0, 1, 777))
         results.append(_result(name, at, version, OUTCOMES[kind], random))
         if random.random() < 0.02:
             results.append(_result(name, at, version, OUTCOMES[random.choice("ugd")], random))

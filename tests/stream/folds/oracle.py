@@ -515,7 +515,7 @@ def _uptime(monitor: ExpectedMonitor, history: list[tuple[int, str, object]], ho
 
 def _latency(monitor: ExpectedMonitor, counted: dict[tuple[str, int], CheckResult]) -> None:
     for (region, at), result in counted.items():
-        if result.outcome not in (Outcome.UP, Outcome.DEGRADED) or result.overloaded:
+        if result.outcome not in (Outcome.UP, Outcome.DEGRADED) or result.overloaded or not result.total_us:
             continue
         place = (region, at - at % HOUR_MS)
         checks, total_us, bins = monitor.latency.get(place, (0, 0, {}))

@@ -10,7 +10,7 @@ from schemas.durations import format_duration
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import CheckBatch, CheckResult, MaintenanceRevised, MonitorRevised, Tick
 from schemas.monitors import Monitor
-from stream.folds import Facts, LatencyHour, PartitionFold, Terms
+from stream.folds import STATUSES, Facts, LatencyHour, PartitionFold, Terms
 from stream.folds.latency import EDGES
 from stream.folds.terms import DEFAULT_TERMS
 
@@ -189,6 +189,27 @@ def test_deletion_ends_the_incident() -> None:
     assert facts.current[0].deleted
 
 
+def test_a_deleted_monitor_is_told_no_more_once_all_of_it_is_settled_and_goes_on_when_it_is_made_anew() -> None:
+    log = Log()
+    first = log.see("uudd")[-1].incidents
+    log.add(MonitorRevised(NAME, 2, BEGIN + 4 * MINUTE, "deleted"))
+    told = [log.add(Tick(BEGIN + minute * MINUTE)) for minute in range(5, 120)]
+    (row,) = log.fold.changed()
+    watched = [*log.fold.monitors]
+    log.add(MonitorRevised(NAME, 3, BEGIN + 180 * MINUTE, "active"), Tick(BEGIN + 180 * MINUTE))
+    back = log.see("uudd", first=180)
+
+    assert not any(facts.uptime or facts.current for facts in told[75:])
+    assert (row.monitor, watched) == (NAME, [])
+    assert back[0].current[0].status is Status.UP
+    assert {incident.id for incident in back[-1].incidents}.isdisjoint({incident.id for incident in first})
+    (day,) = [bucket for bucket in back[-1].uptime if bucket.step == "day"]
+    assert dict(zip(STATUSES, day.spans_ms, strict=True)) | {Status.UNKNOWN: 0} == {
+        Status.UP: 4 * MINUTE,
+        Status.DOWN: 3 * MINUTE,
+    } | dict.fromkeys((Status.DEGRADED, Status.UNKNOWN, Status.MAINTENANCE, Status.PAUSED), 0)
+
+
 def test_a_region_that_keeps_changing_is_degraded_until_it_is_steady() -> None:
     facts = Log(Terms(confirmations=3)).see("ud" * 12 + "u" * 20)
 
@@ -225,6 +246,16 @@ def test_bins_are_eighths_of_octaves_of_milliseconds() -> None:
 
     assert [bisect_right(EDGES, us) for us in spread] == [min(floor(log2(us / 1000) * 8), 127) for us in spread]
     assert [bisect_right(EDGES, us) for us in (0, 1_000, 2_000, 1_000 << 15, 1 << 32)] == [0, 0, 8, 120, 127]
+
+
+def test_what_measured_nothing_is_no_quick_answer() -> None:
+    log = Log()
+    for minute, total_us in enumerate((0, 900, 0, 65_000)):
+        at = BEGIN + minute * MINUTE
+        log.add(CheckBatch("office", "ams", at, (CheckResult(NAME, at, at, 1, Outcome.UP, total_us=total_us),)))
+    (hour,) = log.add(Tick(BEGIN + 60 * MINUTE)).latency
+
+    assert (hour.checks, hour.phases_us[5], sum(hour.histogram), hour.histogram[0]) == (2, 65_900, 2, 1)
 
 
 @pytest.mark.parametrize(("bins", "histogram"), [(((3, 2), (1, 4), (9, 0)), (0, 4, 0, 2)), (((9, 0),), ()), ((), ())])
