@@ -91,10 +91,10 @@ def judge(
     *,
     scheduled_at: int,
     started_at: int,
-    overloaded: bool = False,
+    lag_us: int = 0,
     redact: Redactor = NOTHING_SECRET,
 ) -> CheckResult:
-    """The result of a check. `overloaded` says that the probe's own loop lagged meanwhile."""
+    """The result of a check. `lag_us`, for which the probe's own loop was held up, is not held against the target."""
     response, phases = fetched.response, fetched.phases
     document: HealthDocument | None = None
     if fetched.reason is not Reason.OK or response is None:
@@ -102,7 +102,8 @@ def judge(
     else:
         expires_at = response.certificate_expires_at
         left_ms = expires_at - started_at if expires_at else None
-        answer = Answer(response.status, response.headers, response.body, phases.total_us, left_ms, redact)
+        took_us = max(0, phases.total_us - lag_us)
+        answer = Answer(response.status, response.headers, response.body, took_us, left_ms, redact)
         document = None if response.body_truncated else _health_document(answer)
         findings = _findings(response, answer, rules, document)
     worst = max(findings, key=lambda finding: _BADNESS[finding.outcome], default=None)
@@ -120,7 +121,7 @@ def judge(
         ttfb_us=phases.ttfb_us,
         transfer_us=phases.transfer_us,
         total_us=phases.total_us,
-        overloaded=overloaded,
+        overloaded=lag_us > 0,
         message=clean(redact(worst.message)) if worst else "",
         failures=tuple([finding.failure for finding in findings if finding.failure]),
         components=document.components if document else (),

@@ -40,11 +40,12 @@ def judged(
     *assertions: dict[str, Any],
     latency_threshold_ms: int | None = None,
     secrets: tuple[str, ...] = (),
+    lag_us: int = 0,
 ) -> CheckResult:
     parsed = [Assertion.model_validate(each) for each in assertions]
     rules = compile_rules("default/api", 7, parsed, latency_threshold_ms)
     redact = Redactor(secrets) if secrets else NOTHING_SECRET
-    return judge(fetched, rules, scheduled_at=1_000, started_at=1_002, redact=redact)
+    return judge(fetched, rules, scheduled_at=1_000, started_at=1_002, lag_us=lag_us, redact=redact)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +116,15 @@ def test_a_slow_answer_is_degraded() -> None:
 
     assert (result.outcome, result.reason) == (Outcome.DEGRADED, Reason.LATENCY)
     assert result.message == "the answer took 600 ms, longer than 500 ms"
+
+
+@pytest.mark.parametrize("wanted", [({"latency": "500ms"},), ()])
+def test_what_the_probe_itself_was_late_does_not_make_an_answer_slow(wanted: tuple[dict[str, Any], ...]) -> None:
+    held_up = judged(answered(total_us=600_000), *wanted, latency_threshold_ms=500, lag_us=150_000)
+    slow = judged(answered(total_us=700_000), *wanted, latency_threshold_ms=500, lag_us=150_000)
+
+    assert (held_up.outcome, held_up.overloaded, held_up.total_us) == (Outcome.UP, True, 600_000)
+    assert slow.reason is Reason.LATENCY
 
 
 def test_what_is_barely_too_slow_is_told_as_longer_than_its_limit() -> None:
