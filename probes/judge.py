@@ -98,7 +98,7 @@ def judge(
     response, phases = fetched.response, fetched.phases
     document: HealthDocument | None = None
     if fetched.reason is not Reason.OK or response is None:
-        findings = [_broken(fetched)]
+        findings = [_broken(fetched, lag_us)]
     else:
         expires_at = response.certificate_expires_at
         left_ms = expires_at - started_at if expires_at else None
@@ -130,8 +130,11 @@ def judge(
     )
 
 
-def _broken(fetched: Fetched) -> Finding:
-    """No whole answer came; without a request to send, or a socket to send it by, that tells nothing of its target."""
+def _broken(fetched: Fetched, lag_us: int) -> Finding:
+    """No whole answer came; without a request, a socket or the time to send it, that tells nothing of its target."""
+    if fetched.reason is Reason.TIMEOUT and 2 * lag_us > fetched.phases.total_us:
+        message = f"the probe itself was held up most of the time ({fetched.message})"
+        return Finding(Outcome.UNKNOWN, Reason.PROBE_OVERLOADED, message)
     untold = fetched.reason in (Reason.BAD_REQUEST, Reason.PROBE_OVERLOADED)
     return Finding(Outcome.UNKNOWN if untold else Outcome.DOWN, fetched.reason, fetched.message)
 

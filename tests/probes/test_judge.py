@@ -127,6 +127,22 @@ def test_what_the_probe_itself_was_late_does_not_make_an_answer_slow(wanted: tup
     assert slow.reason is Reason.LATENCY
 
 
+@pytest.mark.parametrize(
+    ("lag_us", "outcome", "reason"),
+    [
+        (0, Outcome.DOWN, Reason.TIMEOUT),
+        (4_000_000, Outcome.DOWN, Reason.TIMEOUT),
+        (6_000_000, Outcome.UNKNOWN, Reason.PROBE_OVERLOADED),
+    ],
+)
+def test_a_probe_that_stood_still_most_of_the_time_cannot_tell_a_timeout(
+    lag_us: int, outcome: Outcome, reason: Reason
+) -> None:
+    result = judged(Fetched(Reason.TIMEOUT, "not done", None, Phases(total_us=10_000_000)), lag_us=lag_us)
+
+    assert (result.outcome, result.reason) == (outcome, reason)
+
+
 def test_what_is_barely_too_slow_is_told_as_longer_than_its_limit() -> None:
     barely = answered(200, total_us=500_001)
 
