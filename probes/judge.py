@@ -185,8 +185,9 @@ def _bad_status(response: Response, document: HealthDocument | None) -> Finding:
         failing = document.failing
         said = _said(failing) if failing else "its health document names no failing part"
         return Finding(Outcome.DEGRADED, Reason.COMPONENT if failing else Reason.HTTP_STATUS, f"{line}: {said}")
+    hops = {0: "", 1: " after a redirect"}.get(response.redirects, f" after {response.redirects} redirects")
     parts = f": {_said(document.failing)}" if document and document.failing else ""
-    return Finding(Outcome.DOWN, Reason.HTTP_STATUS, f"the answer is {line}{parts}")
+    return Finding(Outcome.DOWN, Reason.HTTP_STATUS, f"the answer is {line}{hops}{parts}")
 
 
 def _own_words(response: Response, document: HealthDocument) -> list[Finding]:

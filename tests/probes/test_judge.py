@@ -93,6 +93,11 @@ def test_components_of_a_degraded_answer_are_told() -> None:
     assert "cache is down (fail)" in result.message
 
 
+def test_a_bad_status_after_redirects_says_so_for_keys_do_not_travel_to_another_origin() -> None:
+    assert judged(answered(401, redirects=1)).message == "the answer is 401 Whatever after a redirect"
+    assert judged(answered(401, redirects=2)).message == "the answer is 401 Whatever after 2 redirects"
+
+
 def test_a_status_assertion_replaces_the_default_rule() -> None:
     assert judged(answered(404), {"status": "404"}).outcome is Outcome.UP
     result = judged(answered(200), {"status": "404", "severity": "degraded"})
