@@ -13,7 +13,7 @@ from typing import Final
 from probes.assertions import Answer, BadJson, CompiledAssertion, compile_assertion, parse_json
 from probes.fetch import Fetched, Response
 from probes.health_documents import HealthDocument, read_bare_word, read_health_document
-from probes.text import MAX_EVIDENCE_BODY, NOTHING_SECRET, Redactor, clean
+from probes.text import MAX_EVIDENCE_BODY, NOTHING_SECRET, Redactor, clean, text_of
 from schemas.enums import Outcome, Reason, Severity
 from schemas.events import CheckResult, Component, Evidence, Failure
 from schemas.monitors import Assertion
@@ -213,6 +213,6 @@ def _evidence(response: Response, rules: Rules, redact: Redactor) -> Evidence:
     return Evidence(
         status_line=clean(redact(line)),
         headers={name: clean(redact(value)) for name, value in present.items()},
-        body=clean(redact(response.body.decode("utf-8", "replace")), MAX_EVIDENCE_BODY, keep="\n\t"),
+        body=clean(redact(text_of(response.body, response.headers)), MAX_EVIDENCE_BODY, keep="\n\t"),
         address=response.address,
     )

@@ -219,6 +219,15 @@ def test_a_secret_that_the_server_echoes_is_redacted_everywhere(echo: str) -> No
     assert "***" in shown
 
 
+def test_evidence_is_read_in_its_charset() -> None:
+    headers = [("content-type", "text/html; charset=windows-1251")]
+
+    evidence = judged(answered(500, "Ошибка".encode("windows-1251"), headers=headers)).evidence
+
+    assert evidence is not None
+    assert evidence.body == "Ошибка"
+
+
 @pytest.mark.parametrize("escaped", [True, False], ids=["as Flask and Django write JSON", "as it is"])
 def test_a_secret_beyond_ascii_is_redacted_too(escaped: bool) -> None:
     body = json.dumps({"got": "pässwörd"}, ensure_ascii=escaped).encode()
