@@ -209,10 +209,11 @@ def _said(parts: Sequence[Component]) -> str:
 
 def _evidence(response: Response, rules: Rules, redact: Redactor) -> Evidence:
     present = {name: value for name, value in response.headers if name in rules.evidence_headers}
+    body = redact(text_of(response.body, response.headers)).replace("\r\n", "\n")
     line = f"HTTP/{response.http_version} {response.status} {response.reason_phrase}".strip() if response.status else ""
     return Evidence(
         status_line=clean(redact(line)),
         headers={name: clean(redact(value)) for name, value in present.items()},
-        body=clean(redact(text_of(response.body, response.headers)), MAX_EVIDENCE_BODY, keep="\n\t"),
+        body=clean(body, MAX_EVIDENCE_BODY, keep="\n\t"),
         address=response.address,
     )

@@ -219,6 +219,15 @@ def test_a_secret_that_the_server_echoes_is_redacted_everywhere(echo: str) -> No
     assert "***" in shown
 
 
+def test_a_page_of_nginx_is_kept_in_its_lines() -> None:
+    page = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n</html>\r\n"
+
+    evidence = judged(answered(502, page)).evidence
+
+    assert evidence is not None
+    assert evidence.body.splitlines() == ["<html>", "<head><title>502 Bad Gateway</title></head>", "</html>"]
+
+
 def test_evidence_is_read_in_its_charset() -> None:
     headers = [("content-type", "text/html; charset=windows-1251")]
 
