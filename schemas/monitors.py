@@ -6,6 +6,7 @@ what a person writes must not have any.
 """
 
 import json
+import re
 from enum import StrEnum
 from typing import Annotated, Final, Generic, Literal, Self, TypeVar
 
@@ -68,6 +69,8 @@ Regex = Annotated[str, AfterValidator(_checked_regex)]
 
 SecretReference = Annotated[str, Field(pattern=r"^\$\{[A-Z][A-Z0-9_]{0,63}\}$", examples=["${API_TOKEN}"])]
 """A secret's name; only the probe knows what it stands for."""
+SECRET_REFERENCE: Final = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,63})\}")
+"""The same within a longer text."""
 CREDENTIAL_HEADERS: Final = frozenset({"authorization", "proxy-authorization"})
 """Never in plain text: a log keeps what it was given."""
 
@@ -311,6 +314,15 @@ class Monitor(Document):
         for name, value in self.headers.items():
             if name.lower() in CREDENTIAL_HEADERS and "${" not in value:
                 raise ValueError(f"the header {name} is a secret: refer to it, like {name}: ${{API_TOKEN}}")
+        return self
+
+    @model_validator(mode="after")
+    def _refers_to_secrets(self) -> Self:
+        """In a body `${` may mean something else."""
+        texts = {"the URL": self.url} | {f"the header {name}": value for name, value in self.headers.items()}
+        for place, text in texts.items():
+            if "${" in SECRET_REFERENCE.sub("", text):
+                raise ValueError(f"{place} names no secret: its name has capitals, digits and _, like ${{API_TOKEN}}")
         return self
 
     @property
