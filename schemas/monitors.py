@@ -180,10 +180,11 @@ class Assertion(Document):
 
     @model_validator(mode="after")
     def _one_subject_one_operator(self) -> Self:
-        subjects = [name for name in SUBJECTS if name in self._given]
+        given = self._given
+        subjects = [name for name in SUBJECTS if name in given]
         if len(subjects) != 1:
             raise ValueError(f"an assertion has one of {', '.join(SUBJECTS)}; this one has {len(subjects)}")
-        operators = [name for name in OPERATORS if name in self._given]
+        operators = [name for name in OPERATORS if name in given]
         wanted = 0 if subjects[0] in SELF_CONTAINED else 1
         if len(operators) != wanted:
             raise ValueError(
@@ -208,12 +209,14 @@ class Assertion(Document):
     @property
     def subject(self) -> str:
         """The name of the subject: one of SUBJECTS."""
-        return next(name for name in SUBJECTS if name in self._given)
+        given = self._given
+        return next(name for name in SUBJECTS if name in given)
 
     @property
     def operator(self) -> str | None:
         """The name of the operator: one of OPERATORS, or None for a self-contained subject."""
-        return next((name for name in OPERATORS if name in self._given), None)
+        given = self._given
+        return next((name for name in OPERATORS if name in given), None)
 
 
 def _attribute(name: str) -> str:
