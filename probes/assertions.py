@@ -4,7 +4,6 @@ Their meaning: no match fails every operator but `absent`; of several matches al
 true is never a number; there is no order across types.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +13,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from probes.finding import compile_finder, json_equal, json_type, looks_of
-from probes.text import NOTHING_SECRET, Redactor, clean, shown, shown_whole
+from probes.text import NOTHING_SECRET, Redactor, clean, shown, shown_whole, text_of
 from schemas.enums import Reason, Severity
 from schemas.events import Failure
 from schemas.expressions import compile_regex
@@ -27,13 +26,6 @@ MAX_LOOKS: Final = 1_000_000
 MAX_REGEX_TEXT: Final = 65_536
 DAY_MS: Final = 86_400_000
 MISSING: Final = object()
-
-_CHARSET: Final = re.compile(
-    r"""charset=["']?(latin1|iso-8859-(?:1[013-6]|[1-9])|windows-125[0-8]|koi8-[ru]|utf-16(?:le|be)?"""
-    r"""|shift_jis|euc-jp|euc-kr|iso-2022-jp|gb2312|gbk|gb18030|big5)["']?(?:[\s;]|$)""",
-    re.IGNORECASE,
-)
-"""Charsets of web pages, by names that Python knows; some others that it knows take long."""
 
 
 class BadJson(ValueError):
@@ -79,10 +71,9 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as text, without a byte order mark; what does not decode is replaced."""
+        """The body as text."""
         if self._text is None:
-            charset = _CHARSET.search(self.header("content-type") or "")
-            self._text = self.body.decode(charset[1] if charset else "utf-8", "replace").removeprefix("\ufeff")
+            self._text = text_of(self.body, self.headers)
         return self._text
 
     @property

@@ -13,7 +13,7 @@ from typing import Final
 from probes.assertions import Answer, BadJson, CompiledAssertion, compile_assertion, parse_json
 from probes.fetch import Fetched, Response
 from probes.health_documents import HealthDocument, read_bare_word, read_health_document
-from probes.text import MAX_EVIDENCE_BODY, NOTHING_SECRET, Redactor, clean
+from probes.text import MAX_EVIDENCE_BODY, NOTHING_SECRET, Redactor, clean, text_of
 from schemas.enums import Outcome, Reason, Severity
 from schemas.events import CheckResult, Component, Evidence, Failure
 from schemas.monitors import Assertion
@@ -91,18 +91,19 @@ def judge(
     *,
     scheduled_at: int,
     started_at: int,
-    overloaded: bool = False,
+    lag_us: int = 0,
     redact: Redactor = NOTHING_SECRET,
 ) -> CheckResult:
-    """The result of a check. `overloaded` says that the probe's own loop lagged meanwhile."""
+    """The result of a check. `lag_us`, for which the probe's own loop was held up, is not held against the target."""
     response, phases = fetched.response, fetched.phases
     document: HealthDocument | None = None
     if fetched.reason is not Reason.OK or response is None:
-        findings = [_broken(fetched)]
+        findings = [_broken(fetched, lag_us)]
     else:
         expires_at = response.certificate_expires_at
         left_ms = expires_at - started_at if expires_at else None
-        answer = Answer(response.status, response.headers, response.body, phases.total_us, left_ms, redact)
+        took_us = max(0, phases.total_us - lag_us)
+        answer = Answer(response.status, response.headers, response.body, took_us, left_ms, redact)
         document = None if response.body_truncated else _health_document(answer)
         findings = _findings(response, answer, rules, document)
     worst = max(findings, key=lambda finding: _BADNESS[finding.outcome], default=None)
@@ -120,7 +121,7 @@ def judge(
         ttfb_us=phases.ttfb_us,
         transfer_us=phases.transfer_us,
         total_us=phases.total_us,
-        overloaded=overloaded,
+        overloaded=lag_us > 0,
         message=clean(redact(worst.message)) if worst else "",
         failures=tuple([finding.failure for finding in findings if finding.failure]),
         components=document.components if document else (),
@@ -129,8 +130,11 @@ def judge(
     )
 
 
-def _broken(fetched: Fetched) -> Finding:
-    """No whole answer came; without a request to send, or a socket to send it by, that tells nothing of its target."""
+def _broken(fetched: Fetched, lag_us: int) -> Finding:
+    """No whole answer came; without a request, a socket or the time to send it, that tells nothing of its target."""
+    if fetched.reason is Reason.TIMEOUT and 2 * lag_us > fetched.phases.total_us:
+        message = f"the probe itself was held up most of the time ({fetched.message})"
+        return Finding(Outcome.UNKNOWN, Reason.PROBE_OVERLOADED, message)
     untold = fetched.reason in (Reason.BAD_REQUEST, Reason.PROBE_OVERLOADED)
     return Finding(Outcome.UNKNOWN if untold else Outcome.DOWN, fetched.reason, fetched.message)
 
@@ -181,8 +185,9 @@ def _bad_status(response: Response, document: HealthDocument | None) -> Finding:
         failing = document.failing
         said = _said(failing) if failing else "its health document names no failing part"
         return Finding(Outcome.DEGRADED, Reason.COMPONENT if failing else Reason.HTTP_STATUS, f"{line}: {said}")
+    hops = {0: "", 1: " after a redirect"}.get(response.redirects, f" after {response.redirects} redirects")
     parts = f": {_said(document.failing)}" if document and document.failing else ""
-    return Finding(Outcome.DOWN, Reason.HTTP_STATUS, f"the answer is {line}{parts}")
+    return Finding(Outcome.DOWN, Reason.HTTP_STATUS, f"the answer is {line}{hops}{parts}")
 
 
 def _own_words(response: Response, document: HealthDocument) -> list[Finding]:
@@ -204,10 +209,11 @@ def _said(parts: Sequence[Component]) -> str:
 
 def _evidence(response: Response, rules: Rules, redact: Redactor) -> Evidence:
     present = {name: value for name, value in response.headers if name in rules.evidence_headers}
+    body = redact(text_of(response.body, response.headers)).replace("\r\n", "\n")
     line = f"HTTP/{response.http_version} {response.status} {response.reason_phrase}".strip() if response.status else ""
     return Evidence(
         status_line=clean(redact(line)),
         headers={name: clean(redact(value)) for name, value in present.items()},
-        body=clean(redact(response.body.decode("utf-8", "replace")), MAX_EVIDENCE_BODY, keep="\n\t"),
+        body=clean(body, MAX_EVIDENCE_BODY, keep="\n\t"),
         address=response.address,
     )

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from schemas.monitors import DEFAULT_WORKSPACE
+from schemas.monitors import DEFAULT_WORKSPACE, SECRET_REFERENCE
 
-REFERENCE: Final = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,63})\}")
 ENVIRONMENT_PREFIX: Final = "PULSE_SECRET_"
 MAX_SECRET_BYTES: Final = 65_536
 KEPT_S: Final = 30.0
@@ -71,4 +70,4 @@ class Revealer:
             self.revealed.add(secret)
             return escape(secret)
 
-        return REFERENCE.sub(value, text) if "${" in text else text
+        return SECRET_REFERENCE.sub(value, text) if "${" in text else text

@@ -1,6 +1,7 @@
 """Texts of strangers, made fit to keep and to show: bounded, without control characters, without secrets."""
 
 import json
+import re
 from collections.abc import Iterable
 from html import escape
 from typing import Final
@@ -12,6 +13,12 @@ MAX_TEXT: Final = 300
 MAX_EVIDENCE_BODY: Final = 2_048
 REDACTED: Final = "***"
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+_CHARSET: Final = re.compile(
+    r"""charset=["']?(latin1|iso-8859-(?:1[013-6]|[1-9])|windows-125[0-8]|koi8-[ru]|utf-16(?:le|be)?"""
+    r"""|shift_jis|euc-jp|euc-kr|iso-2022-jp|gb2312|gbk|gb18030|big5)["']?(?:[\s;]|$)""",
+    re.IGNORECASE,
+)
+"""Charsets of web pages, by names that Python knows; some others that it knows take long."""
 
 
 def clean(text: str, limit: int = MAX_TEXT, *, keep: str = "") -> str:
@@ -21,6 +28,12 @@ def clean(text: str, limit: int = MAX_TEXT, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else _REPLACEMENT for c in text)
+
+
+def text_of(body: bytes, headers: Iterable[tuple[str, str]]) -> str:
+    """A body as text, without a byte order mark; what does not decode is replaced."""
+    charset = _CHARSET.search(next((value for name, value in headers if name == "content-type"), ""))
+    return body.decode(charset[1] if charset else "utf-8", "replace").removeprefix("\ufeff")
 
 
 def shown(value: object) -> str:

@@ -6,6 +6,7 @@ what a person writes must not have any.
 """
 
 import json
+import re
 from enum import StrEnum
 from typing import Annotated, Final, Generic, Literal, Self, TypeVar
 
@@ -69,6 +70,8 @@ Regex = Annotated[str, AfterValidator(_checked_regex)]
 REFERENCE_PATTERN: Final = r"^\$\{[A-Z][A-Z0-9_]{0,63}\}$"
 SecretReference = Annotated[str, Field(pattern=REFERENCE_PATTERN, examples=["${API_TOKEN}"])]
 """A secret's name; only the probe knows what it stands for."""
+SECRET_REFERENCE: Final = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,63})\}")
+"""The same within a longer text."""
 CREDENTIAL_HEADERS: Final = frozenset({"authorization", "proxy-authorization"})
 """Never in plain text: a log keeps what it was given."""
 
@@ -178,10 +181,11 @@ class Assertion(Document):
 
     @model_validator(mode="after")
     def _one_subject_one_operator(self) -> Self:
-        subjects = [name for name in SUBJECTS if name in self._given]
+        given = self._given
+        subjects = [name for name in SUBJECTS if name in given]
         if len(subjects) != 1:
             raise ValueError(f"an assertion has one of {', '.join(SUBJECTS)}; this one has {len(subjects)}")
-        operators = [name for name in OPERATORS if name in self._given]
+        operators = [name for name in OPERATORS if name in given]
         wanted = 0 if subjects[0] in SELF_CONTAINED else 1
         if len(operators) != wanted:
             raise ValueError(
@@ -210,12 +214,14 @@ class Assertion(Document):
     @property
     def subject(self) -> str:
         """The name of the subject: one of SUBJECTS."""
-        return next(name for name in SUBJECTS if name in self._given)
+        given = self._given
+        return next(name for name in SUBJECTS if name in given)
 
     @property
     def operator(self) -> str | None:
         """The name of the operator: one of OPERATORS, or None for a self-contained subject."""
-        return next((name for name in OPERATORS if name in self._given), None)
+        given = self._given
+        return next((name for name in OPERATORS if name in given), None)
 
 
 def _attribute(name: str) -> str:
@@ -337,6 +343,15 @@ class Monitor(Document):
         for name, value in self.headers.items():
             if name.lower() in CREDENTIAL_HEADERS and "${" not in value:
                 raise ValueError(f"the header {name} is a secret: refer to it, like {name}: ${{API_TOKEN}}")
+        return self
+
+    @model_validator(mode="after")
+    def _refers_to_secrets(self) -> Self:
+        """In a body `${` may mean something else."""
+        texts = {"the URL": self.url} | {f"the header {name}": value for name, value in self.headers.items()}
+        for place, text in texts.items():
+            if "${" in SECRET_REFERENCE.sub("", text):
+                raise ValueError(f"{place} names no secret: its name has capitals, digits and _, like ${{API_TOKEN}}")
         return self
 
     def __eq__(self, other: object) -> bool:

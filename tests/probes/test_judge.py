@@ -40,11 +40,12 @@ def judged(
     *assertions: dict[str, Any],
     latency_threshold_ms: int | None = None,
     secrets: tuple[str, ...] = (),
+    lag_us: int = 0,
 ) -> CheckResult:
     parsed = [Assertion.model_validate(each) for each in assertions]
     rules = compile_rules("default/api", 7, parsed, latency_threshold_ms)
     redact = Redactor(secrets) if secrets else NOTHING_SECRET
-    return judge(fetched, rules, scheduled_at=1_000, started_at=1_002, redact=redact)
+    return judge(fetched, rules, scheduled_at=1_000, started_at=1_002, lag_us=lag_us, redact=redact)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,11 @@ def test_components_of_a_degraded_answer_are_told() -> None:
     assert "cache is down (fail)" in result.message
 
 
+def test_a_bad_status_after_redirects_says_so_for_keys_do_not_travel_to_another_origin() -> None:
+    assert judged(answered(401, redirects=1)).message == "the answer is 401 Whatever after a redirect"
+    assert judged(answered(401, redirects=2)).message == "the answer is 401 Whatever after 2 redirects"
+
+
 def test_a_status_assertion_replaces_the_default_rule() -> None:
     assert judged(answered(404), {"status": "404"}).outcome is Outcome.UP
     result = judged(answered(200), {"status": "404", "severity": "degraded"})
@@ -115,6 +121,31 @@ def test_a_slow_answer_is_degraded() -> None:
 
     assert (result.outcome, result.reason) == (Outcome.DEGRADED, Reason.LATENCY)
     assert result.message == "the answer took 600 ms, longer than 500 ms"
+
+
+@pytest.mark.parametrize("wanted", [({"latency": "500ms"},), ()])
+def test_what_the_probe_itself_was_late_does_not_make_an_answer_slow(wanted: tuple[dict[str, Any], ...]) -> None:
+    held_up = judged(answered(total_us=600_000), *wanted, latency_threshold_ms=500, lag_us=150_000)
+    slow = judged(answered(total_us=700_000), *wanted, latency_threshold_ms=500, lag_us=150_000)
+
+    assert (held_up.outcome, held_up.overloaded, held_up.total_us) == (Outcome.UP, True, 600_000)
+    assert slow.reason is Reason.LATENCY
+
+
+@pytest.mark.parametrize(
+    ("lag_us", "outcome", "reason"),
+    [
+        (0, Outcome.DOWN, Reason.TIMEOUT),
+        (4_000_000, Outcome.DOWN, Reason.TIMEOUT),
+        (6_000_000, Outcome.UNKNOWN, Reason.PROBE_OVERLOADED),
+    ],
+)
+def test_a_probe_that_stood_still_most_of_the_time_cannot_tell_a_timeout(
+    lag_us: int, outcome: Outcome, reason: Reason
+) -> None:
+    result = judged(Fetched(Reason.TIMEOUT, "not done", None, Phases(total_us=10_000_000)), lag_us=lag_us)
+
+    assert (result.outcome, result.reason) == (outcome, reason)
 
 
 def test_what_is_barely_too_slow_is_told_as_longer_than_its_limit() -> None:
@@ -186,6 +217,24 @@ def test_a_secret_that_the_server_echoes_is_redacted_everywhere(echo: str) -> No
     shown = encode(CheckBatch("p", "r", 1, (result,))).decode()
     assert "s3cr" not in shown
     assert "***" in shown
+
+
+def test_a_page_of_nginx_is_kept_in_its_lines() -> None:
+    page = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n</html>\r\n"
+
+    evidence = judged(answered(502, page)).evidence
+
+    assert evidence is not None
+    assert evidence.body.splitlines() == ["<html>", "<head><title>502 Bad Gateway</title></head>", "</html>"]
+
+
+def test_evidence_is_read_in_its_charset() -> None:
+    headers = [("content-type", "text/html; charset=windows-1251")]
+
+    evidence = judged(answered(500, "Ошибка".encode("windows-1251"), headers=headers)).evidence
+
+    assert evidence is not None
+    assert evidence.body == "Ошибка"
 
 
 @pytest.mark.parametrize("escaped", [True, False], ids=["as Flask and Django write JSON", "as it is"])

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from probes.check import check
 from probes.compiled import Compiler
@@ -166,6 +167,30 @@ def test_websocket(path: str, fields: dict[str, Any], outcome: Outcome, reason: 
 
     result = asyncio.run(main())
     assert (result.outcome, result.reason) == (outcome, reason), result.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "spoken"),
+    [
+        ("Sec-WebSocket-Protocol", "graphql-ws, graphql-transport-ws", [Subprotocol("graphql-transport-ws")]),
+        ("Host", "app.example.com", None),
+        ("Origin", "null", None),
+    ],
+)
+def test_a_header_of_the_monitor_is_part_of_a_websockets_handshake(
+    name: str, value: str, spoken: list[Subprotocol] | None
+) -> None:
+    async def tell(connection: ServerConnection) -> None:
+        await connection.send(", ".join(connection.request.headers.get_all(name)) if connection.request else "")
+
+    async def main() -> CheckResult:
+        async with serve(tell, "127.0.0.1", 0, subprotocols=spoken) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            heard = [{"body": "text", "equals": value}]
+            return await checked(f"ws://127.0.0.1:{port}/", headers={name: value}, assertions=heard)
+
+    result = asyncio.run(main())
+    assert (result.outcome, result.message) == (Outcome.UP, "")
 
 
 @pytest.mark.parametrize(
