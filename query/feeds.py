@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
 from query.calendar import CALENDAR, calendar
+from query.maintenances import MaintenanceState
 from query.status_document import IncidentView, MaintenanceView, StatusDocument
 from query.times import iso
 from query.words import ENTRY_WORDS, MAINTENANCE_WORDS
@@ -100,12 +101,13 @@ def _of_incident(document: StatusDocument, incident: IncidentView) -> _Item:
 
 
 def _of_maintenance(document: StatusDocument, maintenance: MaintenanceView) -> _Item:
+    is_cancelled = maintenance.state is MaintenanceState.CANCELLED
     when = f"{_iso(maintenance.starts_at)} to {_iso(maintenance.ends_at)}"
     told = [f"<p>{when}: {escape(', '.join(maintenance.monitor_names))}</p>"]
     told += [f"<p>{_html(maintenance.description)}</p>"] if maintenance.description else []
     return _Item(
         id=f"{_tag(document)}:Maintenance/{maintenance.slug}",
-        title=f"Maintenance: {maintenance.title}",
+        title=f"Maintenance{' cancelled' if is_cancelled else ''}: {maintenance.title}",
         published=maintenance.steps[-1][1],
         updated=max(maintenance.updated_at, maintenance.steps[0][1]),
         url=f"{document.page.url}#maintenance-{maintenance.slug}",

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
-from query.answers import Answers
+from query.answers import OPEN_TO_ALL, Answers
 from query.assets import asset_url
 from query.badges import MAX_LABEL, BadgeKind
 from query.context import CurrentContext
 from query.page import render_not_found
 from query.problems import ProblemError, ProblemKind, problems
-from query.snapshots import PLAIN, Reply
+from query.snapshots import PLAIN, Headers, Reply
 from query.status_document import StatusDocument, Window
 from query.targets import DEFAULT_WINDOW, Target, file_target
 
@@ -67,7 +67,7 @@ async def status(
     """No key is needed, and pages of other origins may read it."""
     answer = _answer(request, Target("status", slug))
     if answer is None:
-        raise ProblemError(ProblemKind.NOT_FOUND, f"there is no page {slug[:64]!r}")
+        raise _not_found(f"there is no page {slug[:64]!r}")
     return answer
 
 
@@ -84,7 +84,7 @@ async def statuspage_v2(
     target = file_target(slug, f"api/v2/{file}")
     answer = _answer(request, target) if target else None
     if answer is None:
-        raise ProblemError(ProblemKind.NOT_FOUND, f"there is no {file[:64]!r} of a page {slug[:64]!r}")
+        raise _not_found(f"there is no {file[:64]!r} of a page {slug[:64]!r}")
     return answer
 
 
@@ -173,8 +173,13 @@ def not_found_page() -> Response:
 def _badge(request: Request, target: Target) -> Response:
     answer = _answer(request, target)
     if answer is None:
-        raise ProblemError(ProblemKind.NOT_FOUND, f"there is no badge at {request.url.path[:200]}")
+        raise _not_found(f"there is no badge at {request.url.path[:200]}")
     return answer
+
+
+def _not_found(detail: str) -> ProblemError:
+    """A script of any origin may read why, as it may read what is there."""
+    return ProblemError(ProblemKind.NOT_FOUND, detail, headers=_headers(OPEN_TO_ALL))
 
 
 def _answer(request: Request, target: Target) -> Response | None:
@@ -183,4 +188,8 @@ def _answer(request: Request, target: Target) -> Response | None:
     if snapshot is None:
         return None
     reply = Reply.of(snapshot, PLAIN)
-    return Response(reply.body, headers={name.decode(): value.decode() for name, value in reply.headers()})
+    return Response(reply.body, headers=_headers(reply.headers()))
+
+
+def _headers(headers: Headers) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in headers}

@@ -105,6 +105,14 @@ def test_any_origin_may_ask_for_the_data_with_headers_of_its_own_and_for_nothing
         assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize("path", ["/status/ghost", "/p/ghost/api/v2/summary.json", "/badges/ghost/status.json"])
+def test_any_origin_may_read_that_there_is_no_such_page(filled: Filled, path: str) -> None:
+    answer = filled.get(path)
+
+    assert answer.status_code == 404
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
 def test_a_custom_domain_shows_its_page_at_the_root_and_nothing_of_the_management(filled: Filled) -> None:
     for host in ("status.acme.test", "STATUS.acme.test:8443", "status.acme.test."):
         assert "<title>All systems operational" in filled.get("/", headers={"host": host}).text
