@@ -85,7 +85,7 @@ def _indicated(indicator: str, description: str) -> Answer:
 
 def _components(document: StatusDocument) -> Answer:
     components: list[Answer] = []
-    for position, group in enumerate(document.groups, 1):
+    for position, group in enumerate((each for each in document.groups if each.monitors), 1):
         components.append(_group(document, group, position))
         components += [
             _component(document, monitor, place, _group_id(document, group))
