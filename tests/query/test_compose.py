@@ -207,6 +207,21 @@ def test_what_is_the_operators_business_is_not_told_to_everyone(filled: Filled, 
     assert [each.message for each in document.incidents[0].timeline] == ["It is unknown to us.", ""]
 
 
+@pytest.mark.parametrize("kind", [EntryKind.ESCALATED, EntryKind.UPDATE])
+def test_a_cause_that_opened_an_incident_is_not_called_that_of_what_became_of_it(
+    filled: Filled, kind: EntryKind
+) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.status(api, Status.DOWN, NOW, Reason.TIMEOUT)
+    entries = (TimelineEntry(EntryKind.OPENED, NOW - 2, Status.DEGRADED), TimelineEntry(kind, NOW - 1, Status.DOWN))
+    filled.facts.take_incident(open_incident(api, reason=Reason.LATENCY, entries=entries))
+
+    page = at_once(render_page(document_of(filled))).decode()
+
+    assert ("<dt>Cause at first</dt>" in page) == (kind is EntryKind.ESCALATED)
+
+
 def test_a_resolved_incident_is_shown_for_14_days_and_marks_its_day_for_90(filled: Filled) -> None:
     api = filled.monitor("api")
     filled.page("acme", "api")
