@@ -81,6 +81,18 @@ def test_badges_may_be_cached_for_five_minutes_and_data_hardly(filled: Filled) -
     assert "stale-if-error" in filled.get("/p/acme").headers["cache-control"]
 
 
+def test_a_badge_that_may_be_wrong_soon_is_not_kept_for_five_minutes(filled: Filled) -> None:
+    just_started = Filled()
+    just_started.page("acme")
+    filled.get("/badges/acme/status.svg")
+    filled.facts.trouble = "ClickHouse cannot be read"
+    filled.facts.read_at -= STALE_AFTER_MS + 1
+
+    for service in (just_started, filled):
+        for path in ("/badges/acme/status.svg", "/badges/acme/uptime.json"):
+            assert "max-age=5," in service.get(path).headers["cache-control"]
+
+
 def test_the_data_may_be_read_by_any_origin_and_the_page_runs_nothing_foreign(filled: Filled) -> None:
     page, status = filled.get("/p/acme"), filled.get("/status/acme")
 
