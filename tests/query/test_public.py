@@ -195,6 +195,30 @@ def test_what_is_mistaken_gets_a_clear_answer(filled: Filled, path: str, status_
     assert filled.get(path).status_code == status_code
 
 
+@pytest.mark.parametrize("path", ["/", "/p/acme", "/p/acme/history.atom"])
+def test_a_service_that_has_not_read_which_pages_there_are_does_not_say_that_there_is_none(path: str) -> None:
+    starting = Filled()
+    starting.catalog.caught_up.clear()
+
+    answer = starting.get(path)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "cannot be shown yet" in answer.text
+    assert "renamed or removed" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/status/acme", "/p/acme/api/v2/summary.json", "/badges/acme/status.svg"])
+def test_nor_does_it_to_programs(path: str) -> None:
+    starting = Filled()
+    starting.catalog.caught_up.clear()
+
+    answer = starting.get(path)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.json()["detail"] == starting.catalog.trouble
+
+
 def test_unknown_addresses_and_parameters_leave_nothing_in_memory(filled: Filled) -> None:
     for path in ADDRESSES:
         filled.get(path)
