@@ -51,6 +51,11 @@ KINDS: Final = {
     "svg": Kind(b"image/svg+xml", BADGE, [*OPEN_TO_ALL, (b"content-security-policy", SVG_POLICY)]),
     "json": Kind(b"application/json", BADGE, OPEN_TO_ALL),
 }
+KINDS_WHILE_OLD: Final = KINDS | {
+    "svg": Kind(b"image/svg+xml", SHORT, [*OPEN_TO_ALL, (b"content-security-policy", SVG_POLICY)]),
+    "json": Kind(b"application/json", SHORT, OPEN_TO_ALL),
+}
+"""While ClickHouse is away, or was not read yet: what is newer may come at any moment, and no cache is to miss it."""
 DAYS_KEPT: Final = 20_000
 JSON_OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 _log = get_logger(__name__)
@@ -133,7 +138,8 @@ class Answers:
             return kept
         if content is None:
             return None
-        kind = KINDS[target.file if target.view == "feed" else target.view]
+        kinds = KINDS if stale_since is None else KINDS_WHILE_OLD
+        kind = kinds[target.file if target.view == "feed" else target.view]
         snapshot = Snapshot(kind, content, now, edition, stale_since, before=kept)
         self.snapshots.keep(target.address, snapshot)
         return snapshot

@@ -26,7 +26,7 @@ from query.status_document import (
 )
 from query.turns import Steps
 from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS, STATUSES, Spans, coverage_of, total, uptime_of
-from query.words import CAUSES, PREDICATES, TROUBLE, duration, headline, worst
+from query.words import CAUSES, PREDICATES, TROUBLE, UNTOLD, duration, headline, worst
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import Incident, TimelineEntry
 from schemas.monitors import Maintenance, Monitor, Page, monitor_id, told_every_ms
@@ -150,7 +150,7 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
         since=moment(told.since) if told else None,
         reason=told.reason if told else None,
         cause=CAUSES[told.reason] if told else "",
-        message=told.message if told and status is not Status.UP else "",
+        message=told.message if told and status is not Status.UP and told.reason not in UNTOLD else "",
         known_until=moment(current.known_until) if current else None,
         components=[_component(each, can_tell=_answers(status, told)) for each in facts.components],
         days=_days(days, _incident_days(facts, now), now // DAY_MS),
@@ -246,7 +246,8 @@ def _incident(monitor: MonitorView, incident: Incident, known_until: int) -> Inc
         ],
         answered=incident.evidence.status_line if incident.evidence else "",
         timeline=[
-            TimelineView(each.kind, moment(each.at), each.status, _told_by(each)) for each in reversed(incident.entries)
+            TimelineView(each.kind, moment(each.at), each.status, _told_by(each, incident))
+            for each in reversed(incident.entries)
         ],
     )
 
@@ -269,10 +270,11 @@ def _lasted_ms(incident: Incident, status: Status, ended: int) -> int:
     return sum(max(0, end - at) for (at, each), end in zip(turns, ends, strict=True) if each is status)
 
 
-def _told_by(entry: TimelineEntry) -> str:
-    """Its message; where the stream has none for what it became, the status in words."""
-    unsaid = entry.kind is EntryKind.UPDATE and not entry.message
-    return f"It is {PREDICATES[entry.status]}." if unsaid else entry.message
+def _told_by(entry: TimelineEntry, incident: Incident) -> str:
+    """Its message, where it is for everyone; where there is none for what the monitor became, the status in words."""
+    if entry.kind is EntryKind.UPDATE and (entry.status is Status.UNKNOWN or not entry.message):
+        return f"It is {PREDICATES[entry.status]}."
+    return "" if incident.reason in UNTOLD and entry.message == incident.message else entry.message
 
 
 def _announced_maintenances(

@@ -36,9 +36,9 @@ def render_page(document: StatusDocument) -> Steps[bytes]:
     return "".join(pieces).encode()
 
 
-def render_not_found() -> bytes:
-    """The page for addresses that lead nowhere."""
-    return _not_found.render().encode()
+def render_not_found(pages_are_known: bool) -> bytes:
+    """The page for addresses that lead nowhere, or of which nobody can tell yet where they lead."""
+    return _not_found.render(pages_are_known=pages_are_known).encode()
 
 
 def say_day(day: Day) -> str:

@@ -29,6 +29,17 @@ CAUSES: Final = {
     Reason.PROBE_OFFLINE: "our probe lost its own network",
     Reason.NO_RESULTS: "no check has reported for a while",
 }
+UNTOLD: Final = frozenset(
+    {
+        Reason.DNS_ERROR,
+        Reason.BLOCKED_ADDRESS,
+        Reason.BAD_REQUEST,
+        Reason.PROBE_ERROR,
+        Reason.PROBE_OVERLOADED,
+        Reason.PROBE_OFFLINE,
+    }
+)
+"""Of these the public hears the cause alone: messages name hosts, addresses and settings, which `/v1` tells."""
 STATUS_WORDS: Final = {
     Status.UP: "Up",
     Status.DEGRADED: "Degraded",

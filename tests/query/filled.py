@@ -25,13 +25,14 @@ def openapi_document() -> dict[str, Any]:
 
 
 class Filled:
-    """A context with monitors, pages and facts; `get` asks the service as a browser would."""
+    """A context that has read its monitors, pages and facts; `get` asks the service as a browser would."""
 
     def __init__(self, **settings: Any) -> None:
         self.context = Context.of(Settings(**settings))
         self.facts = self.context.facts
         self.catalog = self.context.catalog
         self.app: PublicFace = app_of(self.context)
+        self.catalog.caught_up.set()
         self._offset = 0
 
     def monitor(self, slug: str, **fields: Any) -> str:

@@ -185,6 +185,44 @@ def test_an_incident_tells_its_cause_and_no_body_header_or_address(filled: Fille
         assert secret not in everything
 
 
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        (Reason.BLOCKED_ADDRESS, "10.0.0.7 is not public (private); open networks with PULSE_PROBE_ALLOW"),
+        (Reason.DNS_ERROR, "db.internal: there is no such name"),
+    ],
+)
+def test_what_is_the_operators_business_is_not_told_to_everyone(filled: Filled, reason: Reason, message: str) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.facts.take_current(api, Current(1, Status.DOWN, NOW - HOUR_MS, NOW, reason, message))
+    opened = TimelineEntry(EntryKind.OPENED, NOW - HOUR_MS, Status.DOWN, message)
+    doubted = TimelineEntry(EntryKind.UPDATE, NOW, Status.UNKNOWN, "no secret PULSE_SECRET_TOKEN")
+    filled.facts.take_incident(open_incident(api, reason=reason, message=message, entries=(opened, doubted)))
+
+    document = document_of(filled)
+    everything = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS) + at_once(render_page(document))
+
+    for named in (b"10.0.0.7", b"PULSE_", b"db.internal"):
+        assert named not in everything
+    assert [each.message for each in document.incidents[0].timeline] == ["It is unknown to us.", ""]
+
+
+@pytest.mark.parametrize("kind", [EntryKind.ESCALATED, EntryKind.UPDATE])
+def test_a_cause_that_opened_an_incident_is_not_called_that_of_what_became_of_it(
+    filled: Filled, kind: EntryKind
+) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.status(api, Status.DOWN, NOW, Reason.TIMEOUT)
+    entries = (TimelineEntry(EntryKind.OPENED, NOW - 2, Status.DEGRADED), TimelineEntry(kind, NOW - 1, Status.DOWN))
+    filled.facts.take_incident(open_incident(api, reason=Reason.LATENCY, entries=entries))
+
+    page = at_once(render_page(document_of(filled))).decode()
+
+    assert ("<dt>Cause at first</dt>" in page) == (kind is EntryKind.ESCALATED)
+
+
 def test_a_resolved_incident_is_shown_for_14_days_and_marks_its_day_for_90(filled: Filled) -> None:
     api = filled.monitor("api")
     filled.page("acme", "api")

@@ -79,6 +79,18 @@ def test_a_maintenance_is_an_entry_that_is_new_again_when_it_begins(filled: Fill
     assert "&lt;b&gt;" in told["content"]
 
 
+def test_who_reads_titles_alone_reads_that_a_maintenance_is_cancelled(filled: Filled) -> None:
+    now = now_ms()
+    filled.maintenance("upgrade", now + 60_000, now + 120_000, "api", at=now, cancelled=True)
+
+    titles = [
+        item.findtext("title")
+        for item in ElementTree.fromstring(filled.get("/p/acme/history.rss").content).iter("item")
+    ]
+
+    assert "Maintenance cancelled: Upgrade" in titles
+
+
 def test_a_custom_domain_has_its_feed_at_its_root(filled: Filled) -> None:
     filled.page("acme", "api", domains=["status.acme.test"])
 

@@ -81,6 +81,18 @@ def test_badges_may_be_cached_for_five_minutes_and_data_hardly(filled: Filled) -
     assert "stale-if-error" in filled.get("/p/acme").headers["cache-control"]
 
 
+def test_a_badge_that_may_be_wrong_soon_is_not_kept_for_five_minutes(filled: Filled) -> None:
+    just_started = Filled()
+    just_started.page("acme")
+    filled.get("/badges/acme/status.svg")
+    filled.facts.trouble = "ClickHouse cannot be read"
+    filled.facts.read_at -= STALE_AFTER_MS + 1
+
+    for service in (just_started, filled):
+        for path in ("/badges/acme/status.svg", "/badges/acme/uptime.json"):
+            assert "max-age=5," in service.get(path).headers["cache-control"]
+
+
 def test_the_data_may_be_read_by_any_origin_and_the_page_runs_nothing_foreign(filled: Filled) -> None:
     page, status = filled.get("/p/acme"), filled.get("/status/acme")
 
@@ -103,6 +115,14 @@ def test_any_origin_may_ask_for_the_data_with_headers_of_its_own_and_for_nothing
         answer = filled.get(path, "OPTIONS", headers=asked)
         assert answer.is_error
         assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/status/ghost", "/p/ghost/api/v2/summary.json", "/badges/ghost/status.json"])
+def test_any_origin_may_read_that_there_is_no_such_page(filled: Filled, path: str) -> None:
+    answer = filled.get(path)
+
+    assert answer.status_code == 404
+    assert answer.headers["access-control-allow-origin"] == "*"
 
 
 def test_a_custom_domain_shows_its_page_at_the_root_and_nothing_of_the_management(filled: Filled) -> None:
@@ -173,6 +193,30 @@ def test_head_has_the_status_of_get_where_nothing_is_prepared_too(filled: Filled
 )
 def test_what_is_mistaken_gets_a_clear_answer(filled: Filled, path: str, status_code: int) -> None:
     assert filled.get(path).status_code == status_code
+
+
+@pytest.mark.parametrize("path", ["/", "/p/acme", "/p/acme/history.atom"])
+def test_a_service_that_has_not_read_which_pages_there_are_does_not_say_that_there_is_none(path: str) -> None:
+    starting = Filled()
+    starting.catalog.caught_up.clear()
+
+    answer = starting.get(path)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "cannot be shown yet" in answer.text
+    assert "renamed or removed" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/status/acme", "/p/acme/api/v2/summary.json", "/badges/acme/status.svg"])
+def test_nor_does_it_to_programs(path: str) -> None:
+    starting = Filled()
+    starting.catalog.caught_up.clear()
+
+    answer = starting.get(path)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.json()["detail"] == starting.catalog.trouble
 
 
 def test_unknown_addresses_and_parameters_leave_nothing_in_memory(filled: Filled) -> None:

@@ -9,6 +9,7 @@ from query.statuspage import FILES
 from query.times import iso
 from schemas.enums import EntryKind, IncidentState, Reason, Severity, Status
 from schemas.events import Incident, TimelineEntry
+from schemas.monitors import Group
 from tests.query.filled import Filled
 from tests.query.test_public import now_ms
 
@@ -63,6 +64,16 @@ def test_components_have_every_key_and_know_their_group() -> None:
     assert member.keys() == COMPONENT_KEYS
     assert group["components"] == [member["id"]]
     assert member["group_id"] == group["id"]
+
+
+def test_a_group_of_nothing_is_no_component_and_so_not_a_degraded_one() -> None:
+    filled = page_with(Status.UP)
+    filled.page("acme", groups=[Group(name="Later", monitors=[]), Group(name="Now", monitors=["m0"])])
+
+    assert [(each["name"], each["status"]) for each in v2(filled, "components")["components"]] == [
+        ("Now", "operational"),
+        ("m0", "operational"),
+    ]
 
 
 def test_what_cannot_be_seen_is_never_operational() -> None:
