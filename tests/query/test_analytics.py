@@ -68,7 +68,7 @@ async def fill(store: AsyncClient, days: int) -> None:
     await store.command(
         "INSERT INTO components (monitor, region, component, version, outcome) VALUES "
         "('default/api', 'eu', 'db', 1, 'up'), ('default/api', 'us', 'db', 1, 'down'), "
-        "('default/api', 'eu', 'mail', 1, 'up')"
+        "('default/api', 'eu', 'mail', 1, 'up'), ('default/api', 'silent', 'mail', 1, 'unknown')"
     )
     await store.command(
         "INSERT INTO incidents "
