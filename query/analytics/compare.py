@@ -23,17 +23,14 @@ from query.analytics.common import (
 from query.analytics.incidents import NO_INCIDENTS, incident_figures
 from query.analytics.latency import SHARES, quantiles_of
 from query.analytics.models import CompareAnswer, Compared, ComparedMonitor, IncidentFigures, Quantiles, UptimeFigures
-from query.analytics.steps import aligned
+from query.analytics.steps import Step, aligned, rollup_of
 from query.context import Context, CurrentContext
 from query.encodings import json_answer
 from query.problems import FieldProblem, invalid
 from query.times import iso
 from query.turns import Steps, in_turns
-from query.uptime import DAY_MS, HOUR_MS, NO_SPANS, coverage_of, total
+from query.uptime import NO_SPANS, coverage_of, total
 from query.windows import EARLIEST, LATEST, From, To, window_ms
-
-HOURS_UP_TO_DAYS: Final = 7
-"""Shorter windows are counted by the hour, longer ones by the day."""
 
 BeforeFrom = Annotated[
     AwareDatetime | None,
@@ -85,8 +82,7 @@ async def compare_windows(
     Both have whole hours, whole days beyond a week: the one that has begun is left out unless there is no other.
     """
     window = window_ms(begin, end, default_days=7, largest_days=MAX_DAYS)
-    unit_ms = HOUR_MS if window[1] - window[0] <= HOURS_UP_TO_DAYS * DAY_MS else DAY_MS
-    source = "uptime_hourly" if unit_ms == HOUR_MS else "uptime_daily"
+    source, unit_ms = rollup_of(window, Step.ALL)
     since, known_end = aligned(window, unit_ms)
     length_ms = max(1, (known_end - since) // unit_ms) * unit_ms
     until = min(since + length_ms, known_end)

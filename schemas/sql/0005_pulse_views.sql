@@ -235,7 +235,7 @@ CREATE VIEW IF NOT EXISTS pulse_component_status {on_cluster}
     monitor   String COMMENT 'workspace/slug',
     region    String COMMENT 'where the probe runs',
     component String COMMENT 'as the health document names it',
-    outcome   String COMMENT 'what it last was',
+    outcome   String COMMENT 'what it last was; unknown where its region is silent',
     at        DateTime64(3, 'UTC') COMMENT 'when a result last said so',
     message   String COMMENT 'what was wrong, in words'
 )

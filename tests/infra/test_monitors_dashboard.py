@@ -26,7 +26,9 @@ INSERT INTO latency_hourly (monitor, region, bucket, version, checks, histogram)
     SELECT 'default/api', 'eu', now(), 1, 4, arrayMap(bin -> if(bin = 40, 4, 0), range(128));
 INSERT INTO check_results (monitor, region, scheduled_at, version, outcome, reason)
     VALUES ('default/api', 'eu', now(), 1, 'down', 'timeout');
-INSERT INTO incidents (monitor, id, version, state, opened_at) VALUES ('default/api', 'i', 1, 'open', now());
+INSERT INTO incidents (monitor, id, version, state, opened_at, resolved_at) VALUES
+    ('default/api', 'old', 1, 'resolved', now() - INTERVAL 2 DAY, now() - INTERVAL 1 DAY),
+    ('default/api', 'open', 1, 'open', now() - INTERVAL 1 DAY, NULL);
 INSERT INTO status_changes (monitor, at, version, status) VALUES
     ('default/api', now() - INTERVAL 2 DAY, 1, 'down'), ('default/api', now() - INTERVAL 1 DAY, 1, 'up');
 INSERT INTO components (monitor, component, version, outcome) VALUES ('default/api', 'db', 1, 'up');
@@ -70,6 +72,13 @@ def test_the_window_begins_with_the_status_that_lasted_into_it(gateway: Gateway)
 
     assert told == ["default/api", "up"]
     assert begin - timedelta(minutes=1) < datetime.fromisoformat(f"{at}Z") <= begin
+
+
+@pytest.mark.engines
+def test_an_incident_that_is_still_open_is_in_every_window(gateway: Gateway) -> None:
+    (row,) = rows(gateway, QUERIES["Incidents"])
+
+    assert row.split("\t")[3] == "open"
 
 
 @pytest.mark.engines

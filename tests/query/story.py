@@ -97,6 +97,7 @@ class Story:
                 (_id("search"), "us", "queue", 1, self.broken_since, "up", "", True),
                 (_id("api"), "eu", "database", 1, self.now - DAY_MS, "up", "", False),
                 (_id("api"), "eu", "cache", 1, self.now - DAY_MS, "up", "", False),
+                (_id("api"), "silent", "cache", 1, self.now - HOUR_MS, "unknown", "", False),
             ],
         )
 

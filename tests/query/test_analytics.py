@@ -68,7 +68,7 @@ async def fill(store: AsyncClient, days: int) -> None:
     await store.command(
         "INSERT INTO components (monitor, region, component, version, outcome) VALUES "
         "('default/api', 'eu', 'db', 1, 'up'), ('default/api', 'us', 'db', 1, 'down'), "
-        "('default/api', 'eu', 'mail', 1, 'up')"
+        "('default/api', 'eu', 'mail', 1, 'up'), ('default/api', 'silent', 'mail', 1, 'unknown')"
     )
     await store.command(
         "INSERT INTO incidents "
@@ -294,6 +294,19 @@ def test_two_windows_are_compared(engine_settings: Settings) -> None:
         assert api["before"]["uptime"]["down_ms"] == sum(spans_of("api", hour)[2] for hour in range(24, 48))
 
     with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.parametrize(("days", "unit_ms"), [(1, HOUR_MS), (6, HOUR_MS), (8, DAY_MS)])
+@pytest.mark.usefixtures("empty_store")
+def test_a_short_window_as_a_whole_is_widened_to_hours_not_to_days(days: int, unit_ms: int) -> None:
+    async def scenario(service: Service) -> None:
+        begin = datetime.now(UTC) - timedelta(days=days)
+        until = begin + timedelta(days=days)
+        window = {"from": begin.isoformat(), "to": until.isoformat()}
+        for told in (await ask(service, "uptime", step="all", **window), await ask(service, "incidents", **window)):
+            assert ms(datetime.fromisoformat(told["begin"])) == ms(begin) // unit_ms * unit_ms
+
+    with_service(scenario)
 
 
 @pytest.mark.parametrize(("days", "unit_ms"), [(2, HOUR_MS), (8, DAY_MS)])

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.durations import format_duration
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
-from schemas.events import CheckBatch, CheckResult, MaintenanceRevised, MonitorRevised, Tick
+from schemas.events import CheckBatch, CheckResult, Component, MaintenanceRevised, MonitorRevised, Tick
 from schemas.monitors import Monitor
 from stream.folds import STATUSES, Facts, LatencyHour, PartitionFold, Terms
 from stream.folds.latency import EDGES
@@ -246,6 +246,19 @@ def test_bins_are_eighths_of_octaves_of_milliseconds() -> None:
 
     assert [bisect_right(EDGES, us) for us in spread] == [min(floor(log2(us / 1000) * 8), 127) for us in spread]
     assert [bisect_right(EDGES, us) for us in (0, 1_000, 2_000, 1_000 << 15, 1 << 32)] == [0, 0, 8, 120, 127]
+
+
+def test_nobody_knows_how_the_components_of_a_silent_region_are() -> None:
+    log = Log()
+    broken = (Component("db", Outcome.DOWN, "refused"),)
+    result = CheckResult(NAME, BEGIN, BEGIN, 1, Outcome.DEGRADED, Reason.COMPONENT, components=broken)
+    log.add(CheckBatch("probe", "ams", BEGIN, (result,)))
+    log.see("uuuuu", region="fra")
+    (told,) = log.add(Tick(BEGIN + 10 * MINUTE)).components
+
+    silence_ms = DEFAULT_TERMS.silence_ms
+    assert (told.component, told.outcome, told.message, told.gone) == ("db", Outcome.UNKNOWN, "", False)
+    assert told.at == BEGIN + silence_ms
 
 
 def test_what_measured_nothing_is_no_quick_answer() -> None:
