@@ -27,6 +27,8 @@ from stream.folds.watched import StoredRegion, Watched
 
 WINDOW_MS: Final = 600_000
 NOT_MAINTAINED: Final = -1
+MORE_THAN_A_LOG: Final = 1 << 48
+"""Versions of a monitor."""
 _OFF: Final = {"paused": PAUSED, "deleted": GONE}
 
 FindTerms = Callable[[str, int], Terms]
@@ -234,6 +236,14 @@ class MonitorFold:
         standing = [window for window in (*held, planned) if window.start < window.end]
         self.windows = tuple(sorted(standing, key=lambda window: (window.start, window.end, window.id)))
         self._begin(since)
+
+    def begin_log(self) -> None:
+        """Have all versions of the log that is gone below those of the one that begins."""
+        self.maintained, self.changed = NOT_MAINTAINED, True
+        self.terms.known = tuple((version - MORE_THAN_A_LOG, terms) for version, terms in self.terms.known)
+        for region in self.regions:
+            region.age(MORE_THAN_A_LOG)
+            region.make_head(self.terms, self.offs, self.horizon)
 
     def is_in(self, maintenance: str) -> bool:
         """Whether the maintenance may still bring it into maintenance."""

@@ -93,12 +93,13 @@ class PartitionFold:
         else:
             self.monitors[monitor] = loaded
 
-    def begin_log(self) -> None:
-        """The states are of a log that is gone: in this one versions of maintenances count from 0 again."""
+    def begin_log(self, version: int) -> None:
+        """The states are of a log that is gone; in this one, above `version`, those of records count from 0 again."""
+        self._version = version
         for name in [*self._over]:
             self.monitor(name)
         for monitor in self.monitors.values():
-            monitor.maintained, monitor.changed = NOT_MAINTAINED, True
+            monitor.begin_log()
 
     def position_state(self) -> bytes:
         """What the partition itself knows; belongs into the row of its position, so that both are of one event."""

@@ -251,6 +251,12 @@ class Watched:
         raised = {version for _, version in self.base.raised}
         return {self.base.version, *raised, *(kind.version for kind in self.kinds)}
 
+    def age(self, versions: int) -> None:
+        """Have the monitor's versions so much lower; the head is of before."""
+        self.kinds = tuple(kind._replace(version=kind.version - versions) for kind in self.kinds)
+        self.base.version -= versions
+        self.base.raised = [(at, version - versions) for at, version in self.base.raised]
+
     def store(self) -> StoredRegion:
         """For a snapshot."""
         return StoredRegion(

@@ -5,6 +5,7 @@ from itertools import chain
 from math import floor, log2
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import CheckBatch, CheckResult, MaintenanceRevised, MonitorRevised, Tick
@@ -44,6 +45,11 @@ def batch(letter: str, minute: int, region: str = "ams", sent: int | None = None
     reason = Reason.OK if letter == "u" else Reason.TIMEOUT
     result = CheckResult(NAME, at, at, 1, OUTCOMES[letter], reason, total_us=5_000, message=letter)
     return CheckBatch("probe", region, at if sent is None else BEGIN + sent * MINUTE, (result,))
+
+
+def named(sent: CheckBatch, version: int) -> CheckBatch:
+    """The same, taken under another version of the monitor."""
+    return replace(sent, results=tuple(replace(result, monitor_version=version) for result in sent.results))
 
 
 def test_a_status_change_is_dated_by_the_first_failure_and_decided_by_the_one_that_confirmed_it() -> None:
@@ -206,6 +212,23 @@ def test_a_deleted_monitor_is_told_no_more_once_all_of_it_is_settled_and_goes_on
         Status.UP: 4 * MINUTE,
         Status.DOWN: 3 * MINUTE,
     } | dict.fromkeys((Status.DEGRADED, Status.UNKNOWN, Status.MAINTENANCE, Status.PAUSED), 0)
+
+
+@pytest.mark.parametrize("version", [0, 1, 2], ids=["older", "same", "newer"])
+def test_a_version_of_a_new_log_is_not_taken_for_one_of_the_log_before(version: int) -> None:
+    before = Log(Terms(quorum=1, confirmations=1))
+    for region in ("ams", "lon", "nyc"):
+        before.see("uu", region=region)
+    log = Log(Terms(quorum=3, confirmations=2))
+    for row in before.fold.changed():
+        log.fold.load(row.monitor, row.state)
+    log.fold.begin_log((1 << 48) - 1)
+    log.offset = 1 << 48
+    seen = [named(batch("d", minute, r), version) for minute in (2, 3) for r in ("ams", "lon", "nyc")]
+
+    told = [[change.status for change in log.add(one).changes] for one in seen]
+
+    assert told == [[], [], [], [], [], [Status.DOWN]]
 
 
 def test_a_region_that_keeps_changing_is_degraded_until_it_is_steady() -> None:
