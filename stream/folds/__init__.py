@@ -22,8 +22,9 @@ where flapping made it; never before the region's change before it. N, M and the
 that the deciding result names.
 
 Silence. A region that has had no telling result for longer than `silence_ms` of the newest one's version is unknown
-from that moment on, and begins anew: decided by a later telling result, or by the horizon when it lies beyond. So it
-is from the moment on at which the monitor was paused or deleted; results scheduled while it was are not folded.
+from that moment on, says nothing of components any more, and begins anew: decided by a later telling result, or by the
+horizon when it lies beyond. So it is from the moment on at which the monitor was paused or deleted; results scheduled
+while it was are not folded.
 
 The monitor. It begins with its first result or revision. While deleted it has no status, while paused it is paused, in
 a maintenance (that has begun by the horizon or by its newest result, and until the horizon has reached its end) it is

@@ -174,6 +174,7 @@ class Region(msgspec.Struct, array_like=True):
         if self.status != UNKNOWN:
             self._change(at, at, UNKNOWN, self.doubt or NO_DETAILS)
         self.last_at, self.quiet_at, self.doubt, self.outcome = 0, at, None, UNKNOWN
+        self.components = ()
         self.down, self.bad, self.changes, self.flapping = Ladder(), Ladder(), 0, False
 
     def _tell(self, at: int, outcome: int, details: Details, terms: Terms) -> None:

@@ -194,8 +194,8 @@ def _work_out(monitor: ExpectedMonitor, log: _Log, version_terms: Callable[[int]
             key=lambda r: r.scheduled_at,
         )
         told[region] = [r for r in results if r.outcome is not Outcome.UNKNOWN]
-        regions[region] = _region(results, offs, log.horizon, terms_of)
-        _components(monitor, region, told[region])
+        regions[region], unbroken = _region(results, offs, log.horizon, terms_of)
+        _components(monitor, region, unbroken)
     _latency(monitor, counted)
     begun = max([log.horizon, *(at for _, at in monitor.results)])
     windows = [
@@ -243,8 +243,8 @@ def _off(offs: list[tuple[int, int, str]], at: int) -> str | None:
 
 def _region(
     results: list[CheckResult], offs: list[tuple[int, int, str]], horizon: int, terms_of: Callable[[CheckResult], Terms]
-) -> list[_Said]:
-    """The region's statuses over time, stretch by stretch between silences."""
+) -> tuple[list[_Said], list[CheckResult]]:
+    """The region's statuses over time, stretch by stretch between silences; and the telling results since the last."""
     told = [r for r in results if r.outcome is not Outcome.UNKNOWN]
     said: list[_Said] = []
     stretch: list[CheckResult] = []
@@ -257,17 +257,15 @@ def _region(
         if later is not None and later <= quiet:
             continue
         _stretch(stretch, terms_of, said)
-        if (
-            said
-            and said[-1].status is not Status.UNKNOWN
-            and (later is not None or horizon > quiet or switched <= silence)
-        ):
+        if later is None and horizon <= quiet and switched > silence:
+            break
+        if said and said[-1].status is not Status.UNKNOWN:
             doubts = [
                 r for r in results if r.outcome is Outcome.UNKNOWN and result.scheduled_at < r.scheduled_at <= quiet
             ]
             said.append(_Said(quiet, Status.UNKNOWN, quiet, doubts[-1] if doubts else None))
         stretch = []
-    return said
+    return said, stretch
 
 
 def _stretch(results: list[CheckResult], terms_of: Callable[[CheckResult], Terms], said: list[_Said]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
-from schemas.events import CheckBatch, CheckResult, MaintenanceRevised, MonitorRevised, Tick
+from schemas.events import CheckBatch, CheckResult, Component, MaintenanceRevised, MonitorRevised, Tick
 from schemas.monitors import Monitor
 from stream.folds import STATUSES, Facts, LatencyHour, PartitionFold, Terms
 from stream.folds.latency import EDGES
@@ -229,6 +229,15 @@ def test_a_version_of_a_new_log_is_not_taken_for_one_of_the_log_before(version: 
     told = [[change.status for change in log.add(one).changes] for one in seen]
 
     assert told == [[], [], [], [], [], [Status.DOWN]]
+
+
+def test_a_region_that_has_fallen_silent_says_nothing_of_components_any_more() -> None:
+    log = Log()
+    failing = replace(batch("d", 0).results[0], components=(Component("cache", Outcome.DOWN),))
+    log.add(CheckBatch("probe", "ams", BEGIN, (failing,)))
+    (told,) = log.add(Tick(BEGIN + 3 * MINUTE)).components
+
+    assert (told.region, told.component, told.gone) == ("ams", "cache", True)
 
 
 def test_a_region_that_keeps_changing_is_degraded_until_it_is_steady() -> None:
