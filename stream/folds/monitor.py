@@ -28,7 +28,7 @@ from stream.folds.watched import StoredRegion, Watched
 WINDOW_MS: Final = 600_000
 NOT_MAINTAINED: Final = -1
 MORE_THAN_A_LOG: Final = 1 << 48
-"""Versions of a monitor."""
+"""No log holds so many versions of a monitor."""
 _OFF: Final = {"paused": PAUSED, "deleted": GONE}
 
 FindTerms = Callable[[str, int], Terms]

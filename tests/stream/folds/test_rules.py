@@ -214,16 +214,42 @@ def test_a_deleted_monitor_is_told_no_more_once_all_of_it_is_settled_and_goes_on
     } | dict.fromkeys((Status.DEGRADED, Status.UNKNOWN, Status.MAINTENANCE, Status.PAUSED), 0)
 
 
+def in_a_new_log(before: Log, terms: Terms = DEFAULT_TERMS) -> Log:
+    """The states of a log that is gone, under the next."""
+    log = Log(terms)
+    log.offset = 1 << 48
+    for row in before.fold.changed():
+        log.fold.load(row.monitor, row.state)
+    log.fold.begin_log(log.offset - 1)
+    return log
+
+
+def test_what_was_sent_before_a_log_was_lost_comes_too_late_in_the_next() -> None:
+    before = Log()
+    before.see("uu")
+    for minute in range(2, 40):
+        before.add(Tick(BEGIN + minute * MINUTE))
+
+    facts = in_a_new_log(before).add(batch("u", 1))
+
+    assert (len(facts.results), len(facts.late)) == (0, 1)
+
+
+def test_a_maintenance_that_has_ended_does_not_begin_again_in_a_new_log() -> None:
+    before = Log()
+    before.add(MaintenanceRevised("m", NAME, BEGIN, BEGIN + MINUTE, BEGIN + 5 * MINUTE))
+    before.see("u" * 8)
+    before.add(Tick(BEGIN + 8 * MINUTE))
+
+    assert not in_a_new_log(before).add(batch("u", 9)).changes
+
+
 @pytest.mark.parametrize("version", [0, 1, 2], ids=["older", "same", "newer"])
 def test_a_version_of_a_new_log_is_not_taken_for_one_of_the_log_before(version: int) -> None:
     before = Log(Terms(quorum=1, confirmations=1))
     for region in ("ams", "lon", "nyc"):
         before.see("uu", region=region)
-    log = Log(Terms(quorum=3, confirmations=2))
-    for row in before.fold.changed():
-        log.fold.load(row.monitor, row.state)
-    log.fold.begin_log((1 << 48) - 1)
-    log.offset = 1 << 48
+    log = in_a_new_log(before, Terms(quorum=3, confirmations=2))
     seen = [named(batch("d", minute, r), version) for minute in (2, 3) for r in ("ams", "lon", "nyc")]
 
     told = [[change.status for change in log.add(one).changes] for one in seen]
