@@ -362,6 +362,8 @@ class MonitorFold:
     def _forget(self, until: int) -> None:
         for region in self.regions:
             region.forget(until)
+            if region.is_spent:
+                self._drop(region, until)
         self.offs = tuple(off for off in self.offs if off[1] > until)
         ended = min(until, self.horizon)
         self.windows = tuple(window for window in self.windows if window.end > ended)
@@ -374,6 +376,12 @@ class MonitorFold:
             self.notes = tuple(
                 note for note in self.notes if self.story.trouble and note[0] >= self.story.trouble.number
             )
+
+    def _drop(self, spent: Watched, until: int) -> None:
+        """Should it ever speak again, it begins as it would have done; but its versions must count with others."""
+        others = tuple(region for region in self.regions if region is not spent)
+        if any(region.named_by(until) >= spent.named_by(until) for region in others):
+            self.regions = others
 
     def correct(self, corrections: Sequence[CorrectionOrdered]) -> None:
         """Fold under these replays and annulments from now on; nothing is folded again."""

@@ -19,6 +19,8 @@ from schemas.events import CheckResult
 from stream.folds.latency import NO_HOURS, Hour, Hours
 from stream.folds.region import FOREVER, ComponentSince, Offs, Piece, Region
 from stream.folds.tail import (
+    NO_DETAILS,
+    UNKNOWN,
     Kept,
     Kind,
     columns_of,
@@ -244,6 +246,17 @@ class Watched:
     def holds(self) -> bool:
         """Whether there are results that are not settled, or hours that may not all be told."""
         return bool(self.tail or self.count or self.hours != NO_HOURS)
+
+    @property
+    def is_spent(self) -> bool:
+        """Silent, and all that it said is settled and told: only the versions that it named still count."""
+        base = self.base
+        says = any(piece.status != UNKNOWN or piece.details != NO_DETAILS for piece in base.pieces)
+        return not (self.holds or self.told_components or base.last_at or says)
+
+    def named_by(self, at: int) -> int:
+        """The highest version that its settled results had named by then."""
+        return max((version for named_at, version in self.base.raised if named_at <= at), default=NOWHERE)
 
     @property
     def versions(self) -> set[int]:

@@ -257,6 +257,15 @@ def test_a_version_of_a_new_log_is_not_taken_for_one_of_the_log_before(version: 
     assert told == [[], [], [], [], [], [Status.DOWN]]
 
 
+def test_a_region_that_nobody_probes_any_more_is_not_kept() -> None:
+    log = Log()
+    log.see("ud")
+    for minute in range(2, 120):
+        log.add(batch("u", minute, region="lon"), Tick(BEGIN + minute * MINUTE))
+
+    assert [region.name for region in log.fold.monitors[NAME].regions] == ["lon"]
+
+
 def test_a_region_that_has_fallen_silent_says_nothing_of_components_any_more() -> None:
     log = Log()
     failing = replace(batch("d", 0).results[0], components=(Component("cache", Outcome.DOWN),))
