@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from schemas.events import CheckBatch, LogEvent, Tick
+from schemas.events import CheckBatch, LogEvent
 from stream import metrics
 
 AHEAD_MS: Final = 60_000
@@ -14,10 +14,8 @@ AHEAD_MS: Final = 60_000
 def bounded(event: LogEvent, logged_at: int) -> LogEvent:
     """The event, not later than its record's own time and a little: a function of the log, as the folds are."""
     latest = logged_at + AHEAD_MS
-    if isinstance(event, CheckBatch) and event.sent_at > latest:
-        metrics.CLOCKS_AHEAD.inc()
-        return replace(event, sent_at=latest)
-    if isinstance(event, Tick) and event.at > latest:
-        metrics.CLOCKS_AHEAD.inc()
-        return replace(event, at=latest)
-    return event
+    said = event.sent_at if isinstance(event, CheckBatch) else event.at
+    if said <= latest:
+        return event
+    metrics.CLOCKS_AHEAD.inc()
+    return replace(event, sent_at=latest) if isinstance(event, CheckBatch) else replace(event, at=latest)

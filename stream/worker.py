@@ -25,7 +25,7 @@ from stream.pasts import Pasts
 from stream.patience import until_it_works
 from stream.pending import Pending
 from stream.sink import Sink
-from stream.snapshots import Epoch, Snapshots
+from stream.snapshots import Epoch, Snapshots, version_before
 from stream.terms import MonitorTerms
 
 SNAPSHOT_EVERY_S: Final = 10.0
@@ -270,7 +270,7 @@ class Worker:
                 for monitor, state in block:
                     fold.load(monitor, state)
         if position is None or not position.state:
-            fold.begin_log()
+            fold.begin_log(version_before(epoch.number))
         seconds = round(perf_counter() - started, 3)
         _log.info("snapshot loaded", partition=number, monitors=len(fold.monitors), seconds=seconds)
         return Partition(number, epoch, position, end, fold)

@@ -4,7 +4,7 @@ What they make of a partition's log is a function of the log alone, by these rul
 
 Time. Log time is the highest `sent_at` or tick so far, the event's own included; the horizon is the highest tick, or
 the last full hour 10 minutes before log time where ticks are behind that: the stream stood still while results came.
-Before folding, both are bounded by the time of their record in the log and a minute: clocks differ.
+Before folding, what an event says of now is bounded by the time of its record in the log and a minute: clocks differ.
 A result is folded unless it is scheduled more than 10 minutes before log time or more than one minute after its
 batch was sent: such a one is late, kept but not folded. Of results of one identity the one with the smallest
 JSON is folded, byte by byte; the order in which results came counts for nothing. A revision takes effect at its `at`,

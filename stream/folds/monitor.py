@@ -27,6 +27,8 @@ from stream.folds.watched import StoredRegion, Watched
 
 WINDOW_MS: Final = 600_000
 NOT_MAINTAINED: Final = -1
+MORE_THAN_A_LOG: Final = 1 << 48
+"""No log holds so many versions of a monitor."""
 _OFF: Final = {"paused": PAUSED, "deleted": GONE}
 
 FindTerms = Callable[[str, int], Terms]
@@ -235,6 +237,14 @@ class MonitorFold:
         self.windows = tuple(sorted(standing, key=lambda window: (window.start, window.end, window.id)))
         self._begin(since)
 
+    def begin_log(self) -> None:
+        """Have all versions of the log that is gone below those of the one that begins."""
+        self.maintained, self.changed = NOT_MAINTAINED, True
+        self.terms.known = tuple((version - MORE_THAN_A_LOG, terms) for version, terms in self.terms.known)
+        for region in self.regions:
+            region.age(MORE_THAN_A_LOG)
+            region.make_head(self.terms, self.offs, self.horizon)
+
     def is_in(self, maintenance: str) -> bool:
         """Whether the maintenance may still bring it into maintenance."""
         return any(window.id == maintenance for window in self.windows)
@@ -352,6 +362,8 @@ class MonitorFold:
     def _forget(self, until: int) -> None:
         for region in self.regions:
             region.forget(until)
+            if region.is_spent:
+                self._drop(region, until)
         self.offs = tuple(off for off in self.offs if off[1] > until)
         ended = min(until, self.horizon)
         self.windows = tuple(window for window in self.windows if window.end > ended)
@@ -364,6 +376,12 @@ class MonitorFold:
             self.notes = tuple(
                 note for note in self.notes if self.story.trouble and note[0] >= self.story.trouble.number
             )
+
+    def _drop(self, spent: Watched, until: int) -> None:
+        """Should it ever speak again, it begins as it would have done; but its versions must count with others."""
+        others = tuple(region for region in self.regions if region is not spent)
+        if any(region.named_by(until) >= spent.named_by(until) for region in others):
+            self.regions = others
 
     def correct(self, corrections: Sequence[CorrectionOrdered]) -> None:
         """Fold under these replays and annulments from now on; nothing is folded again."""

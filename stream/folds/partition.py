@@ -93,12 +93,19 @@ class PartitionFold:
         else:
             self.monitors[monitor] = loaded
 
-    def begin_log(self) -> None:
-        """The states are of a log that is gone: in this one versions of maintenances count from 0 again."""
+    def begin_log(self, version: int) -> None:
+        """The states are of a log that is gone; in this one, above `version`, those of records count from 0 again.
+
+        Time goes on from where the states are: what is settled in them stays so.
+        """
+        self._version = version
         for name in [*self._over]:
             self.monitor(name)
+        clock = self.clock
         for monitor in self.monitors.values():
-            monitor.maintained, monitor.changed = NOT_MAINTAINED, True
+            monitor.begin_log()
+            clock.horizon = max(clock.horizon, monitor.horizon)
+            clock.log_time = max(clock.log_time, monitor.known_until)
 
     def position_state(self) -> bytes:
         """What the partition itself knows; belongs into the row of its position, so that both are of one event."""

@@ -102,6 +102,8 @@ class Rewriting:
         newest = [found for found in kept if found[1].scheduled_at >= spoken]
         self._newest = deque(sorted(newest, key=lambda found: (found[1].scheduled_at, found[0])))
         self._held = {(region, result.scheduled_at) for region, result in newest}
+        self._regions: set[str] = set()
+        """Those of which there are results."""
         self._slice: list[Found] = []
         self._slice_ends = 0
         self._before = History()
@@ -206,6 +208,7 @@ class Rewriting:
         by_region: defaultdict[str, list[CheckResult]] = defaultdict(list)
         for region, result in self._slice:
             by_region[region].append(result)
+        self._regions |= by_region.keys()
         for region, results in sorted(by_region.items()):
             self._tell(CheckBatch("", region, results[-1].scheduled_at, tuple(results)))
         self._slice = []
@@ -271,7 +274,7 @@ class Rewriting:
     def _empty_hours(self) -> Iterator[LatencyHour]:
         """Hours of the span whose last answer was taken away."""
         since, order = max(self._day, self._order.since), self._order
-        for region in sorted({region.name for region in (*self._live.regions, *self._monitor.regions)}):
+        for region in sorted(self._regions):
             for hour in range(since - since % HOUR_MS, min(order.until, self._live.known_until), HOUR_MS):
                 if (region, hour) not in self._told.latency:
                     yield LatencyHour(order.monitor, region, hour, self._version, 0, NOTHING, ())

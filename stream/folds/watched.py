@@ -19,6 +19,8 @@ from schemas.events import CheckResult
 from stream.folds.latency import NO_HOURS, Hour, Hours
 from stream.folds.region import FOREVER, ComponentSince, Offs, Piece, Region
 from stream.folds.tail import (
+    NO_DETAILS,
+    UNKNOWN,
     Kept,
     Kind,
     columns_of,
@@ -246,10 +248,27 @@ class Watched:
         return bool(self.tail or self.count or self.hours != NO_HOURS)
 
     @property
+    def is_spent(self) -> bool:
+        """Silent, and all that it said is settled and told: only the versions that it named still count."""
+        base = self.base
+        says = any(piece.status != UNKNOWN or piece.details != NO_DETAILS for piece in base.pieces)
+        return not (self.holds or self.told_components or base.last_at or says)
+
+    def named_by(self, at: int) -> int:
+        """The highest version that its settled results had named by then."""
+        return max((version for named_at, version in self.base.raised if named_at <= at), default=NOWHERE)
+
+    @property
     def versions(self) -> set[int]:
         """The versions of the monitor whose terms are still needed."""
         raised = {version for _, version in self.base.raised}
         return {self.base.version, *raised, *(kind.version for kind in self.kinds)}
+
+    def age(self, versions: int) -> None:
+        """Have the monitor's versions so much lower; the head is of before."""
+        self.kinds = tuple(kind._replace(version=kind.version - versions) for kind in self.kinds)
+        self.base.version -= versions
+        self.base.raised = [(at, version - versions) for at, version in self.base.raised]
 
     def store(self) -> StoredRegion:
         """For a snapshot."""

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from infra.kafka import partition_of
-from schemas.events import CheckBatch, LogEvent, Tick, encode
+from schemas.events import CheckBatch, LogEvent, MonitorRevised, Tick, encode
 from stream.dead_letters import LogRecord, read_event
 from stream.log_time import AHEAD_MS
 from tests.stream.world import START_AT, World, log_of, result
@@ -50,6 +50,19 @@ def test_that_a_probe_of_the_future_makes_no_others_late() -> None:
 
     late = {(row["region"], row["scheduled_at"]): row["late"] for row in world.rows["check_results"].values()}
     assert late == {("ams", START_AT + DAY_MS): 1, ("lon", START_AT): 0, ("lon", START_AT + 60_000): 0}
+
+
+def test_that_a_decision_from_a_clock_of_the_future_holds_now_and_does_not_delay_those_that_follow() -> None:
+    paused = MonitorRevised(MONITOR, 0, START_AT + DAY_MS, "paused")
+    deleted = MonitorRevised(MONITOR, 1, START_AT + 120_000, "deleted")
+    log = log_of([(0, paused), (0, deleted)], 1)
+    log[0][0] = LogRecord(0, 0, START_AT, encode(paused))
+    world = World(log, [MONITOR])
+
+    asyncio.run(_take_all(world))
+
+    status = world.rows["current_status"][(MONITOR,)]
+    assert (status["deleted"], status["since"]) == (True, START_AT + 120_000)
 
 
 async def _take_all(world: World) -> None:

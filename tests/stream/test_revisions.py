@@ -82,23 +82,24 @@ def test_that_what_a_zombie_tells_late_does_not_undo_what_was_told_since() -> No
     assert world.rows["current_status"][(monitor,)]["status"] == "unknown"
 
 
-@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("restarts", [(), (1,), (2,)], ids=["no restart", "after garbage", "after a tick"])
 @pytest.mark.parametrize(
     "positions", [{}, {0: Position(0, version_before(2), -1, START_AT)}], ids=["lost", "made anew"]
 )
 def test_that_maintenances_hold_again_after_kafka_s_data_was_lost(
-    positions: dict[int, Position], restarts: bool
+    positions: dict[int, Position], restarts: tuple[int, ...]
 ) -> None:
     monitor = NAMES[0]
     cancelled = MaintenanceRevised("default/move", monitor, START_AT, START_AT, START_AT, 57)
     before = World(log_of([(0, cancelled), (0, Tick(START_AT))], 1), NAMES)
     asyncio.run(take_all(before))
-    after = World(log_of([(0, Tick(START_AT + 1)), (0, revised(monitor, 0))], 1), NAMES)
+    after = World(log_of([(0, b"?"), (0, Tick(START_AT + 1)), (0, revised(monitor, 0))], 1), NAMES)
     after.known_states, after.known_positions, after.number = before.known_states, dict(positions), 2
-    if restarts:
-        whole, after.log[0] = after.log[0], after.log[0][:1]
+    for folded in restarts:
+        whole, after.log[0] = after.log[0], after.log[0][:folded]
         asyncio.run(take_all(after))
         after.log[0] = whole
     asyncio.run(take_all(after))
 
     assert after.rows["current_status"][(monitor,)]["status"] == "maintenance"
+    assert min(state.version for state in after.known_states.values()) >= version_before(2)

@@ -5,6 +5,7 @@ from itertools import chain
 from math import floor, log2
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.durations import format_duration
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
@@ -45,6 +46,11 @@ def batch(letter: str, minute: int, region: str = "ams", sent: int | None = None
     reason = Reason.OK if letter == "u" else Reason.TIMEOUT
     result = CheckResult(NAME, at, at, 1, OUTCOMES[letter], reason, total_us=5_000, message=letter)
     return CheckBatch("probe", region, at if sent is None else BEGIN + sent * MINUTE, (result,))
+
+
+def named(sent: CheckBatch, version: int) -> CheckBatch:
+    """The same, taken under another version of the monitor."""
+    return replace(sent, results=tuple(replace(result, monitor_version=version) for result in sent.results))
 
 
 def test_a_status_change_is_dated_by_the_first_failure_and_decided_by_the_one_that_confirmed_it() -> None:
@@ -208,6 +214,58 @@ def test_a_deleted_monitor_is_told_no_more_once_all_of_it_is_settled_and_goes_on
         Status.UP: 4 * MINUTE,
         Status.DOWN: 3 * MINUTE,
     } | dict.fromkeys((Status.DEGRADED, Status.UNKNOWN, Status.MAINTENANCE, Status.PAUSED), 0)
+
+
+def in_a_new_log(before: Log, terms: Terms = DEFAULT_TERMS) -> Log:
+    """The states of a log that is gone, under the next."""
+    log = Log(terms)
+    log.offset = 1 << 48
+    for row in before.fold.changed():
+        log.fold.load(row.monitor, row.state)
+    log.fold.begin_log(log.offset - 1)
+    return log
+
+
+def test_what_was_sent_before_a_log_was_lost_comes_too_late_in_the_next() -> None:
+    before = Log()
+    before.see("uu")
+    for minute in range(2, 40):
+        before.add(Tick(BEGIN + minute * MINUTE))
+
+    facts = in_a_new_log(before).add(batch("u", 1))
+
+    assert (len(facts.results), len(facts.late)) == (0, 1)
+
+
+def test_a_maintenance_that_has_ended_does_not_begin_again_in_a_new_log() -> None:
+    before = Log()
+    before.add(MaintenanceRevised("m", NAME, BEGIN, BEGIN + MINUTE, BEGIN + 5 * MINUTE))
+    before.see("u" * 8)
+    before.add(Tick(BEGIN + 8 * MINUTE))
+
+    assert not in_a_new_log(before).add(batch("u", 9)).changes
+
+
+@pytest.mark.parametrize("version", [0, 1, 2], ids=["older", "same", "newer"])
+def test_a_version_of_a_new_log_is_not_taken_for_one_of_the_log_before(version: int) -> None:
+    before = Log(Terms(quorum=1, confirmations=1))
+    for region in ("ams", "lon", "nyc"):
+        before.see("uu", region=region)
+    log = in_a_new_log(before, Terms(quorum=3, confirmations=2))
+    seen = [named(batch("d", minute, r), version) for minute in (2, 3) for r in ("ams", "lon", "nyc")]
+
+    told = [[change.status for change in log.add(one).changes] for one in seen]
+
+    assert told == [[], [], [], [], [], [Status.DOWN]]
+
+
+def test_a_region_that_nobody_probes_any_more_is_not_kept() -> None:
+    log = Log()
+    log.see("ud")
+    for minute in range(2, 120):
+        log.add(batch("u", minute, region="lon"), Tick(BEGIN + minute * MINUTE))
+
+    assert [region.name for region in log.fold.monitors[NAME].regions] == ["lon"]
 
 
 def test_a_region_that_keeps_changing_is_degraded_until_it_is_steady() -> None:
