@@ -32,6 +32,7 @@ from stream.folds.facts import STATUSES, Correction, Facts, History, LatencyHour
 from stream.folds.latency import HOUR_MS
 from stream.folds.monitor import WINDOW_MS
 from stream.folds.partition import FoldedEvent, PartitionFold
+from stream.folds.region import FOREVER
 from stream.folds.story import Notes, Story, incident_id, with_notes
 from stream.folds.uptime import NOTHING, Spans
 
@@ -330,9 +331,15 @@ def _pairs(new: Iterable[Incident], old: Sequence[Incident]) -> dict[str, Incide
 
 
 def _overlap(one: Incident, other: Incident) -> bool:
-    return (not one.resolved_at or other.opened_at < one.resolved_at) and (
-        not other.resolved_at or one.opened_at < other.resolved_at
-    )
+    return other.opened_at < _end_of(one) and one.opened_at < _end_of(other)
+
+
+def _end_of(incident: Incident) -> int:
+    """When it was over; one that was taken away while it lasted was over then."""
+    if incident.resolved_at:
+        return incident.resolved_at
+    taken_away = [entry.at for entry in incident.entries if entry.kind is EntryKind.ANNULLED]
+    return taken_away[-1] if incident.state is IncidentState.ANNULLED else FOREVER
 
 
 def _stood_before(incident: Incident, at: int) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.enums import CorrectionKind, IncidentState, Outcome, Reason
+from schemas.enums import CorrectionKind, EntryKind, IncidentState, Outcome, Reason
 from schemas.events import (
     CheckBatch,
     CheckResult,
@@ -291,3 +291,23 @@ def test_a_monitor_whose_outage_is_taken_away_is_up_since_it_was_up_before() -> 
 
     (expected,) = expect(stream.log, stream.terms_of).values()
     assert stream.tables.current("default/m") == expected.current
+
+
+def test_an_incident_after_one_that_was_annulled_while_it_was_open_is_another_one() -> None:
+    stream = Stream(lambda monitor, version: Terms(recoveries=1))
+    since, until = BEGIN + 5 * MINUTE, BEGIN + 10 * MINUTE
+    for minute in range(60):
+        at = BEGIN + minute * MINUTE
+        if at == until:
+            stream.take(CorrectionOrdered("a", "default/m", CorrectionKind.ANNUL, at, since, until, "somebody", REASON))
+        seen = (Outcome.DOWN, Reason.TIMEOUT) if since <= at < until or minute == 40 else (Outcome.UP, Reason.OK)
+        stream.take(CheckBatch("p", "ams", at, (CheckResult("default/m", at, at, 1, *seen),)))
+    sharper = PolicyChange(confirmations=1)
+    now, since, until = BEGIN + HOUR, BEGIN + 35 * MINUTE, BEGIN + 45 * MINUTE
+    stream.take(
+        CorrectionOrdered("b", "default/m", CorrectionKind.REPLAY, now, since, until, "somebody", REASON, sharper)
+    )
+
+    annulled, real = sorted(stream.tables.of("incident", "default/m"), key=lambda incident: incident.opened_at)
+    assert (annulled.state, real.state) == (IncidentState.ANNULLED, IncidentState.RESOLVED)
+    assert [entry.kind for entry in real.entries] == [EntryKind.OPENED, EntryKind.RESOLVED, EntryKind.CORRECTED]
