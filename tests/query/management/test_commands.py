@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from infra.cli import build
 from infra.settings import get_settings
+from query import store
+from query.problems import ProblemError, ProblemKind
 from schemas.moments import format_moment
 from schemas.monitors import Maintenance, Record
 from tests.engines import free_ports
@@ -270,3 +272,26 @@ def test_without_kafka_the_command_says_so(service: Service, pulse: Pulse) -> No
     told = pulse("apply", "--yes")
     assert told.exit_code == 3
     assert "Kafka did not acknowledge" in told.stderr
+
+
+def test_a_store_that_is_away_for_a_moment_does_not_make_an_order_look_refused(
+    service: Service, pulse: Pulse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = '{"incidents": [], "spans_ms": [0, 0, 0, 0, 0, 0]}'
+    told = {"kind": "annul", "by": "admin", "reason": "r", "region": "", "policy": "{}", "undoes": "", "done": True}
+    done = {"ordered": 0, "begin": 0, "end": 0, "before": state, "after": state}
+    answers = [ProblemError(ProblemKind.STORE_AWAY, "it is restarted"), [told | done | {"id": "a1"}]]
+
+    async def rows(*_: Any) -> list[dict[str, Any]]:
+        answer = answers.pop(0)
+        if isinstance(answer, ProblemError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(store, "rows", rows)
+    pulse("apply", "--yes")
+
+    annulled = pulse("annul", "--monitor", "api", "--from", "2h", "--to", "1h", "--reason", "our firewall")
+
+    assert annulled.exit_code == 0, annulled.output
+    assert len(service.log.all("check-results")) == 1
