@@ -293,6 +293,17 @@ def test_a_monitor_whose_outage_is_taken_away_is_up_since_it_was_up_before() -> 
     assert stream.tables.current("default/m") == expected.current
 
 
+def test_an_incident_that_a_correction_does_not_touch_stands_in_the_record_before_and_after_it() -> None:
+    stream = told_of_days({*range(10, 16)}, 54, HALF_HOURLY, range(105, 106))
+    now = BEGIN + 54 * HOUR
+    order = CorrectionOrdered("d", "default/m", CorrectionKind.REPLAY, now, now - HOUR, now, "somebody", REASON)
+
+    (correction,) = stream.take(order).corrections
+
+    assert len(correction.before.incidents) == 1
+    assert correction.after.incidents == correction.before.incidents
+
+
 def test_an_incident_after_one_that_was_annulled_while_it_was_open_is_another_one() -> None:
     stream = Stream(lambda monitor, version: Terms(recoveries=1))
     since, until = BEGIN + 5 * MINUTE, BEGIN + 10 * MINUTE
