@@ -259,6 +259,7 @@ class ResultView(BaseModel):
     late: bool
     message: str
     monitor_version: int
+    annulled: Annotated[bool, Field(description="Somebody has taken it out of the record: it counts nowhere.")]
 
 
 class ResultsAnswer(Answer):

@@ -1,6 +1,7 @@
 """`/v1/analytics` over a real ClickHouse, against sums made here."""
 
 import asyncio
+import csv
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -454,6 +455,30 @@ def test_results_are_listed_by_filters_a_page_at_a_time(engine_settings: Setting
         slow = await ask(service, "results", monitor="api", slower_ms=298, **window)
         assert [result["total_us"] for result in slow["results"]] == [299_000, 298_000]
         assert (await ask(service, "results", monitor="api", region="us", **window))["results"] == []
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_annulled_results_are_told_apart_where_results_are_told_one_by_one(engine_settings: Settings) -> None:
+    begin = ms(TODAY - timedelta(days=1))
+
+    async def scenario(service: Service) -> None:
+        async with open_client(engine_settings) as store:
+            await store.command(
+                "INSERT INTO corrections (monitor, id, stage, version, kind, region, since, until) "
+                "SELECT 'default/api', 'c1', 1, 1, 'annul', 'eu', fromUnixTimestamp64Milli({begin:Int64}), "
+                "fromUnixTimestamp64Milli({begin:Int64} + 600000)",
+                {"begin": begin},
+            )
+        window = {"from": (TODAY - timedelta(days=2)).isoformat()}
+
+        listed = (await ask(service, "results", monitor="api", limit=1_000, **window))["results"]
+        exported = await service.client.get("/v1/analytics/export.csv", params=window)
+
+        assert [result["annulled"] for result in reversed(listed)] == [True] * 10 + [False] * 290
+        names, *lines = csv.reader(exported.text.splitlines())
+        assert [line[names.index("annulled")] for line in lines] == ["true"] * 10 + ["false"] * 290
 
     with_filled_service(engine_settings, scenario)
 

@@ -3,7 +3,12 @@ SELECT
     substring(results.monitor, length({prefix:String}) + 1) AS monitor, toString(region) AS region,
     results.scheduled_at AS scheduled_at, toString(outcome) AS outcome, toString(reason) AS reason, status_code,
     started_delay_ms, dns_us, connect_us, tls_us, ttfb_us, transfer_us, total_us, overloaded, late, message,
-    monitor_version
+    monitor_version,
+    arrayExists(
+        span -> span.1 = results.monitor AND (span.2 = '' OR span.2 = results.region)
+            AND results.scheduled_at >= span.3 AND results.scheduled_at < span.4,
+        (SELECT groupArray((monitor, region, since, until)) FROM annulments WHERE startsWith(monitor, {prefix:String}))
+    )::Bool AS annulled
 FROM check_results AS results FINAL
 WHERE results.monitor >= {first:String} AND results.monitor <= {last:String}
   AND startsWith(results.monitor, {prefix:String})

@@ -1,7 +1,10 @@
 -- Results of a monitor, the newest first, before the place ({before}, {before_region}).
 SELECT
     toUnixTimestamp64Milli(scheduled_at) AS scheduled, region, outcome, reason, status_code, started_delay_ms,
-    dns_us, connect_us, tls_us, ttfb_us, transfer_us, total_us, overloaded, late, message, monitor_version
+    dns_us, connect_us, tls_us, ttfb_us, transfer_us, total_us, overloaded, late, message, monitor_version,
+    arrayExists(
+        span -> (span.1 = '' OR span.1 = region) AND scheduled_at >= span.2 AND scheduled_at < span.3,
+        (SELECT groupArray((region, since, until)) FROM annulments WHERE monitor = {monitor:String})) AS annulled
 FROM check_results FINAL
 WHERE monitor = {monitor:String}
   AND ({region:String} = '' OR region = {region:String})
