@@ -285,6 +285,16 @@ def test_an_outage_in_which_one_check_was_good_at_the_beginning_of_what_is_read_
     assert stream.tables.incidents("default/m") == expected.incidents
 
 
+def test_what_has_flapped_for_days_flaps_on_at_the_beginning_of_what_is_folded_anew() -> None:
+    terms = msgspec.structs.replace(HALF_HOURLY, confirmations=2)
+    begins, goes_on = {*range(1, 20, 2)}, {*range(23, 240, 5)}
+    stream = told_of_days(begins | goes_on, 120, terms, range(236, 237))
+
+    (expected,) = expect(stream.log, stream.terms_of).values()
+    assert [entry[0] for entry in expected.incidents[0].entries] == ["opened"]
+    assert stream.tables.incidents("default/m") == expected.incidents
+
+
 def test_a_monitor_whose_outage_is_taken_away_is_up_since_it_was_up_before() -> None:
     outage = range(150, 156)
     stream = told_of_days({*outage}, 78, HALF_HOURLY, outage, PolicyChange(confirmations=9))
