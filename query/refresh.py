@@ -151,8 +151,9 @@ class Refresh:
         if isinstance(event, Incident):
             self.facts.take_incident(event)
         elif isinstance(event, StatusChange):
-            if event.at < _floor(int(time.time() * 1000), DAY_MS) - DAY_MS:
-                self._history.hurry()  # a correction: those days are not among the ones that are read often
+            now = int(time.time() * 1000)
+            if event.at < _floor(now, DAY_MS) - DAY_MS or event.decided_at < _floor(now, HOUR_MS) - HOUR_MS:
+                self._history.hurry()  # a correction: those days and hours are not among the ones that are read often
             if not event.withdrawn:
                 self.facts.take_change(event)
         self._wanted.set()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import typer
@@ -106,20 +107,22 @@ def _order(monitor: str, what: str, body: Mapping[str, Any], as_json: bool) -> N
 
 
 async def _until_done(service: Service, path: str) -> dict[str, Any]:
-    """The correction once all of it is written. Raises ServiceError when that takes too long."""
+    """The correction once all of it is written. Raises ServiceError when that takes too long.
+
+    The order stands in the log: a service that is away for a moment must not look like a refusal, to be sent again.
+    """
     gives_up_at = time.monotonic() + WAIT_S
     while time.monotonic() < gives_up_at:
-        try:
+        with suppress(ServiceError):
             correction: dict[str, Any] = await service.get(path)
-        except ServiceError as error:
-            if error.code is not Exit.NOT_FINE:
-                raise
-        else:
             if correction["done"]:
                 return correction
         await asyncio.sleep(POLL_S)
+    identity = path.rpartition("/")[2]
     raise ServiceError(
-        f"The order is in the log, but was not carried out within {WAIT_S:.0f} s: see `pulse lag`.", Exit.NOT_FINE
+        f"The order {identity} is in the log, but was not seen carried out within {WAIT_S:.0f} s: see `pulse lag`, "
+        "and `pulse corrections` later.",
+        Exit.NOT_FINE,
     )
 
 

@@ -153,12 +153,25 @@ def show_keys(console: Console, keys: Iterable[dict[str, Any]]) -> None:
 
 
 def show_corrections(console: Console, corrections: Iterable[dict[str, Any]]) -> None:
-    """A line a correction, and below it what it changed."""
-    for one in corrections:
-        console.print(f"[bold]{one['kind']}[/] {one['id']}  {one['begin']} – {one['end']}  by {escape(one['by'])}")
+    """A line a correction, with what it asks for; below it why, and what it changed."""
+    listed = [*corrections]
+    undone = {one["undoes"] for one in listed}
+    for one in listed:
+        span = f"{one['begin']} – {one['end']}"
+        taken_back = "  [yellow]undone[/]" if one["id"] in undone else ""
+        console.print(f"[bold]{one['kind']}[/] {one['id']}  {span}{_asked(one)}  by {escape(one['by'])}{taken_back}")
         console.print(f"    {escape(one['reason'])}", style="dim")
         for word in ("before", "after"):
             console.print(f"    {word}: {_record(one[word]) if one[word] else 'not done yet'}")
+
+
+def _asked(correction: dict[str, Any]) -> str:
+    """What it asks for beyond its span: `  from eu`, `  with confirmations=3`, `  of k3j9x0q2m5ab`."""
+    if correction["undoes"]:
+        return f"  of {correction['undoes']}"
+    if correction["policy"]:
+        return "  with " + ", ".join(f"{name}={value}" for name, value in correction["policy"].items())
+    return f"  from {correction['region']}" if correction["region"] else ""
 
 
 def _record(state: dict[str, Any]) -> str:

@@ -14,14 +14,22 @@ import msgspec
 from msgspec.structs import replace
 
 from schemas.enums import CorrectionKind
-from schemas.events import CheckResult, CorrectionOrdered, Incident, MaintenanceRevised, MonitorRevised
+from schemas.events import (
+    CheckResult,
+    CorrectionOrdered,
+    Incident,
+    MaintenanceRevised,
+    MonitorRevised,
+    StatusChange,
+)
 from schemas.monitors import told_every_ms
-from stream.folds.facts import ComponentStatus, CurrentStatus, Facts, LatencyHour, UptimeBucket
+from stream.folds.facts import STATUSES, ComponentStatus, CurrentStatus, Facts, LatencyHour, UptimeBucket
 from stream.folds.latency import Hour
 from stream.folds.region import FOREVER, Offs, Region
 from stream.folds.story import NEVER, STATUSES_OF, Change, Notes, Story, Trouble, change_of, incident_id, incident_of
+from stream.folds.tail import UP, Details
 from stream.folds.terms import HeldTerms, KnownTerms, Terms
-from stream.folds.timeline import GONE, MAINTENANCE, PAUSED, Moment, moments, terms_at
+from stream.folds.timeline import BAD_STATUSES, GONE, MAINTENANCE, PAUSED, Moment, moments, terms_at
 from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
@@ -393,6 +401,14 @@ class MonitorFold:
     def _annulled_in(self, region: str) -> tuple[tuple[int, int], ...]:
         annulments = (order for order in self.corrections if order.kind is CorrectionKind.ANNUL)
         return tuple((order.since, order.until) for order in annulments if order.region in ("", region))
+
+    def resume(self, regions: Iterable[str], told: StatusChange, at: int, silence_ms: int) -> None:
+        """Have regions in the midst of the status that was told; who is not, and who is silent, shows it soon."""
+        status = STATUSES.index(told.status)
+        if status in (UP, *BAD_STATUSES):
+            for name in regions:
+                region = self._watch(name)
+                region.base.resume(status, at, silence_ms, Details(told.reason, told.message))
 
     def take_over(self, live: "MonitorFold", numbers: Sequence[int], notes: dict[int, Notes]) -> None:
         """Stand in the place of `live` from now on, as a correction has made it.

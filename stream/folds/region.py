@@ -21,6 +21,9 @@ FLAP_WEIGHTS: Final = tuple(120 - 2 * age for age in range(FLAP_RESULTS))
 """A change counts the more the newer it is."""
 FLAP_TOTAL: Final = sum(FLAP_WEIGHTS)
 
+FLAPPED: Final = 0b1010_1010_1010_1010_1010
+"""The changes of a region that flaps, as long as it is not known better: half of the weight."""
+
 FOREVER: Final = 1 << 62
 """Where a span has no end yet."""
 
@@ -104,6 +107,15 @@ class Region(msgspec.Struct, array_like=True):
         other.down, other.bad = copy(self.down), copy(self.bad)
         other.raised, other.pieces = self.raised.copy(), self.pieces.copy()
         return other
+
+    def resume(self, status: int, at: int, silence_ms: int, details: Details) -> None:
+        """Begin in the midst of a status (UP, DEGRADED, DOWN), as if a result at `at` had confirmed it."""
+        self.flapping = details.reason is Reason.FLAPPING
+        self.changes = FLAPPED if self.flapping else 0
+        self.down.state = BAD if status == DOWN else GOOD
+        self.bad.state = GOOD if status == UP or self.flapping else BAD
+        self.last_at, self.silence_ms, self.outcome = at, silence_ms, status
+        self.pieces = [Piece(at, status, at, details)]
 
     def step(self, at: int, outcome: int, version: int, details: Details, terms: Terms, offs: Offs) -> None:
         """The next result in the order of time. What was taken while the monitor was switched off tells nothing."""

@@ -1,10 +1,9 @@
 """Carries out a correction: the monitor is folded anew, by the same folds, from the day (UTC) in which it begins.
 
 Shortly after midnight that is the day before, since a change is dated by the first of the results that confirm it. A
-day before that is folded too, so that ladders and silences are what they were; what was told of it stands, and the
-story goes on from there.
-The results that are read are those that no later event changes any more; the newest come from the monitor's own
-state. So the outcome is a function of the log.
+day before that is folded too, from the status that was told, so that ladders and silences are what they were; what was
+told of it stands, and the story goes on from there. The results that are read are those that no later event changes
+any more; the newest come from the monitor's own state. So the outcome is a function of the log.
 """
 
 from collections import defaultdict, deque
@@ -32,6 +31,7 @@ from stream.folds.facts import STATUSES, Correction, Facts, History, LatencyHour
 from stream.folds.latency import HOUR_MS
 from stream.folds.monitor import WINDOW_MS
 from stream.folds.partition import FoldedEvent, PartitionFold
+from stream.folds.region import FOREVER
 from stream.folds.story import Notes, Story, incident_id, with_notes
 from stream.folds.uptime import NOTHING, Spans
 
@@ -86,20 +86,19 @@ class Rewriting:
         self._order = order
         self._live = fold.monitor(order.monitor)
         self._live.horizon = fold.clock.horizon
-        silence_ms = self._live.terms.newest.silence_ms
+        self._silence_ms = self._live.terms.newest.silence_ms
         known_until = min(order.since, self._live.horizon)  # what is known only since then is still to be told
-        dated_from = known_until - LONGEST_RUN * silence_ms  # a run breaks off at the first silence
+        dated_from = known_until - LONGEST_RUN * self._silence_ms  # a run breaks off at the first silence
         self._day = dated_from - dated_from % DAY_MS
-        self.reads_since = self._day - max(DAY_MS, silence_ms)
+        self.reads_since = self._day - max(DAY_MS, self._silence_ms)
         self.reads_until = fold.clock.log_time - WINDOW_MS
         """Stored results of this span, its end not included."""
         self._fresh = fold.beside()
         self._monitor = self._fresh.monitor(order.monitor)
         if self._live.start < self._day:
             self._monitor.uptime.until = self._day
-        spoken = self.reads_since - silence_ms  # whoever told nothing since then is silent
         kept = [(region.name, result) for region in self._live.regions for result in region.kept(order.monitor)]
-        newest = [found for found in kept if found[1].scheduled_at >= spoken]
+        newest = [found for found in kept if found[1].scheduled_at >= self.reads_since]
         self._newest = deque(sorted(newest, key=lambda found: (found[1].scheduled_at, found[0])))
         self._held = {(region, result.scheduled_at) for region, result in newest}
         self._regions: set[str] = set()
@@ -113,6 +112,10 @@ class Rewriting:
     def begin(self, past: Past) -> None:
         """Take in what people have decided."""
         self._before = past.before
+        told = [change for change in past.before.changes if change.at <= self.reads_since]
+        if told:
+            names = [region.name for region in self._live.regions]
+            self._monitor.resume(names, told[-1], self.reads_since, self._silence_ms)
         self._monitor.correct(standing(past.orders))
         for revision in past.revisions:
             self._tell(replace(revision, at=max(revision.at, self.reads_since)))
@@ -333,9 +336,15 @@ def _pairs(new: Iterable[Incident], old: Sequence[Incident]) -> dict[str, Incide
 
 
 def _overlap(one: Incident, other: Incident) -> bool:
-    return (not one.resolved_at or other.opened_at < one.resolved_at) and (
-        not other.resolved_at or one.opened_at < other.resolved_at
-    )
+    return other.opened_at < _end_of(one) and one.opened_at < _end_of(other)
+
+
+def _end_of(incident: Incident) -> int:
+    """When it was over; one that was taken away while it lasted was over then."""
+    if incident.resolved_at:
+        return incident.resolved_at
+    taken_away = [entry.at for entry in incident.entries if entry.kind is EntryKind.ANNULLED]
+    return taken_away[-1] if incident.state is IncidentState.ANNULLED else FOREVER
 
 
 def _stood_before(incident: Incident, at: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from infra.settings import Settings
 from query.facts import Facts
 from query.refresh import Refresh
-from query.uptime import DAY_MS
+from query.uptime import DAY_MS, HOUR_MS
 from schemas.enums import Status
 from schemas.events import StatusChange, encode
 
@@ -48,6 +48,10 @@ def change(age_ms: int, *, withdrawn: bool = False) -> StatusChange:
 
 def test_what_happens_now_needs_the_newest_days_only() -> None:
     assert asked_for_days_after() == asked_for_days_after(change(0), change(60_000, withdrawn=True)) == 1
+
+
+def test_an_hour_of_the_past_that_is_corrected_is_read_at_once() -> None:
+    assert asked_for_days_after(change(3 * HOUR_MS)) == asked_for_days_after(change(3 * HOUR_MS, withdrawn=True)) == 2
 
 
 def test_a_day_of_the_past_that_is_corrected_is_read_at_once() -> None:

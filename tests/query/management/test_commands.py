@@ -17,8 +17,10 @@ from typer.testing import CliRunner
 
 from infra.cli import build
 from infra.settings import get_settings
+from query import store
 from query.management.apply import WRITES_AT_ONCE
 from query.management.commands import create_key_command
+from query.problems import ProblemError, ProblemKind
 from schemas.moments import format_moment
 from schemas.monitors import Maintenance, Record
 from tests.engines import free_ports
@@ -430,3 +432,26 @@ def test_while_the_engines_are_away_the_monitors_are_shown_and_what_is_away(serv
     told = pulse("status").stderr
     assert "Kafka does not answer" in told
     assert "ClickHouse" in told
+
+
+def test_a_store_that_is_away_for_a_moment_does_not_make_an_order_look_refused(
+    service: Service, pulse: Pulse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = '{"incidents": [], "spans_ms": [0, 0, 0, 0, 0, 0]}'
+    told = {"kind": "annul", "by": "admin", "reason": "r", "region": "", "policy": "{}", "undoes": "", "done": True}
+    done = {"ordered": 0, "begin": 0, "end": 0, "before": state, "after": state}
+    answers = [ProblemError(ProblemKind.STORE_AWAY, "it is restarted"), [told | done | {"id": "a1"}]]
+
+    async def rows(*_: Any) -> list[dict[str, Any]]:
+        answer = answers.pop(0)
+        if isinstance(answer, ProblemError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(store, "rows", rows)
+    pulse("apply", "--yes")
+
+    annulled = pulse("annul", "--monitor", "api", "--from", "2h", "--to", "1h", "--reason", "our firewall")
+
+    assert annulled.exit_code == 0, annulled.output
+    assert len(service.log.all("check-results")) == 1

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from query.management.show import show_incidents, show_keys, show_maintenances, show_monitors
+from query.management.show import show_corrections, show_incidents, show_keys, show_maintenances, show_monitors
 
 
 def on_a_terminal() -> Console:
@@ -67,3 +67,20 @@ def test_that_a_monitor_is_one_line_whatever_its_name_has(capsys: pytest.Capture
 
     _, line = capsys.readouterr().out.splitlines()
     assert "Our API [2J" in line
+
+
+def test_that_a_correction_shows_what_it_asks_for_and_whether_it_was_undone() -> None:
+    console = on_a_terminal()
+    state = {"incidents": [], "ms": {"up": 3_600_000}}
+    span = {"begin": "2026-11-27T07:00:00.000Z", "end": "2026-11-27T08:00:00.000Z"}
+    asked = {"policy": {}, "region": None, "undoes": None}
+    told = {"by": "ann", "reason": "said so", "before": state, "after": state} | span | asked
+    replay = told | {"kind": "replay", "id": "r1", "policy": {"confirmations": 3, "quorum": 1}}
+    annulment = told | {"kind": "annul", "id": "a1", "region": "eu"}
+
+    show_corrections(console, [told | {"kind": "undo", "id": "u1", "undoes": "r1"}, annulment, replay])
+
+    undo, annul, replayed = (" ".join(part.split()) for part in printed(console).split("after:")[:3])
+    assert "undo u1 2026-11-27T07:00:00.000Z – 2026-11-27T08:00:00.000Z of r1 by ann said so" in undo
+    assert "from eu by ann said so" in annul
+    assert "with confirmations=3, quorum=1 by ann undone said so" in replayed

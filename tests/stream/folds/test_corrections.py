@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.enums import CorrectionKind, IncidentState, Outcome, Reason
+from schemas.enums import CorrectionKind, EntryKind, IncidentState, Outcome, Reason
 from schemas.events import (
     CheckBatch,
     CheckResult,
@@ -288,9 +288,50 @@ def test_an_outage_in_which_one_check_was_good_at_the_beginning_of_what_is_read_
     assert stream.tables.incidents("default/m") == expected.incidents
 
 
+def test_what_has_flapped_for_days_flaps_on_at_the_beginning_of_what_is_folded_anew() -> None:
+    terms = msgspec.structs.replace(HALF_HOURLY, confirmations=2)
+    begins, goes_on = {*range(1, 20, 2)}, {*range(23, 240, 5)}
+    stream = told_of_days(begins | goes_on, 120, terms, range(236, 237))
+
+    (expected,) = expect(stream.log, stream.terms_of).values()
+    assert [entry[0] for entry in expected.incidents[0].entries] == ["opened"]
+    assert stream.tables.incidents("default/m") == expected.incidents
+
+
 def test_a_monitor_whose_outage_is_taken_away_is_up_since_it_was_up_before() -> None:
     outage = range(150, 156)
     stream = told_of_days({*outage}, 78, HALF_HOURLY, outage, PolicyChange(confirmations=9))
 
     (expected,) = expect(stream.log, stream.terms_of).values()
     assert stream.tables.current("default/m") == expected.current
+
+
+def test_an_incident_that_a_correction_does_not_touch_stands_in_the_record_before_and_after_it() -> None:
+    stream = told_of_days({*range(10, 16)}, 54, HALF_HOURLY, range(105, 106))
+    now = BEGIN + 54 * HOUR
+    order = CorrectionOrdered("d", "default/m", CorrectionKind.REPLAY, now, now - HOUR, now, "somebody", REASON)
+
+    (correction,) = stream.take(order).corrections
+
+    assert len(correction.before.incidents) == 1
+    assert correction.after.incidents == correction.before.incidents
+
+
+def test_an_incident_after_one_that_was_annulled_while_it_was_open_is_another_one() -> None:
+    stream = Stream(lambda monitor, version: Terms(recoveries=1))
+    since, until = BEGIN + 5 * MINUTE, BEGIN + 10 * MINUTE
+    for minute in range(60):
+        at = BEGIN + minute * MINUTE
+        if at == until:
+            stream.take(CorrectionOrdered("a", "default/m", CorrectionKind.ANNUL, at, since, until, "somebody", REASON))
+        seen = (Outcome.DOWN, Reason.TIMEOUT) if since <= at < until or minute == 40 else (Outcome.UP, Reason.OK)
+        stream.take(CheckBatch("p", "ams", at, (CheckResult("default/m", at, at, 1, *seen),)))
+    sharper = PolicyChange(confirmations=1)
+    now, since, until = BEGIN + HOUR, BEGIN + 35 * MINUTE, BEGIN + 45 * MINUTE
+    stream.take(
+        CorrectionOrdered("b", "default/m", CorrectionKind.REPLAY, now, since, until, "somebody", REASON, sharper)
+    )
+
+    annulled, real = sorted(stream.tables.of("incident", "default/m"), key=lambda incident: incident.opened_at)
+    assert (annulled.state, real.state) == (IncidentState.ANNULLED, IncidentState.RESOLVED)
+    assert [entry.kind for entry in real.entries] == [EntryKind.OPENED, EntryKind.RESOLVED, EntryKind.CORRECTED]
