@@ -246,7 +246,7 @@ def _incident(monitor: MonitorView, incident: Incident, known_until: int) -> Inc
         ],
         answered=incident.evidence.status_line if incident.evidence else "",
         timeline=[
-            TimelineView(each.kind, moment(each.at), each.status, _told_by(each, incident))
+            TimelineView(each.kind, moment(each.at), each.status, _message_of(each, incident))
             for each in reversed(incident.entries)
         ],
     )
@@ -270,7 +270,7 @@ def _lasted_ms(incident: Incident, status: Status, ended: int) -> int:
     return sum(max(0, end - at) for (at, each), end in zip(turns, ends, strict=True) if each is status)
 
 
-def _told_by(entry: TimelineEntry, incident: Incident) -> str:
+def _message_of(entry: TimelineEntry, incident: Incident) -> str:
     """Its message, where it is for everyone; where there is none for what the monitor became, the status in words."""
     if entry.kind is EntryKind.UPDATE and (entry.status is Status.UNKNOWN or not entry.message):
         return f"It is {PREDICATES[entry.status]}."
