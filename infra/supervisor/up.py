@@ -46,7 +46,7 @@ class Supervisor:
     async def run(self) -> None:
         """Raises what keeps it from starting, after everything that was started is stopped again."""
         stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _stop_signals():
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         starting = asyncio.create_task(self._start())
         watching = asyncio.create_task(self._watch())
@@ -177,6 +177,12 @@ class Supervisor:
             left_s = began + ends_s - time.monotonic()
             await asyncio.gather(*(self.children[name].stop(left_s) for name in names if name in self.children))
         self.screen.say("stopped")
+
+
+def _stop_signals() -> tuple[signal.Signals, ...]:
+    """Those that stop everything; a terminal that closes does not where it was started with `nohup`."""
+    closed = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    return (signal.SIGINT, signal.SIGTERM, *closed)
 
 
 async def _together(*works: Coroutine[Any, Any, Any]) -> Sequence[Any]:
