@@ -13,6 +13,12 @@ TIMEOUT_S: Final = 20.0
 LISTED_AT_ONCE: Final = 5_000
 """As many as the service tells in one answer."""
 
+_OTHER_KEY: Final = "Send another key with PULSE_API_KEY=pulse_…; `pulse keys create` makes one."
+_NO_KEY: Final = (
+    "Run this in the folder where `pulse up` runs, or set PULSE_DATA to its data folder: its key is there. "
+    "Elsewhere set PULSE_API_KEY=pulse_…"
+)
+
 
 class ServiceError(Exception):
     """The service refused, or could not be reached. `errors` are the problem's: [{detail, pointer}]."""
@@ -66,7 +72,7 @@ class Service:
         problem = _problem(response)
         detail = str(problem.get("detail") or f"HTTP {response.status_code}")
         if response.status_code in (401, 403):
-            advice = "Send another key with PULSE_API_KEY=pulse_…; `pulse keys create` makes one."
+            advice = _OTHER_KEY if "Authorization" in self._client.headers else _NO_KEY
             return ServiceError(f"{self._client.base_url}: {detail}. {advice}", Exit.USAGE)
         if response.status_code >= 500:
             return ServiceError(f"{self._client.base_url}: {detail}", Exit.UNREACHABLE)
