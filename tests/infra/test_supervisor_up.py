@@ -126,6 +126,17 @@ def test_services_are_told_the_engines_and_the_key(tmp_path: Path) -> None:
     assert environment["PULSE_ADMIN_KEY"] == environment["PULSE_API_KEY"] == "pulse_key"
 
 
+@pytest.mark.parametrize("service", ["clickhouse", "probe", "stream", "query"])
+def test_services_start_in_a_folder_that_has_modules_named_as_ours(tmp_path: Path, service: str) -> None:
+    for name in ("infra", "probes", "query", "schemas", "stream"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('this is the user's')")
+    command = getattr(topology(tmp_path), service)().command
+
+    ended = subprocess.run([*command, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_the_demo_is_watched_at_its_port(tmp_path: Path) -> None:
     *_, path, _yes = topology(tmp_path).apply_demo()
 
