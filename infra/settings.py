@@ -39,6 +39,7 @@ def _checked_url(given: UrlT) -> UrlT:
 Address = Annotated[str, AfterValidator(_checked_address)]
 Url = Annotated[str, AfterValidator(_checked_url)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_checked_url)]
+Place = Annotated[Path, AfterValidator(Path.expanduser)]
 Names = Annotated[list[str], NoDecode, _split]
 Networks = Annotated[
     list[IPv4Network | IPv6Network],
@@ -57,7 +58,7 @@ class RunningSource(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """The values that are settings; none where nothing runs on the data folder."""
         folder = self.current_state.get("data", self.settings_cls.model_fields["data"].default)
-        running = read_running(Path(folder))
+        running = read_running(Path(folder).expanduser())
         values = msgspec.to_builtins(running) if running else {}
         return {name: value for name, value in values.items() if name in self.settings_cls.model_fields}
 
@@ -67,8 +68,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PULSE_", env_ignore_empty=True, extra="ignore", frozen=True)
 
-    data: Path = Field(Path(".pulse"), description="Where `pulse up` keeps its data, logs and caches.")
-    cache: Path = Field(
+    data: Place = Field(Path(".pulse"), description="Where `pulse up` keeps its data, logs and caches.")
+    cache: Place = Field(
         Path("~/.cache/pulseapi").expanduser(),
         description="Where Kafka's jars are kept between installations.",
     )
@@ -104,7 +105,7 @@ class Settings(BaseSettings):
     probe: str = Field("probe-0", description="The name of this probe.")
     probe_allow: Networks = Field([], description="Private networks that checks may reach: 10.1.0.0/16,127.0.0.0/8")
     probe_deny: Networks = Field([], description="Networks that checks never reach, like a site's own NAT64 prefix.")
-    probe_secrets: Path | None = Field(None, description="Folder of the secrets that monitors refer to by ${NAME}.")
+    probe_secrets: Place | None = Field(None, description="Folder of the secrets that monitors refer to by ${NAME}.")
     probe_canaries: Names = Field(
         [], description="host:port,host:port that answer while this probe's own network works."
     )

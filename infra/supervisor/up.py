@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from infra.clickhouse import migrate
@@ -62,7 +61,7 @@ class Supervisor:
     async def _start(self) -> None:
         began = time.monotonic()
         settings = with_metrics_ports(self.settings)
-        folder = settings.data.expanduser().absolute()
+        folder = settings.data.absolute()
         key = settings.admin_key.get_secret_value() if settings.admin_key else admin_key(folder)
         self._topology = Topology(settings, folder, key)
         self._topology.logs.mkdir(exist_ok=True)
@@ -150,7 +149,7 @@ class Supervisor:
 
     def _notes(self) -> list[str]:
         own_networks = self._live and self._topology.environment()["PULSE_PROBE_ALLOW"] == OWN_NETWORKS
-        return notes(self._page, self.demo, Path(self.settings.data), own_networks)
+        return notes(self._page, self.demo, self.settings.data, own_networks)
 
     async def _watch(self) -> None:
         gauges = Gauges()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.running import DataLock, Running
 from infra.settings import InvalidSettings, Settings, get_settings
 
 
@@ -60,6 +61,23 @@ def test_a_variable_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) ->
     settings = get_settings()
     assert (settings.kafka, settings.clickhouse, settings.admin_key) == (None, None, None)
     assert settings.partitions == Settings.model_fields["partitions"].default
+
+
+def test_the_home_folder_is_meant_where_no_shell_has_read_the_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PULSE_DATA", "~/pulse")
+    running = Running(
+        kafka="k:1", clickhouse="http://c:2/pulse", http="h:3", api_key="key", demo_port=4, pids={}, started_at=5
+    )
+
+    with DataLock(tmp_path / "pulse") as lock:
+        lock.publish(running)
+        settings = get_settings()
+
+    assert settings.data == tmp_path / "pulse"
+    assert settings.http == "h:3"
 
 
 def test_a_data_folder_of_another_user_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
