@@ -39,6 +39,7 @@ def _checked_url(given: UrlT) -> UrlT:
 Address = Annotated[str, AfterValidator(_checked_address)]
 Url = Annotated[str, AfterValidator(_checked_url)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_checked_url)]
+Port = Annotated[int, Field(ge=0, lt=1 << 16)]
 Place = Annotated[Path, AfterValidator(Path.expanduser)]
 Names = Annotated[list[str], NoDecode, _split]
 Networks = Annotated[
@@ -76,10 +77,14 @@ class Settings(BaseSettings):
     maven_mirror: str | None = Field(None, description="A Maven repository to use instead of Maven Central.")
 
     kafka: str | None = Field(None, description="Kafka's bootstrap servers, host:port,host:port.")
-    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    kafka_username: str | None = None
-    kafka_password: SecretStr | None = None
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How Kafka is spoken to: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="With SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
+    )
+    kafka_username: str | None = Field(None, description="With SASL: the user.")
+    kafka_password: SecretStr | None = Field(None, description="With SASL: the password.")
     kafka_ca_file: FilePath | None = Field(None, description="CA certificates that sign the brokers' ones.")
     kafka_replication: int = Field(1, ge=1, description="Replicas of each topic; 3 on a cluster.")
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of monitors and check-results; fixed for good.")
@@ -96,10 +101,10 @@ class Settings(BaseSettings):
     public_url: Url | None = Field(None, description="How the world reaches it, where that differs from `http`.")
     proxies: Networks = Field([], description="Proxies whose X-Forwarded-For is believed: 10.0.0.0/8,127.0.0.1/32")
     rate_factor: float = Field(1.0, gt=0, description="Multiplies how many requests a key and an address may send.")
-    embedded_kafka_port: int = 19092
-    embedded_kafka_controller_port: int = 19093
-    embedded_clickhouse_port: int = 18123
-    demo_port: int = 18000
+    embedded_kafka_port: Port = Field(19092, description="Where the embedded Kafka listens, at 127.0.0.1.")
+    embedded_kafka_controller_port: Port = Field(19093, description="Where it speaks with itself.")
+    embedded_clickhouse_port: Port = Field(18123, description="Where the embedded ClickHouse listens, at 127.0.0.1.")
+    demo_port: Port = Field(18000, description="Where the sample shop of `pulse up --demo` answers.")
 
     region: str = Field("local", description="The region of `pulse probe`.")
     probe: str = Field("probe-0", description="The name of this probe.")
@@ -114,8 +119,8 @@ class Settings(BaseSettings):
     probe_spool_bytes: int = Field(256 << 20, ge=1 << 20, description="Disk that results may take while Kafka is away.")
     stream: str = Field("stream-0", description="The name of this stream worker's slot; never shared.")
     metrics_host: str = Field("127.0.0.1", description="Where /metrics is served; 0.0.0.0 for a scraper elsewhere.")
-    probe_metrics_port: int = Field(0, description="Where the probe serves /metrics; 0: nowhere.")
-    stream_metrics_port: int = Field(0, description="Where the stream worker serves /metrics; 0: nowhere.")
+    probe_metrics_port: Port = Field(0, description="Where the probe serves /metrics; 0: nowhere.")
+    stream_metrics_port: Port = Field(0, description="Where the stream worker serves /metrics; 0: nowhere.")
 
     api_key: SecretStr | None = Field(None, description="The key that the pulse command sends.")
     admin_key: SecretStr | None = Field(
@@ -125,7 +130,9 @@ class Settings(BaseSettings):
     max_pages: int = Field(1_000, ge=1, description="Status pages that a workspace may have.")
     max_maintenances: int = Field(5_000, ge=1, description="Maintenances that a workspace may have, past ones too.")
     max_keys: int = Field(1_000, ge=1, description="API keys that a workspace may have.")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What services log, from here up."
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -63,6 +63,18 @@ def test_a_variable_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) ->
     assert settings.partitions == Settings.model_fields["partitions"].default
 
 
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name.endswith("_port")])
+def test_a_port_that_there_cannot_be_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"PULSE_{name.upper()}", "70000")
+
+    with pytest.raises(InvalidSettings, match=f"PULSE_{name.upper()}: .*less than 65536"):
+        get_settings()
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
 def test_the_home_folder_is_meant_where_no_shell_has_read_the_tilde(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
