@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
+from clickhouse_connect.driver import httputil
 from clickhouse_connect.driver import options as optional_packages
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
@@ -17,6 +18,17 @@ from infra.settings import Settings
 # The embedded engine's package brings these along; no service uses them, and the client would load 80 MB of them.
 for _unused in ("np", "pd", "pd_time_test", "arrow", "pl"):
     setattr(optional_packages, _unused, None)
+
+_THIS_MACHINE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_proxy_for: Final = httputil.check_env_proxy
+
+
+def _proxy_unless_here(scheme: str, host: str, port: int) -> str | None:
+    """HTTP_PROXY and its kin are for hosts elsewhere; the client would send this machine's queries there, too."""
+    return None if host in _THIS_MACHINE else _proxy_for(scheme, host, port)
+
+
+httputil.check_env_proxy = _proxy_unless_here
 
 _MIGRATION: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _SHARDED: Final = re.compile(r"(?<=CREATE TABLE IF NOT EXISTS )(\w+) \{sharded by (\w+)\}")
@@ -88,7 +100,7 @@ async def open_client(settings: Settings, database: str | None = None, **options
         password=address.password,
         database=address.database if database is None else database,
         secure=address.secure,
-        compress=address.host not in ("127.0.0.1", "localhost"),
+        compress=address.host not in _THIS_MACHINE,
         autogenerate_session_id=False,
         settings=(_CLUSTER_SETTINGS if settings.clickhouse_cluster else {}) | options.pop("settings", {}),
         **options,

@@ -60,6 +60,8 @@ ApiKey = Annotated[SecretStr, BeforeValidator(_checked_key)]
 ClickHouseUrl = Annotated[SecretStr, AfterValidator(_checked_clickhouse)]
 PublicUrl = Annotated[str, AfterValidator(_checked_public_url)]
 Address = Annotated[str, AfterValidator(_checked_address)]
+Port = Annotated[int, Field(ge=0, lt=1 << 16)]
+Place = Annotated[Path, AfterValidator(Path.expanduser)]
 Names = Annotated[list[str], NoDecode, _split]
 Networks = Annotated[
     list[IPv4Network | IPv6Network],
@@ -78,7 +80,7 @@ class RunningSource(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """The values that are settings; none where nothing runs on the data folder."""
         folder = self.current_state.get("data", self.settings_cls.model_fields["data"].default)
-        running = read_running(Path(folder))
+        running = read_running(Path(folder).expanduser())
         values = msgspec.to_builtins(running) if running else {}
         return {name: value for name, value in values.items() if name in self.settings_cls.model_fields}
 
@@ -88,8 +90,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PULSE_", env_ignore_empty=True, extra="ignore", frozen=True)
 
-    data: Path = Field(Path(".pulse"), description="Where `pulse up` keeps its data, logs and caches.")
-    cache: Path = Field(
+    data: Place = Field(Path(".pulse"), description="Where `pulse up` keeps its data, logs and caches.")
+    cache: Place = Field(
         Path("~/.cache/pulseapi").expanduser(),
         description="Where Kafka's jars are kept between installations.",
     )
@@ -120,16 +122,16 @@ class Settings(BaseSettings):
     public_url: PublicUrl | None = Field(None, description="How the world reaches it, where that differs from `http`.")
     proxies: Networks = Field([], description="Proxies whose X-Forwarded-For is believed: 10.0.0.0/8,127.0.0.1/32")
     rate_factor: float = Field(1.0, gt=0, description="Multiplies how many requests a key and an address may send.")
-    embedded_kafka_port: int = Field(19092, description="Where the Kafka of `pulse up` listens.")
-    embedded_kafka_controller_port: int = Field(19093, description="Where its controller does.")
-    embedded_clickhouse_port: int = Field(18123, description="Where the ClickHouse of `pulse up` listens.")
-    demo_port: int = Field(18000, description="Where the sample app of `pulse up --demo` listens.")
+    embedded_kafka_port: Port = Field(19092, description="Where the Kafka of `pulse up` listens.")
+    embedded_kafka_controller_port: Port = Field(19093, description="Where its controller does.")
+    embedded_clickhouse_port: Port = Field(18123, description="Where the ClickHouse of `pulse up` listens.")
+    demo_port: Port = Field(18000, description="Where the sample app of `pulse up --demo` listens.")
 
     region: str = Field("local", description="The region of `pulse probe`.")
     probe: str = Field("probe-0", description="The name of this probe.")
     probe_allow: Networks = Field([], description="Private networks that checks may reach: 10.1.0.0/16,127.0.0.0/8")
     probe_deny: Networks = Field([], description="Networks that checks never reach, like a site's own NAT64 prefix.")
-    probe_secrets: Path | None = Field(None, description="Folder of the secrets that monitors refer to by ${NAME}.")
+    probe_secrets: Place | None = Field(None, description="Folder of the secrets that monitors refer to by ${NAME}.")
     probe_canaries: Names = Field(
         [], description="host:port,host:port that answer while this probe's own network works."
     )
@@ -138,8 +140,8 @@ class Settings(BaseSettings):
     probe_spool_bytes: int = Field(256 << 20, ge=1 << 20, description="Disk that results may take while Kafka is away.")
     stream: str = Field("stream-0", description="The name of this stream worker's slot; never shared.")
     metrics_host: str = Field("127.0.0.1", description="Where /metrics is served; 0.0.0.0 for a scraper elsewhere.")
-    probe_metrics_port: int = Field(0, description="Where the probe serves /metrics; 0: nowhere.")
-    stream_metrics_port: int = Field(0, description="Where the stream worker serves /metrics; 0: nowhere.")
+    probe_metrics_port: Port = Field(0, description="Where the probe serves /metrics; 0: nowhere.")
+    stream_metrics_port: Port = Field(0, description="Where the stream worker serves /metrics; 0: nowhere.")
 
     api_key: ApiKey | None = Field(None, description="The key that the pulse command sends.")
     admin_key: ApiKey | None = Field(

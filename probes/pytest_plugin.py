@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 APP_KEY = pytest.StashKey["AppUnderTest | None"]()
 OPEN_KEY = pytest.StashKey[ExitStack]()
+_SHADOWED = (
+    "--pulse finds another module where its own should be ({}). It cannot run beside a top-level module named schemas, "
+    "infra or probes: move yours into a package, or run --pulse-url in a folder that has pulse.yaml alone."
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,8 +61,10 @@ class PulseFile(pytest.File):
 
     def collect(self) -> Iterator["MonitorItem"]:
         """A test a monitor over HTTP; those that are paused are left out."""
-        from schemas.documents import InvalidDocument, load_document
-
+        try:
+            from schemas.documents import InvalidDocument, load_document
+        except ImportError as error:
+            raise pytest.UsageError(_SHADOWED.format(error)) from None
         try:
             document = load_document(self.path)
         except (InvalidDocument, OSError) as error:

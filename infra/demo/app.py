@@ -108,7 +108,8 @@ def create_app(folder: Path) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await shop.start()
         app.state.queue = Redis(port=shop.queue.port)
-        app.state.client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{shop.upstream.port}", timeout=5)
+        upstream = f"http://127.0.0.1:{shop.upstream.port}"
+        app.state.client = httpx.AsyncClient(base_url=upstream, timeout=5, trust_env=False)  # no proxy leads there
         app.include_router(health_router(engine, Redis(port=shop.cache.port)))
         yield
         await app.state.client.aclose()

@@ -91,7 +91,7 @@ class Worker:
     def start(self) -> None:
         """Start the process; it ends by itself when the app does."""
         if self._process is None:
-            command = [sys.executable, "-m", "infra.demo.worker", str(self._queue.port)]
+            command = [sys.executable, "-P", "-m", "infra.demo.worker", str(self._queue.port)]
             self._process = subprocess.Popen(command)
 
     def stop(self) -> None:

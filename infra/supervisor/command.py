@@ -62,7 +62,7 @@ def _up(settings: Settings, demo: bool, headless: bool) -> None:
     from infra.supervisor.screen import Screen
     from infra.supervisor.up import Supervisor
 
-    folder = settings.data.expanduser().absolute()
+    folder = settings.data.absolute()
     loop = asyncio.new_event_loop()
     with DataLock(folder) as lock, Leash() as leash, Screen(headless) as screen:
         loop.run_until_complete(Supervisor(settings, demo, screen, lock, leash).run())

@@ -23,6 +23,8 @@ ANSWER_WITHIN_S: Final = 60.0
 DEMO_PORT_IN_FILE: Final = 18000
 OWN_NETWORKS: Final = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
 """What the probe of `pulse up` may check besides public addresses; metadata addresses stay denied."""
+OUR_MODULE: Final = (sys.executable, "-P", "-m")
+"""Runs a module of ours, whatever lies in the folder where we are: a FastAPI app has its own `schemas`, too."""
 
 
 class NotReady(RuntimeError):
@@ -77,7 +79,7 @@ class Topology:
         log = self.logs / "clickhouse.log"
         return Service(
             name="clickhouse",
-            command=[sys.executable, "-m", "infra.embedded.clickhouse", *arguments],
+            command=[*OUR_MODULE, "infra.embedded.clickhouse", *arguments],
             log=log,
             where=f"127.0.0.1:{port}",
             environment=dict(os.environ),
@@ -107,7 +109,7 @@ class Topology:
         log = self.logs / "demo.log"
         return Service(
             name="demo",
-            command=[sys.executable, "-m", "infra.demo"],
+            command=[*OUR_MODULE, "infra.demo"],
             log=log,
             where=self.demo_url,
             environment=self.environment(),
@@ -120,7 +122,7 @@ class Topology:
         path = self.folder / "demo" / "pulse.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text.replace(f":{DEMO_PORT_IN_FILE}", f":{self.settings.demo_port}"), "utf-8")
-        return [sys.executable, "-m", "infra.cli", "apply", "-f", str(path), "--yes"]
+        return [*OUR_MODULE, "infra.cli", "apply", "-f", str(path), "--yes"]
 
     def environment(self) -> dict[str, str]:
         """This process's environment, with the settings that make our services one installation."""
@@ -146,7 +148,7 @@ class Topology:
     def _own(self, name: str, where: str, ready: Callable[[ExitCode], Awaitable[None]] | None = None) -> Service:
         return Service(
             name=name,
-            command=[sys.executable, "-m", "infra.cli", name],
+            command=[*OUR_MODULE, "infra.cli", name],
             log=self.logs / f"{name}.log",
             where=where,
             environment=self.environment(),

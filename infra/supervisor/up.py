@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from infra.clickhouse import migrate
@@ -46,7 +45,7 @@ class Supervisor:
     async def run(self) -> None:
         """Raises what keeps it from starting, after everything that was started is stopped again."""
         stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _stop_signals():
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         starting = asyncio.create_task(self._start())
         watching = asyncio.create_task(self._watch())
@@ -62,7 +61,7 @@ class Supervisor:
     async def _start(self) -> None:
         began = time.monotonic()
         settings = with_metrics_ports(self.settings)
-        folder = settings.data.expanduser().absolute()
+        folder = settings.data.absolute()
         key = settings.admin_key.get_secret_value() if settings.admin_key else admin_key(folder)
         self._topology = Topology(settings, folder, key)
         self._topology.logs.mkdir(exist_ok=True)
@@ -150,7 +149,7 @@ class Supervisor:
 
     def _notes(self) -> list[str]:
         own_networks = self._live and self._topology.environment()["PULSE_PROBE_ALLOW"] == OWN_NETWORKS
-        return notes(self._page, self.demo, Path(self.settings.data), own_networks)
+        return notes(self._page, self.demo, self.settings.data, own_networks)
 
     async def _watch(self) -> None:
         gauges = Gauges()
@@ -177,6 +176,12 @@ class Supervisor:
             left_s = began + ends_s - time.monotonic()
             await asyncio.gather(*(self.children[name].stop(left_s) for name in names if name in self.children))
         self.screen.say("stopped")
+
+
+def _stop_signals() -> tuple[signal.Signals, ...]:
+    """Those that stop everything; a terminal that closes does not where it was started with `nohup`."""
+    closed = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    return (signal.SIGINT, signal.SIGTERM, *closed)
 
 
 async def _together(*works: Coroutine[Any, Any, Any]) -> Sequence[Any]:

@@ -15,6 +15,12 @@ LISTED_AT_ONCE: Final = 5_000
 _ANSWER: Final = "application/json"
 _PROBLEM: Final = "application/problem+json"
 
+_OTHER_KEY: Final = "Send another key with PULSE_API_KEY=pulse_…; `pulse keys create` makes one."
+_NO_KEY: Final = (
+    "Run this in the folder where `pulse up` runs, or set PULSE_DATA to its data folder: its key is there. "
+    "Elsewhere set PULSE_API_KEY=pulse_…"
+)
+
 
 class ServiceError(Exception):
     """The service refused, or could not be reached. `errors` are the problem's: [{detail, pointer}]."""
@@ -72,7 +78,7 @@ class Service:
         problem = response.json()
         detail = problem["detail"]
         if response.status_code in (401, 403):
-            advice = "Send another key with PULSE_API_KEY=pulse_…; `pulse keys create` makes one."
+            advice = _OTHER_KEY if "Authorization" in self._client.headers else _NO_KEY
             return ServiceError(f"{self._client.base_url}: {detail}. {advice}", Exit.USAGE)
         if response.status_code >= 500 or response.status_code == 429:
             return ServiceError(f"{self._client.base_url}: {detail}", Exit.UNREACHABLE)

@@ -22,7 +22,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """The sample app as a process."""
     (port,) = free_ports(1)
     folder: Path = tmp_path_factory.mktemp("demo")
-    environment = os.environ | {"PULSE_DEMO_PORT": str(port), "PULSE_DATA": str(folder)}
+    nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"  # as on a machine that reaches the world through a proxy alone
+    environment = os.environ | {"PULSE_DEMO_PORT": str(port), "PULSE_DATA": str(folder), "HTTP_PROXY": nowhere}
     process = subprocess.Popen([sys.executable, "-m", "infra.demo"], env=environment)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:

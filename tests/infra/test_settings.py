@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.running import DataLock, Running
 from infra.settings import InvalidSettings, Settings, get_settings
 
 
@@ -108,6 +109,35 @@ def test_a_variable_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) ->
     settings = get_settings()
     assert (settings.kafka, settings.clickhouse, settings.admin_key) == (None, None, None)
     assert settings.partitions == Settings.model_fields["partitions"].default
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name.endswith("_port")])
+def test_a_port_that_there_cannot_be_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"PULSE_{name.upper()}", "70000")
+
+    with pytest.raises(InvalidSettings, match=f"PULSE_{name.upper()}: .*less than 65536"):
+        get_settings()
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_home_folder_is_meant_where_no_shell_has_read_the_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PULSE_DATA", "~/pulse")
+    running = Running(
+        kafka="k:1", clickhouse="http://c:2/pulse", http="h:3", api_key="key", demo_port=4, pids={}, started_at=5
+    )
+
+    with DataLock(tmp_path / "pulse") as lock:
+        lock.publish(running)
+        settings = get_settings()
+
+    assert settings.data == tmp_path / "pulse"
+    assert settings.http == "h:3"
 
 
 def test_a_data_folder_of_another_user_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,14 @@
 """What `pulse up` refuses before it starts anything, and what it hands to its services."""
 
+import asyncio
 import os
 import re
+import signal
 import socket
 import stat
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,10 @@ from pydantic import SecretStr
 from infra.running import DataLock
 from infra.settings import Settings
 from infra.supervisor.admin_key import admin_key
+from infra.supervisor.leash import Leash
+from infra.supervisor.screen import Screen
 from infra.supervisor.topology import OWN_NETWORKS, Topology
+from infra.supervisor.up import Supervisor
 
 pytestmark = pytest.mark.engines
 
@@ -43,6 +49,35 @@ def test_a_taken_port_is_told_with_its_setting(tmp_path: Path, setting: str) -> 
     assert ended.returncode == 1
     assert f"127.0.0.1:{port} is taken by another program" in ended.stderr
     assert f"set {setting} to a free port" in ended.stderr
+
+
+@dataclass(slots=True)
+class StartsNothing(Supervisor):
+    """Waits, as one does that runs."""
+
+    async def _start(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(("before", "stops"), [(signal.SIG_IGN, False), (signal.SIG_DFL, True)])
+def test_a_terminal_that_closes_stops_everything_unless_nohup_was_asked_for(
+    tmp_path: Path, before: signal.Handlers, stops: bool
+) -> None:
+    async def scenario() -> None:
+        running = asyncio.create_task(supervisor.run())
+        while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            await asyncio.sleep(0)
+        assert (signal.getsignal(signal.SIGHUP) is not before) is stops
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+    was = signal.signal(signal.SIGHUP, before)
+    try:
+        with DataLock(tmp_path) as lock, Leash() as leash, Screen(headless=True) as screen:
+            supervisor = StartsNothing(Settings(), False, screen, lock, leash)
+            asyncio.run(scenario())
+    finally:
+        signal.signal(signal.SIGHUP, was)
 
 
 def test_a_data_folder_in_use_is_refused(tmp_path: Path) -> None:
@@ -89,6 +124,17 @@ def test_services_are_told_the_engines_and_the_key(tmp_path: Path) -> None:
     assert environment["PULSE_KAFKA"] == "127.0.0.1:1"
     assert environment["PULSE_CLICKHOUSE"] == "http://u:p@127.0.0.1:2/pulse"
     assert environment["PULSE_ADMIN_KEY"] == environment["PULSE_API_KEY"] == "pulse_key"
+
+
+@pytest.mark.parametrize("service", ["clickhouse", "probe", "stream", "query"])
+def test_services_start_in_a_folder_that_has_modules_named_as_ours(tmp_path: Path, service: str) -> None:
+    for name in ("infra", "probes", "query", "schemas", "stream"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('this is the user's')")
+    command = getattr(topology(tmp_path), service)().command
+
+    ended = subprocess.run([*command, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_the_demo_is_watched_at_its_port(tmp_path: Path) -> None:

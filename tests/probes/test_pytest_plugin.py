@@ -95,6 +95,15 @@ def test_a_schema_that_lost_a_field_fails_and_says_which(project: Path) -> None:
     assert '[{"id":1,"money":"EUR"}]' in done.stdout
 
 
+def test_a_project_with_a_module_named_as_ours_is_told_what_to_do(project: Path) -> None:
+    (project / "schemas.py").write_text("class Order: ...\n")
+
+    done = run_pytest(project, "--pulse", "--pulse-app", "main:app")
+
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "a top-level module named schemas, infra or probes: move yours into a package" in done.stderr
+
+
 def test_an_application_that_raises_is_down(project: Path) -> None:
     (project / "pulse.yaml").write_text(MONITORS.replace("paused: true", "paused: false"))
 

@@ -109,7 +109,7 @@ def _prepare(settings: Settings, folder: Path, logs: Path, java: Java, jars: str
     jvm = [str(java.executable), f"-Dkafka.logs.dir={logs}", f"-Dlog4j2.configurationFile={log4j2}", "-cp", jars]
     output = logs / "kafka.out"
     _format(folder, properties, jvm, output)
-    flags, new_archive = _class_archive(settings.cache.expanduser(), java, jars)
+    flags, new_archive = _class_archive(settings.cache, java, jars)
     return Broker(
         command=[jvm[0], *_JVM, *flags, *jvm[1:], "kafka.Kafka", str(properties)],
         address=f"{HOST}:{settings.embedded_kafka_port}",

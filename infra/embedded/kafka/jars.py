@@ -55,7 +55,7 @@ def class_path(settings: Settings) -> list[Path]:
 
     Raises RegistryUnreachable, CorruptJar, DiskFull.
     """
-    folder = settings.cache.expanduser() / "kafka-jars"
+    folder = settings.cache / "kafka-jars"
     jars = listed_jars()
     if not all(_is_intact(folder, jar) for jar in jars):
         mirror = settings.maven_mirror.get_secret_value() if settings.maven_mirror else None

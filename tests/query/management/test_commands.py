@@ -322,6 +322,17 @@ def test_a_key_is_made_listed_used_and_revoked(service: Service, pulse: Pulse, m
     assert pulse("keys", "revoke", made["id"]).exit_code == 1
 
 
+def test_in_another_folder_than_pulse_up_it_says_where_the_key_is(
+    pulse: Pulse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PULSE_API_KEY")
+
+    refused = pulse("apply", "--yes")
+
+    assert refused.exit_code == 2
+    assert "set PULSE_DATA to its data folder" in refused.stderr
+
+
 def test_a_key_that_is_printed_for_people_is_alone_on_stdout(service: Service, pulse: Pulse) -> None:
     made = pulse("keys", "create", "--scope", "push")
     assert made.stdout.startswith("pulse_")
