@@ -35,7 +35,8 @@ when the last of the regions behind it was.
 
 Incidents. One opens where the monitor becomes degraded or down, and ends where it becomes up, paused or deleted;
 maintenance and silence do not end it. Within the gap after it ended by becoming up a relapse reopens it. It tells the
-reason of the first result behind its opening, and its id is made of the monitor's name and the incident's number.
+reason of the first result behind its opening and names its first 100 regions and components; its id is made of the
+monitor's name and the incident's number.
 
 Uptime. Milliseconds of each status in hours and days (UTC) from the monitor's beginning up to what is known, told
 when the history changes, and otherwise at ticks, once in five intervals or two minutes, whichever is longer, each

@@ -15,6 +15,8 @@ from stream.folds.tail import DOWN, UNKNOWN, UP
 from stream.folds.timeline import BAD_STATUSES, GONE, PAUSED, Moment
 
 MAX_ENTRIES: Final = 100
+MAX_NAMES: Final = 100
+"""Of regions and of components that an incident names, in their order: all of it has to fit into a record."""
 ID_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 ID_LENGTH: Final = 12
 NEVER: Final = -1
@@ -83,9 +85,11 @@ class Trouble(msgspec.Struct, frozen=True, array_like=True):
             for component in piece.details.components
             if component.outcome is not Outcome.UP
         }
-        return replace(
-            self, regions=tuple(sorted(regions)), components=tuple(sorted(components.union(self.components)))
-        )
+        return replace(self, regions=_named(regions), components=_named(components.union(self.components)))
+
+
+def _named(names: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(names)[:MAX_NAMES])
 
 
 class Story(msgspec.Struct, array_like=True, gc=False):

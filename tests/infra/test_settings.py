@@ -119,10 +119,6 @@ def test_a_port_that_there_cannot_be_is_refused(name: str, monkeypatch: pytest.M
         get_settings()
 
 
-def test_every_setting_says_what_it_is_for() -> None:
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
-
-
 def test_the_home_folder_is_meant_where_no_shell_has_read_the_tilde(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from schemas.durations import format_duration
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
-from schemas.events import CheckBatch, CheckResult, Component, MaintenanceRevised, MonitorRevised, Tick
+from schemas.events import CheckBatch, CheckResult, Component, MaintenanceRevised, MonitorRevised, Tick, encode
 from schemas.monitors import Monitor
 from stream.folds import STATUSES, Facts, LatencyHour, PartitionFold, Terms
 from stream.folds.latency import EDGES
@@ -266,6 +266,18 @@ def test_a_region_that_nobody_probes_any_more_is_not_kept() -> None:
         log.add(batch("u", minute, region="lon"), Tick(BEGIN + minute * MINUTE))
 
     assert [region.name for region in log.fold.monitors[NAME].regions] == ["lon"]
+
+
+def test_an_incident_stays_small_enough_for_a_record_however_many_components_fail_in_it() -> None:
+    log = Log(Terms(confirmations=1, recoveries=1, flap_start=0))
+    for minute in range(100):
+        (failing,) = batch("dg"[minute % 2], minute).results
+        names = tuple(Component(f"job {minute} {n}" + "x" * 290, Outcome.DOWN) for n in range(50))
+        (incident,) = log.add(
+            CheckBatch("probe", "ams", failing.scheduled_at, (replace(failing, components=names),))
+        ).incidents
+
+    assert len(encode(incident)) < 500_000
 
 
 def test_a_region_that_keeps_changing_is_degraded_until_it_is_steady() -> None:
