@@ -6,12 +6,15 @@ The name of an entry point is its subcommand's: a process imports what its own s
 import sys
 from enum import IntEnum
 from importlib.metadata import entry_points
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import typer
 from rich.console import Console
 
 from infra.settings import InvalidSettings
+
+WIDE: Final = 1_000
+"""Columns."""
 
 
 class Exit(IntEnum):
@@ -31,6 +34,14 @@ def fail(message: str, code: Exit = Exit.NOT_FINE) -> NoReturn:
 
 def _say(message: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(message, style="red", markup=False)
+
+
+def output(*, stderr: bool = False) -> Console:
+    """Where people read: as wide as their terminal, or as the text needs where there is none."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
 
 
 def build(command: str | None = None) -> typer.Typer:

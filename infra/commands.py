@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from rich.console import Console
 from rich.table import Table
 
-from infra.cli import Exit, fail
+from infra.cli import Exit, fail, output
 from infra.clickhouse import ClickHouseNotConfigured, OneNodeOnly, migrate, sql_account
 from infra.kafka import KafkaNotConfigured, PartitionsDiffer, TopicNotCreated, provision_topics
 from infra.settings import Settings, get_settings
@@ -48,7 +47,7 @@ def migrate_command(
         fail(str(error))
     except (KafkaError, ClickHouseError, OSError) as error:
         fail(f"An engine cannot be reached or refuses: {error}", Exit.UNREACHABLE)
-    Console().print(f"topics created: {', '.join(topics) or 'none'}\nmigrations run: {', '.join(migrations) or 'none'}")
+    output().print(f"topics created: {', '.join(topics) or 'none'}\nmigrations run: {', '.join(migrations) or 'none'}")
 
 
 def settings_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -60,7 +59,7 @@ def settings_command(as_json: Annotated[bool, typer.Option("--json", help="Print
     table = Table("setting", "value", "what it is")
     for name, field in Settings.model_fields.items():
         table.add_row(f"PULSE_{name.upper()}", str(values[name]), field.description or "")
-    Console().print(table)
+    output().print(table)
 
 
 def schemas_command() -> None:

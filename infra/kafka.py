@@ -197,6 +197,17 @@ class LogRecord:
     value: bytes | None
 
 
+async def log_ends(settings: Settings, topic: Topic) -> dict[int, int]:
+    """By partition: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
+    consumer = AIOKafkaConsumer(**connection_options(settings), group_id=None)
+    partitions = [TopicPartition(topic.name, n) for n in range(partition_count(topic, settings))]
+    try:
+        await consumer.start()
+        return {at.partition: end for at, end in (await consumer.end_offsets(partitions)).items()}
+    finally:
+        await consumer.stop()
+
+
 class TableReader:
     """Follows a compacted topic from its beginning: `run` hands each record, in the order of its partition.
 

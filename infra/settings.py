@@ -1,18 +1,22 @@
 """Every setting, in one place: `PULSE_*` in the environment, printed by `pulse settings`."""
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, FilePath, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from infra.running import read_running
 
+OWN_ADDRESS_OF: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - nothing is bound here
+"""By the name of all addresses, to which nobody should connect."""
 _split = BeforeValidator(lambda v: [part.strip() for part in v.split(",") if part.strip()] if isinstance(v, str) else v)
 
 
@@ -23,6 +27,38 @@ def _checked_address(text: str) -> str:
     return text
 
 
+def _is_http(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        named = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        return named and not (url.query or url.fragment)
+    except ValueError:
+        return False
+
+
+def _checked_public_url(text: str) -> str:
+    if not _is_http(text):
+        raise ValueError("write http:// or https:// and a host, like https://pulse.example.com")
+    return text
+
+
+def _checked_clickhouse(url: SecretStr) -> SecretStr:
+    if not _is_http(url.get_secret_value()):
+        raise ValueError("write https://user:password@host:8443/database; in a password / is %2F, # is %23, ? is %3F")
+    return url
+
+
+def _checked_key(text: object) -> object:
+    """Without the line's end that files and secrets often have; the rest has to go through an HTTP header."""
+    key = text.strip() if isinstance(text, str) else text
+    if isinstance(key, str) and not re.fullmatch(r"[!-~]*", key):
+        raise ValueError("a key has ASCII letters, digits and signs, and no spaces")
+    return key
+
+
+ApiKey = Annotated[SecretStr, BeforeValidator(_checked_key)]
+ClickHouseUrl = Annotated[SecretStr, AfterValidator(_checked_clickhouse)]
+PublicUrl = Annotated[str, AfterValidator(_checked_public_url)]
 Address = Annotated[str, AfterValidator(_checked_address)]
 Names = Annotated[list[str], NoDecode, _split]
 Networks = Annotated[
@@ -50,40 +86,44 @@ class RunningSource(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """The installation's settings. Where an engine's address is missing, `pulse up` embeds the engine."""
 
-    model_config = SettingsConfigDict(env_prefix="PULSE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PULSE_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     data: Path = Field(Path(".pulse"), description="Where `pulse up` keeps its data, logs and caches.")
     cache: Path = Field(
         Path("~/.cache/pulseapi").expanduser(),
         description="Where Kafka's jars are kept between installations.",
     )
-    maven_mirror: str | None = Field(None, description="A Maven repository to use instead of Maven Central.")
+    maven_mirror: SecretStr | None = Field(None, description="A Maven repository to use instead of Maven Central.")
 
     kafka: str | None = Field(None, description="Kafka's bootstrap servers, host:port,host:port.")
-    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    kafka_username: str | None = None
-    kafka_password: SecretStr | None = None
-    kafka_ca_file: Path | None = Field(None, description="CA certificates that sign the brokers' ones.")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How Kafka is spoken to: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="With SASL, how it is logged in: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
+    )
+    kafka_username: str | None = Field(None, description="With SASL, the user.")
+    kafka_password: SecretStr | None = Field(None, description="With SASL, the user's password.")
+    kafka_ca_file: FilePath | None = Field(None, description="CA certificates that sign the brokers' ones.")
     kafka_replication: int = Field(1, ge=1, description="Replicas of each topic; 3 on a cluster.")
     partitions: int = Field(8, ge=1, le=1024, description="Partitions of monitors and check-results; fixed for good.")
 
-    clickhouse: SecretStr | None = Field(None, description="https://user:password@host:8443/database")
+    clickhouse: ClickHouseUrl | None = Field(None, description="https://user:password@host:8443/database")
     clickhouse_cluster: str | None = Field(None, description="A cluster's name, for replicated, sharded tables.")
-    clickhouse_sql: SecretStr | None = Field(
+    clickhouse_sql: ClickHouseUrl | None = Field(
         None, description="The same with the account that POST /v1/analytics/sql runs as; without it there is none."
     )
     retention_days: int = Field(90, ge=1, description="Days that raw results are kept; rollups are kept for ever.")
 
     http: Address = Field("127.0.0.1:8080", description="Where the query service listens, host:port.")
     snapshot_bytes: int = Field(320 << 20, ge=1 << 20, description="Memory for prepared pages and badges, in bytes.")
-    public_url: str | None = Field(None, description="How the world reaches it, where that differs from `http`.")
+    public_url: PublicUrl | None = Field(None, description="How the world reaches it, where that differs from `http`.")
     proxies: Networks = Field([], description="Proxies whose X-Forwarded-For is believed: 10.0.0.0/8,127.0.0.1/32")
     rate_factor: float = Field(1.0, gt=0, description="Multiplies how many requests a key and an address may send.")
-    embedded_kafka_port: int = 19092
-    embedded_kafka_controller_port: int = 19093
-    embedded_clickhouse_port: int = 18123
-    demo_port: int = 18000
+    embedded_kafka_port: int = Field(19092, description="Where the Kafka of `pulse up` listens.")
+    embedded_kafka_controller_port: int = Field(19093, description="Where its controller does.")
+    embedded_clickhouse_port: int = Field(18123, description="Where the ClickHouse of `pulse up` listens.")
+    demo_port: int = Field(18000, description="Where the sample app of `pulse up --demo` listens.")
 
     region: str = Field("local", description="The region of `pulse probe`.")
     probe: str = Field("probe-0", description="The name of this probe.")
@@ -101,15 +141,17 @@ class Settings(BaseSettings):
     probe_metrics_port: int = Field(0, description="Where the probe serves /metrics; 0: nowhere.")
     stream_metrics_port: int = Field(0, description="Where the stream worker serves /metrics; 0: nowhere.")
 
-    api_key: SecretStr | None = Field(None, description="The key that the pulse command sends.")
-    admin_key: SecretStr | None = Field(
+    api_key: ApiKey | None = Field(None, description="The key that the pulse command sends.")
+    admin_key: ApiKey | None = Field(
         None, min_length=16, description="A key with every scope, known to the query service; not to be guessed."
     )
     max_monitors: int = Field(20_000, ge=1, description="Monitors that a workspace may have.")
     max_pages: int = Field(1_000, ge=1, description="Status pages that a workspace may have.")
     max_maintenances: int = Field(5_000, ge=1, description="Maintenances that a workspace may have, past ones too.")
     max_keys: int = Field(1_000, ge=1, description="API keys that a workspace may have.")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="From which level on is logged: debug, info, warning or error."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -135,8 +177,9 @@ class Settings(BaseSettings):
 
     @property
     def base_url(self) -> str:
-        """The address to give to people, without a slash at the end."""
-        return (self.public_url or f"http://{self.http}").rstrip("/")
+        """The address to give to people, without a slash at the end; a service on all addresses is on its own, too."""
+        host = OWN_ADDRESS_OF.get(self.http_host, self.http_host)
+        return (self.public_url or f"http://{host}:{self.http_port}").rstrip("/")
 
 
 class InvalidSettings(ValueError):
@@ -149,7 +192,10 @@ def get_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        told = (f"PULSE_{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
+        told = (
+            f"PULSE_{'.'.join(map(str, each['loc'])).upper()}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors()
+        )
         raise InvalidSettings("\n".join(told)) from None
     except PermissionError as error:
         message = f"{error.filename} cannot be read by this user; set PULSE_DATA to a folder that is yours"

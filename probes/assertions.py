@@ -4,33 +4,28 @@ Their meaning: no match fails every operator but `absent`; of several matches al
 true is never a number; there is no order across types.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
+from math import ceil, floor
 from typing import Any, Final, cast
 
 import msgspec
-from jsonpath_ng import jsonpath
 
-from probes.text import NOTHING_SECRET, Redactor, clean, shown, shown_whole
+from probes.finding import compile_finder, json_equal, json_type, looks_of
+from probes.text import NOTHING_SECRET, Redactor, clean, shown, shown_whole, text_of
 from schemas.enums import Reason, Severity
 from schemas.events import Failure
-from schemas.expressions import compile_jsonpath, compile_regex
+from schemas.expressions import compile_regex
 from schemas.monitors import Assertion
 
 MAX_JSON_BYTES: Final = 262_144
 MAX_JSON_DEPTH: Final = 500
+MAX_LOOKS: Final = 1_000_000
+"""Places that the JSONPaths of a check may look at, all together: no other check goes on meanwhile."""
 MAX_REGEX_TEXT: Final = 65_536
 DAY_MS: Final = 86_400_000
 MISSING: Final = object()
-
-_CHARSET: Final = re.compile(
-    r"""charset=["']?(latin1|iso-8859-(?:1[013-6]|[1-9])|windows-125[0-8]|koi8-[ru]|utf-16(?:le|be)?"""
-    r"""|shift_jis|euc-jp|euc-kr|iso-2022-jp|gb2312|gbk|gb18030|big5)["']?(?:[\s;]|$)""",
-    re.IGNORECASE,
-)
-"""Charsets of web pages, by names that Python knows; some others that it knows take long."""
 
 
 class BadJson(ValueError):
@@ -59,18 +54,26 @@ class Answer:
         self._json: Any = MISSING
         self._bad_json: BadJson | None = None
         self._text: str | None = None
+        self._looks = 0
 
     def header(self, name: str) -> str | None:
         """The values of a header (lower case name), joined by commas."""
         values = [value for key, value in self.headers if key == name]
         return ", ".join(values) if values else None
 
+    def affords(self, looks: int) -> bool:
+        """Whether so many more looks for each value of the body are not too many for one check; then they count."""
+        more = looks and looks * sum(map(self.body.count, (b",", b"[", b"{")))
+        if self._looks + more > MAX_LOOKS:
+            return False
+        self._looks += more
+        return True
+
     @property
     def text(self) -> str:
-        """The body as text, without a byte order mark; what does not decode is replaced."""
+        """The body as text."""
         if self._text is None:
-            charset = _CHARSET.search(self.header("content-type") or "")
-            self._text = self.body.decode(charset[1] if charset else "utf-8", "replace").removeprefix("\ufeff")
+            self._text = text_of(self.body, self.headers)
         return self._text
 
     @property
@@ -179,7 +182,7 @@ def _latency(assertion: Assertion) -> Test:
     def test(answer: Answer) -> Failure | None:
         if answer.total_us <= limit_ms * 1_000:
             return None
-        seen = f"{answer.total_us / 1_000:.0f} ms"
+        seen = f"{ceil(answer.total_us / 1_000)} ms"
         message = f"the answer took {seen}, longer than {limit_ms} ms"
         return Failure("latency", assertion.severity, f"at most {limit_ms} ms", seen, message)
 
@@ -196,8 +199,8 @@ def _certificate(assertion: Assertion) -> Test:
         days = answer.certificate_ms / DAY_MS
         if days >= (assertion.certificate_days or 0):
             return None
-        seen = f"{days:.1f} days"
-        message = f"the certificate expires in {seen}"
+        seen = f"{floor(days * 10) / 10:.1f} days"
+        message = f"the certificate expires in {seen}" if days > 0 else f"the certificate expired {-days:.1f} days ago"
         return Failure("certificate_days", assertion.severity, wanted, seen, message)
 
     return test
@@ -229,7 +232,7 @@ def _body(assertion: Assertion) -> Test:
 
 def _jsonpath(assertion: Assertion) -> Test:
     path = assertion.jsonpath or ""
-    find = compile_finder(path)
+    find, looks = compile_finder(path), looks_of(path)
     matcher = _Matcher(path, assertion, textual=False)
 
     def test(answer: Answer) -> Failure | None:
@@ -237,6 +240,8 @@ def _jsonpath(assertion: Assertion) -> Test:
             document = answer.json
         except BadJson as error:
             return matcher.failure("no JSON", str(error))
+        if not answer.affords(looks):
+            return matcher.failure("too much to search", f"the JSONPaths of a check look at {MAX_LOOKS} places at most")
         values, missing = find(document)
         if not values:
             return matcher.on_missing(missing)
@@ -257,83 +262,6 @@ _COMPILERS: Final[Mapping[str, Callable[[Assertion], Test]]] = {
     "body": _body,
     "jsonpath": _jsonpath,
 }
-
-Finder = Callable[[Any], tuple[list[Any], str]]
-"""From a document to the values that match, and where there are none, what is missing."""
-
-
-@lru_cache(maxsize=4_096)
-def compile_finder(path: str) -> Finder:
-    """A finder for a JSONPath; a plain one (`$.a.b[0]`) walks the document without jsonpath-ng."""
-    expression = compile_jsonpath(path)
-    steps = _plain_steps(expression)
-    if steps is not None:
-        return partial(_walk, steps)
-    return partial(_find, expression, f"nothing matches {path}")
-
-
-def _plain_steps(expression: Any) -> tuple[str | int, ...] | None:
-    """The names and indices of a path that can match once at most, else None."""
-    steps: list[str | int] = []
-    while type(expression) is jsonpath.Child:
-        step = expression.right
-        if type(step) is jsonpath.Fields and len(step.fields) == 1:
-            steps.append(step.fields[0])
-        elif type(step) is jsonpath.Index and len(step.indices) == 1:
-            steps.append(step.indices[0])
-        else:
-            return None
-        expression = expression.left
-    return tuple(reversed(steps)) if type(expression) is jsonpath.Root else None
-
-
-def _walk(steps: tuple[str | int, ...], document: Any) -> tuple[list[Any], str]:
-    value = document
-    for depth, step in enumerate(steps):
-        if not _has(value, step):
-            return [], f"{_path(steps[: depth + 1])} is missing"
-        value = value[step]
-    return [value], ""
-
-
-def _has(value: Any, step: str | int) -> bool:
-    if type(step) is str:
-        return type(value) is dict and step in value
-    return type(value) is list and -len(value) <= cast(int, step) < len(value)
-
-
-def _path(steps: tuple[str | int, ...]) -> str:
-    return clean("$" + "".join(f"[{step}]" if type(step) is int else f".{step}" for step in steps))
-
-
-def _find(expression: Any, missing: str, document: Any) -> tuple[list[Any], str]:
-    return [match.value for match in expression.find(document)], missing
-
-
-def json_type(value: Any) -> str:
-    """The JSON name of a value's type."""
-    if isinstance(value, bool):
-        return "boolean"
-    if value is None:
-        return "null"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"
-
-
-def json_equal(left: Any, right: Any) -> bool:
-    """Equality of JSON values: 1 equals 1.0, and true never equals 1, at any depth of `right`."""
-    if type(left) is type(right) is str:
-        return bool(left == right)
-    if json_type(left) != json_type(right):
-        return False
-    if isinstance(right, list):
-        return len(left) == len(right) and all(map(json_equal, left, right))
-    if isinstance(right, dict):
-        return left.keys() == right.keys() and all(json_equal(left[key], right[key]) for key in right)
-    return bool(left == right)
 
 
 class _Matcher:

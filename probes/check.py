@@ -24,7 +24,7 @@ _log = get_logger(__name__)
 async def check(monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter) -> CheckResult:
     """The result of one check; an error of our own becomes `unknown`, and is logged."""
     started_at = int(wall_clock_ms())
-    started_s = lag.begin()
+    begun = lag.begin()
     try:
         prepared = monitor.prepare()
         fetched = await prepared.exchange()
@@ -33,7 +33,7 @@ async def check(monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter) -> C
             monitor.rules,
             scheduled_at=scheduled_at,
             started_at=started_at,
-            overloaded=lag.lagged_since(started_s),
+            lag_us=int(lag.since(begun) * 1_000_000),
             redact=prepared.redact,
         )
     except Exception as error:

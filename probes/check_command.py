@@ -14,6 +14,7 @@ from rich.text import Text
 from infra.cli import Exit, fail
 from probes.check import check_once
 from probes.shorthand import InvalidAssertion, parse_assertion
+from schemas.documents import field_path, message_of
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckResult
 from schemas.monitors import Assertion, Monitor
@@ -67,7 +68,7 @@ def _monitor(url: str, asserted: list[str], timeout: str, method: str, headers: 
     except InvalidAssertion as error:
         fail(str(error), Exit.USAGE)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        lines = [f"{field_path(each['loc'])}: {message_of(each, Monitor)}" for each in error.errors()]
         fail("\n".join(lines), Exit.USAGE)
 
 
@@ -104,7 +105,7 @@ def _exit_code(result: CheckResult) -> Exit:
 
 def _shown(result: CheckResult, monitor: Monitor) -> RenderableType:
     colour = _COLOURS[result.outcome]
-    request_line = f"{monitor.method} {monitor.url}" if monitor.url.startswith("http") else monitor.url
+    request_line = f"{monitor.method} {monitor.url}" if monitor.over_http else monitor.url
     headline = Text.assemble((f"● {result.outcome}", f"bold {colour}"), f"  {request_line}")
     if result.status_code:
         headline.append(f"  {result.status_code}", "bold")

@@ -101,6 +101,7 @@ class Compiler:
 
 def build_request(monitor: Monitor, reveal: Revealer) -> Request:
     """The monitor's request with its secrets in it. Raises MissingSecret, InvalidUrl."""
+    url = parse_url(reveal(monitor.url, lambda secret: quote(secret, safe="")), CHECKED)
     body, content_type = _body(monitor, reveal)
     headers = {name: reveal(value) for name, value in monitor.headers.items()}
     given = {name.lower() for name in headers}
@@ -108,28 +109,28 @@ def build_request(monitor: Monitor, reveal: Revealer) -> Request:
     headers |= {name: value for name, value in defaults.items() if value and name not in given}
     return Request(
         method=monitor.method,
-        url=parse_url(reveal(monitor.url, lambda secret: quote(secret, safe="")), CHECKED),
+        url=url,
         headers=tuple(headers.items()),
         body=body,
         timeout_ms=monitor.timeout_ms,
         follow_redirects=monitor.follow_redirects,
         verify_tls=monitor.verify_tls,
         ip_version=monitor.ip_version,
-        identity=_identity(monitor, reveal),
+        identity=_identity(monitor, reveal, url.scheme),
         body_limit_bytes=BODY_LIMIT_BYTES if _is_heard(monitor) else 0,
     )
 
 
-def _identity(monitor: Monitor, reveal: Revealer) -> SSLContext | None:
+def _identity(monitor: Monitor, reveal: Revealer, scheme: str) -> SSLContext | None:
     shown = monitor.client_certificate
     if shown is None:
         return None
-    return make_identity(reveal(shown.certificate), reveal(shown.key), verify=monitor.verify_tls)
+    return make_identity(reveal(shown.certificate), reveal(shown.key), scheme, verify=monitor.verify_tls)
 
 
 def _is_heard(monitor: Monitor) -> bool:
     """Over HTTP there is always an answer; else it is waited for where an assertion reads it."""
-    return monitor.url.startswith("http") or any(each.subject in ("body", "jsonpath") for each in monitor.assertions)
+    return monitor.over_http or any(each.subject in ("body", "jsonpath") for each in monitor.assertions)
 
 
 def _body(monitor: Monitor, reveal: Revealer) -> tuple[bytes, str]:

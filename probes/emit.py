@@ -32,6 +32,7 @@ MAX_BATCH_BYTES: Final = 900_000
 ACKNOWLEDGED_WITHIN_S: Final = 5.0
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0)
 SPOOLED_AT_ONCE: Final = 64
+"""Frames; after a failure half as many, until the way to Kafka is wide enough to have them acknowledged in time."""
 
 _log = get_logger(__name__)
 
@@ -120,6 +121,7 @@ class Emitter:
         self._in_hand: list[Frame] = []
         self._failures = 0
         self._retry_at = 0.0
+        self._at_once = SPOOLED_AT_ONCE
 
     @property
     def spool(self) -> Spool:
@@ -214,9 +216,12 @@ class Emitter:
         if frames:
             await self._to_disk(frames)
         if asyncio.get_running_loop().time() >= self._retry_at:
-            oldest = await asyncio.to_thread(self._spool.oldest, SPOOLED_AT_ONCE)
+            oldest = await asyncio.to_thread(self._spool.oldest, self._at_once)
             if oldest and await self._delivers(oldest):
                 await asyncio.to_thread(self._spool.delivered, len(oldest))
+                self._at_once = min(2 * self._at_once, SPOOLED_AT_ONCE)
+            else:
+                self._at_once = max(1, self._at_once // 2)
 
     async def _delivers(self, frames: list[Frame]) -> bool:
         try:

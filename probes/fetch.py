@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property, partial
 from time import perf_counter_ns
 from typing import Final
 
@@ -25,6 +25,8 @@ from schemas.enums import Reason
 __all__ = ["BODY_LIMIT_BYTES", "Fetched", "Fetcher", "Hop", "Phases", "Request", "Response"]
 
 MAX_REDIRECTS: Final = 5
+ENCRYPTED: Final = frozenset({"https", "wss", "tls"})
+"""Schemes that begin with a TLS handshake."""
 
 
 class Phases(msgspec.Struct):
@@ -105,25 +107,32 @@ class Fetcher:
         self._guard = Guard(allow, deny)
         self._resolver = DnsResolver() if resolver is None else resolver
         self._connect = connect
+        self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
 
     async def fetch(self, request: Request) -> Fetched:
         """One exchange, redirects included, within `request.timeout_ms`. Raises nothing but CancelledError."""
+        hops, phases = [Hop(request)], Phases()
+        reason, message = await self.in_time(partial(self._follow, hops, phases), hops, phases)
+        return _conclude(hops[-1], phases, reason, message)
+
+    async def in_time(self, work: Callable[[], Awaitable[None]], hops: list[Hop], phases: Phases) -> tuple[Reason, str]:
+        """Do what a check does, within its deadline: OK, or the reason and message of what stood in the way."""
+        request = hops[0].request
         if request.fault:
-            return Fetched(Reason.BAD_REQUEST, request.fault)
+            return Reason.BAD_REQUEST, request.fault
         started_ns = perf_counter_ns()
-        phases = Phases()
-        hops = [Hop(request)]
-        reason, message = Reason.OK, ""
         try:
             with self._deadlines.within(request.timeout_ms / 1_000):
-                await self._follow(hops, phases)
+                await work()
         except TimeoutError:
             reason, message = Reason.TIMEOUT, f"not done within {request.timeout_ms} ms: still {hops[-1].stage}"
         except FetchFailed as failed:
             reason, message = failed.reason, failed.message
-        ok = reason is Reason.OK
-        phases.total_us = phases.sum_us if ok else (perf_counter_ns() - started_ns) // 1_000
-        return _conclude(hops[-1], phases, reason, message)
+        else:
+            phases.total_us = phases.sum_us
+            return Reason.OK, ""
+        phases.total_us = (perf_counter_ns() - started_ns) // 1_000
+        return reason, message
 
     async def close(self) -> None:
         """Let go of what the fetcher holds. Closing it again does nothing."""
@@ -158,11 +167,8 @@ class Fetcher:
         except BadAnswer as bad:
             reason = Reason.RESPONSE_TOO_LARGE if isinstance(bad, AnswerTooLarge) else Reason.BAD_RESPONSE
             raise FetchFailed(reason, str(bad)) from None
-        except ssl.SSLError as error:
-            raise FetchFailed(Reason.TLS_ERROR, f"TLS broke off while {hop.stage}: {words_of(error)}") from None
         except OSError as error:
-            message = f"the connection broke while {hop.stage}: {error.strerror}"
-            raise FetchFailed(Reason.BAD_RESPONSE, message) from None
+            raise broken_off(error, hop) from None
         finally:
             connection.close()
 
@@ -176,12 +182,12 @@ class Fetcher:
         connection = await open_connection(self._loop, self._poller, self._connect, addresses, url.port)
         hop.address = connection.address
         phases.connect_us += max(0, connection.ready_at_ns - started_ns) // 1_000
-        if url.scheme == "http":
+        if url.scheme not in ENCRYPTED:
             return connection
         hop.stage = "agreeing on TLS"
         started_ns = perf_counter_ns()
         try:
-            context = request.identity or (self._verifying if request.verify_tls else self._trusting)
+            context = request.identity or self._context(url.scheme, request.verify_tls)
             tls = await secure(connection, context, url.host)
         except BaseException:
             connection.close()
@@ -218,13 +224,18 @@ class Fetcher:
     def _poller(self) -> Poller:
         return make_poller(self._loop)
 
-    @cached_property
-    def _verifying(self) -> ssl.SSLContext:
-        return make_context(verify=True)
+    def _context(self, scheme: str, verify: bool) -> ssl.SSLContext:
+        context = self._contexts.get((scheme, verify))
+        if context is None:
+            context = self._contexts[scheme, verify] = make_context(scheme, verify=verify)
+        return context
 
-    @cached_property
-    def _trusting(self) -> ssl.SSLContext:
-        return make_context(verify=False)
+
+def broken_off(error: OSError, hop: Hop) -> FetchFailed:
+    """What to tell of a connection that stood, and broke."""
+    if isinstance(error, ssl.SSLError):
+        return FetchFailed(Reason.TLS_ERROR, f"TLS broke off while {hop.stage}: {words_of(error)}")
+    return FetchFailed(Reason.BAD_RESPONSE, f"the connection broke while {hop.stage}: {error.strerror or error}")
 
 
 async def _converse(connection: Connection | TlsConnection, hop: Hop, phases: Phases) -> Answer:

@@ -55,6 +55,7 @@ _METADATA: Final = tuple(
         "192.0.0.192/32",  # Oracle
         "fd00:ec2::/32",  # AWS
         "fd20:ce::254/128",  # Google
+        "fd00:42::42/128",  # Scaleway
         "fe80::/10",
     )
 )

@@ -2,7 +2,8 @@
 
 Known by shape, never by a server's name: health+json and healthpy (`checks`), Spring Actuator (`components`),
 ASP.NET (`entries`), NestJS Terminus (`details`), MicroProfile and fastapi-healthchecks (`checks` as a list),
-fastapi-healthz (`entities`), plain maps of words (the recipe of our README, fastapi-health, django-health-check).
+fastapi-healthz and fastapi-healthcheck (`entities`), plain maps of words or of objects with one (the recipe of our
+README, fastapi-health, django-health-check, what people write by hand).
 A word that nobody knows makes an unknown component, never one that is up.
 """
 
@@ -20,7 +21,10 @@ MAX_NESTING: Final = 4
 SELF: Final = "status"
 
 _WORDS: Final[Mapping[str, Outcome]] = (
-    dict.fromkeys(("pass", "ok", "okay", "up", "healthy", "online", "available", "alive", "operational"), Outcome.UP)
+    dict.fromkeys(
+        ("pass", "ok", "okay", "up", "healthy", "online", "available", "alive", "operational", "connected", "working"),
+        Outcome.UP,
+    )
     | dict.fromkeys(("warn", "warning", "degraded", "partial", "shutting_down"), Outcome.DEGRADED)
     | dict.fromkeys(
         (
@@ -32,6 +36,7 @@ _WORDS: Final[Mapping[str, Outcome]] = (
             "down",
             "unhealthy",
             "offline",
+            "disconnected",
             "unavailable",
             "critical",
             "out_of_service",
@@ -45,9 +50,9 @@ _ABOUT: Final = frozenset(
     {"name", "app", "application", "service", "serviceid", "service_id", "description", "version", "release"}
     | {"releaseid", "build", "commit", "revision", "environment", "env", "stage", "region", "host", "hostname", "id"}
     | {"instance", "timestamp", "time", "date", "checked_at", "uptime", "duration", "totalduration", "status_code"}
-    | {"message", "detail", "title", "notes", "output", "links"}
+    | {"message", "detail", "title", "notes", "output", "links", "error", "code", "reason", "data", "result"}
 )
-"""Keys of a plain map that tell about the service and are no parts of it."""
+"""Keys of a plain map that tell about the service or the answer and are no parts of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +106,15 @@ def _outcome(word: Any) -> Outcome | None:
 
 
 def _structured(document: dict[str, Any], nesting: int) -> Iterator[Part]:
-    for key in ("checks", "components", "entries", "details", "entities"):
+    for key in ("checks", "components", "entries", "details", "entities", "services"):
         parts = document.get(key)
         if isinstance(parts, dict):
             for name, part in parts.items():
                 yield from _named(str(name), part, nesting)
         elif isinstance(parts, list):
             for part in parts:
-                if isinstance(part, dict) and isinstance(name := part.get("name", part.get("service")), str):
+                name = next((part[key] for key in _NAMES if key in part), None) if isinstance(part, dict) else None
+                if isinstance(name, str):
                     yield from _named(name, part, nesting)
 
 
@@ -143,6 +149,7 @@ def _judged_word(word: Any) -> tuple[Outcome, str]:
     return outcome, word if isinstance(word, str) else shown_whole(word)
 
 
+_NAMES: Final = ("name", "service", "alias")
 _SAYS: Final = ("output", "message", "error", "description", "comments", "details", "notes")
 
 
@@ -156,6 +163,5 @@ def _is_map(document: dict[str, Any], own: Outcome | None) -> bool:
 
 def _mapped(document: dict[str, Any]) -> Iterator[Part]:
     for name, value in document.items():
-        if not isinstance(value, str) or name == SELF or name.lower() in _ABOUT:
-            continue
-        yield (name, *_judged_word(value))
+        if isinstance(value, str | dict) and name != SELF and name.lower() not in _ABOUT:
+            yield from _named(name, value, 0)

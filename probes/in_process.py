@@ -74,6 +74,7 @@ class AppUnderTest:
             request = build_request(monitor, reveal)
         except MissingSecret as error:
             return Fetched(Reason.BAD_REQUEST, str(error))
+        self._client.cookies.clear()  # no check has those of another
         started_ns = perf_counter_ns()
         answer = self._client.request(
             request.method,

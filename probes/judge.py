@@ -7,12 +7,13 @@ decides the outcome, and the first of the worst gives the reason and the message
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 from typing import Final
 
 from probes.assertions import Answer, BadJson, CompiledAssertion, compile_assertion, parse_json
 from probes.fetch import Fetched, Response
 from probes.health_documents import HealthDocument, read_bare_word, read_health_document
-from probes.text import MAX_EVIDENCE_BODY, NOTHING_SECRET, Redactor, clean
+from probes.text import MAX_EVIDENCE_BODY, NOTHING_SECRET, Redactor, clean, text_of
 from schemas.enums import Outcome, Reason, Severity
 from schemas.events import CheckResult, Component, Evidence, Failure
 from schemas.monitors import Assertion
@@ -33,7 +34,7 @@ SERVICE_UNAVAILABLE: Final = 503
 REMEMBERED_BODIES: Final = 2_048
 REMEMBERED_BODY_BYTES: Final = 2_048
 LATEST_EXPIRY_MS: Final = 4_102_444_800_000
-"""The year 2100, the last that the log knows; certificates without an end say 9999."""
+"""The year 2100, the last that the log knows, as 1970 is the first; certificates without an end say 9999."""
 _BADNESS: Final = {Outcome.UP: 0, Outcome.DEGRADED: 1, Outcome.DOWN: 2, Outcome.UNKNOWN: 3}
 _OUTCOMES: Final = {Severity.DEGRADED: Outcome.DEGRADED, Severity.DOWN: Outcome.DOWN}
 
@@ -90,18 +91,19 @@ def judge(
     *,
     scheduled_at: int,
     started_at: int,
-    overloaded: bool = False,
+    lag_us: int = 0,
     redact: Redactor = NOTHING_SECRET,
 ) -> CheckResult:
-    """The result of a check. `overloaded` says that the probe's own loop lagged meanwhile."""
+    """The result of a check. `lag_us`, for which the probe's own loop was held up, is not held against the target."""
     response, phases = fetched.response, fetched.phases
     document: HealthDocument | None = None
     if fetched.reason is not Reason.OK or response is None:
-        findings = [_broken(fetched)]
+        findings = [_broken(fetched, lag_us)]
     else:
         expires_at = response.certificate_expires_at
         left_ms = expires_at - started_at if expires_at else None
-        answer = Answer(response.status, response.headers, response.body, phases.total_us, left_ms, redact)
+        took_us = max(0, phases.total_us - lag_us)
+        answer = Answer(response.status, response.headers, response.body, took_us, left_ms, redact)
         document = None if response.body_truncated else _health_document(answer)
         findings = _findings(response, answer, rules, document)
     worst = max(findings, key=lambda finding: _BADNESS[finding.outcome], default=None)
@@ -119,17 +121,20 @@ def judge(
         ttfb_us=phases.ttfb_us,
         transfer_us=phases.transfer_us,
         total_us=phases.total_us,
-        overloaded=overloaded,
+        overloaded=lag_us > 0,
         message=clean(redact(worst.message)) if worst else "",
         failures=tuple([finding.failure for finding in findings if finding.failure]),
         components=document.components if document else (),
         evidence=_evidence(response, rules, redact) if worst and response else None,
-        certificate_expires_at=min(response.certificate_expires_at, LATEST_EXPIRY_MS) if response else 0,
+        certificate_expires_at=max(0, min(response.certificate_expires_at, LATEST_EXPIRY_MS)) if response else 0,
     )
 
 
-def _broken(fetched: Fetched) -> Finding:
-    """No whole answer came; without a request to send, or a socket to send it by, that tells nothing of its target."""
+def _broken(fetched: Fetched, lag_us: int) -> Finding:
+    """No whole answer came; without a request, a socket or the time to send it, that tells nothing of its target."""
+    if fetched.reason is Reason.TIMEOUT and 2 * lag_us > fetched.phases.total_us:
+        message = f"the probe itself was held up most of the time ({fetched.message})"
+        return Finding(Outcome.UNKNOWN, Reason.PROBE_OVERLOADED, message)
     untold = fetched.reason in (Reason.BAD_REQUEST, Reason.PROBE_OVERLOADED)
     return Finding(Outcome.UNKNOWN if untold else Outcome.DOWN, fetched.reason, fetched.message)
 
@@ -150,7 +155,7 @@ def _findings(response: Response, answer: Answer, rules: Rules, document: Health
             findings.append(Finding(_OUTCOMES[failure.severity], assertion.reason, failure.message, failure))
     threshold_us = rules.latency_threshold_us
     if threshold_us is not None and answer.total_us > threshold_us:
-        message = f"the answer took {answer.total_us / 1_000:.0f} ms, longer than {threshold_us // 1_000} ms"
+        message = f"the answer took {ceil(answer.total_us / 1_000)} ms, longer than {threshold_us // 1_000} ms"
         findings.append(Finding(Outcome.DEGRADED, Reason.LATENCY, message))
     return findings
 
@@ -180,8 +185,9 @@ def _bad_status(response: Response, document: HealthDocument | None) -> Finding:
         failing = document.failing
         said = _said(failing) if failing else "its health document names no failing part"
         return Finding(Outcome.DEGRADED, Reason.COMPONENT if failing else Reason.HTTP_STATUS, f"{line}: {said}")
+    hops = {0: "", 1: " after a redirect"}.get(response.redirects, f" after {response.redirects} redirects")
     parts = f": {_said(document.failing)}" if document and document.failing else ""
-    return Finding(Outcome.DOWN, Reason.HTTP_STATUS, f"the answer is {line}{parts}")
+    return Finding(Outcome.DOWN, Reason.HTTP_STATUS, f"the answer is {line}{hops}{parts}")
 
 
 def _own_words(response: Response, document: HealthDocument) -> list[Finding]:
@@ -203,10 +209,11 @@ def _said(parts: Sequence[Component]) -> str:
 
 def _evidence(response: Response, rules: Rules, redact: Redactor) -> Evidence:
     present = {name: value for name, value in response.headers if name in rules.evidence_headers}
+    body = redact(text_of(response.body, response.headers)).replace("\r\n", "\n")
     line = f"HTTP/{response.http_version} {response.status} {response.reason_phrase}".strip() if response.status else ""
     return Evidence(
         status_line=clean(redact(line)),
         headers={name: clean(redact(value)) for name, value in present.items()},
-        body=clean(redact(response.body.decode("utf-8", "replace")), MAX_EVIDENCE_BODY, keep="\n\t"),
+        body=clean(body, MAX_EVIDENCE_BODY, keep="\n\t"),
         address=response.address,
     )

@@ -1,15 +1,17 @@
 """The monitors of this probe: its share of the compacted topic `monitors`, followed as it changes.
 
-Probes of a region are one consumer group without commits. A partition that comes is read from its beginning, one
-that stays goes on where it was; while the group settles, the probe keeps probing what it had.
+Probes of a region are one consumer group without commits. A partition that comes is read from its beginning to its
+end before anything of it counts, so that no version that was replaced or deleted since is checked once more; one that
+stays goes on where it was. While the group settles, the probe keeps probing what it had.
 """
 
 import asyncio
 import gc
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from pydantic import ValidationError
 
@@ -81,10 +83,20 @@ class _Positions(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
 
     def take(self, partition: TopicPartition, offset: int) -> bool:
         """Whether a record is still ours to handle; then it counts as handled."""
-        if partition not in self._next:
+        if not self.has(partition):
             return False
         self._next[partition] = offset + 1
         return True
+
+    def has(self, partition: TopicPartition) -> bool:
+        """Whether it is ours."""
+        return partition in self._next
+
+    def at_end(self, partition: TopicPartition) -> bool:
+        """Whether there is nothing left to read of it."""
+        if partition not in self._consumer.assignment():
+            return True
+        return self._next.get(partition, 0) >= (self._consumer.highwater(partition) or 0)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Nothing: until the group has settled, this probe keeps probing."""
@@ -119,19 +131,27 @@ class MonitorFeed:
 
     async def _follow(self, consumer: AIOKafkaConsumer, listener: _Positions) -> None:
         settled = True
+        newest: dict[TopicPartition, dict[bytes, ConsumerRecord]] = defaultdict(dict)
         while True:
             batches = await consumer.getmany(timeout_ms=SILENCE_MS, max_records=500)
             for partition, records in batches.items():
-                for count, record in enumerate(records):
-                    if not listener.take(partition, record.offset):
-                        break  # another probe has it since
-                    key = (record.key or b"").decode("utf-8", "replace")
-                    self._table.apply(partition.partition, record.offset, key, record.value)
-                    if count % COMPILED_AT_ONCE == 0:
-                        await asyncio.sleep(0)  # checks go on meanwhile
+                ours = (record for record in records if listener.take(partition, record.offset))
+                newest[partition] |= {record.key or b"": record for record in ours}
+            for partition in [each for each in newest if not batches or listener.at_end(each)]:
+                await self._apply(partition, newest.pop(partition), listener)
             if not batches and not settled:
                 gc.freeze()  # collecting the garbage of 20,000 monitors, of which there is none, holds checks up 0.3 s
             settled = not batches
+
+    async def _apply(
+        self, partition: TopicPartition, records: dict[bytes, ConsumerRecord], listener: _Positions
+    ) -> None:
+        for count, (key, record) in enumerate(records.items()):
+            if not listener.has(partition):
+                return  # another probe has it since
+            self._table.apply(partition.partition, record.offset, key.decode("utf-8", "replace"), record.value)
+            if count % COMPILED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # checks go on meanwhile
 
     def _options(self) -> dict[str, Any]:
         return connection_options(self._settings) | {

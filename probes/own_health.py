@@ -24,6 +24,10 @@ NOTHING_SENT: Final = frozenset(
     {Reason.BAD_REQUEST, Reason.BLOCKED_ADDRESS, Reason.PROBE_OVERLOADED, Reason.PROBE_ERROR}
 )
 """The probe itself held back what it should have sent."""
+LOST: Final = "the probe has lost its own network"
+TAKEN_FOR_LOST: Final = (
+    "no target answers, so the probe takes its own network for lost; it would know with PULSE_PROBE_CANARIES"
+)
 LEAST_TARGETS: Final = 5
 ENOUGH_TARGETS: Final = 30
 CANARY_TIMEOUT_S: Final = 2.0
@@ -96,6 +100,8 @@ class OwnNetwork:
     def __init__(self, canaries: Sequence[Canary] = (), route: Callable[[], bool] = has_route) -> None:
         self.offline = False
         """What was found last."""
+        self.verdict = LOST if canaries else TAKEN_FOR_LOST
+        """What to tell of a failure that is our own."""
         self._canaries = canaries
         self._route = route
         self._near = _Targets()

@@ -64,7 +64,7 @@ class PulseFile(pytest.File):
         except (InvalidDocument, OSError) as error:
             raise pytest.UsageError(str(error)) from None
         for monitor in document.monitors:
-            if not monitor.paused and monitor.url.startswith("http"):
+            if not monitor.paused and monitor.over_http:
                 yield MonitorItem.from_parent(self, name=monitor.slug, monitor=monitor)
 
 

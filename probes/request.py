@@ -23,6 +23,8 @@ OWN_HEADERS: Final = frozenset(
     | {"transfer-encoding", "upgrade"}
 )
 """Headers that say how the bytes travel: the probe's own."""
+_TOLD_ANYWHERE: Final = frozenset({"accept", "content-type"})
+"""Headers that go along to another origin: they say how to read a body, and nothing of who asks."""
 _BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -137,13 +139,13 @@ def _asked(url: Url) -> httpx.Request:
 def redirected(request: Request, status: int, location: str) -> Request:
     """The request that an answer leads to, without cookies. Raises FetchFailed.
 
-    The method changes as in browsers and httpx; to another origin neither headers of the user
-    nor the client certificate travel.
+    The method changes as in browsers and httpx; to another origin neither headers of the user, but for what says how
+    to read a body, nor the client certificate travel.
     """
     url = _target(request.url, location)
     method = _next_method(request.method, status)
     same = url.origin == request.url.origin
-    headers = request.headers if same else ()
+    headers = tuple(header for header in request.headers if same or header[0].lower() in _TOLD_ANYWHERE)
     body = request.body
     if method != request.method:
         body = b""

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from schemas.monitors import DEFAULT_WORKSPACE
+from schemas.monitors import DEFAULT_WORKSPACE, SECRET_REFERENCE
 
-REFERENCE: Final = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,63})\}")
 ENVIRONMENT_PREFIX: Final = "PULSE_SECRET_"
 MAX_SECRET_BYTES: Final = 65_536
 KEPT_S: Final = 30.0
@@ -47,6 +46,8 @@ class Secrets:
                 return file.read_bytes()[:MAX_SECRET_BYTES].decode().removesuffix("\n")
         except OSError as error:
             raise MissingSecret(f"the secret {name} cannot be read by this probe: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise MissingSecret(f"the secret {name} cannot be read by this probe: it is not UTF-8 text") from None
         if workspace == DEFAULT_WORKSPACE and (variable := ENVIRONMENT_PREFIX + name) in self._environment:
             return self._environment[variable]
         place = f"{ENVIRONMENT_PREFIX}{name}" if workspace == DEFAULT_WORKSPACE else f"the file {workspace}/{name}"
@@ -69,4 +70,4 @@ class Revealer:
             self.revealed.add(secret)
             return escape(secret)
 
-        return REFERENCE.sub(value, text) if "${" in text else text
+        return SECRET_REFERENCE.sub(value, text) if "${" in text else text

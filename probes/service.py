@@ -89,7 +89,7 @@ class ProbeService:
         try:
             result = await check(monitor, scheduled_at, self.lag)
             if await self.network.is_to_blame(monitor.target, result):
-                message = f"the probe has lost its own network (here: {result.message})"
+                message = f"{self.network.verdict} (here: {result.message})"
                 result = untold(monitor, scheduled_at, Reason.PROBE_OFFLINE, message, result.started_at)
         except asyncio.CancelledError:
             self._emit(monitor, untold(monitor, scheduled_at, Reason.PROBE_OFFLINE, "the probe was stopped meanwhile"))

@@ -1,5 +1,7 @@
 """Texts of strangers, made fit to keep and to show: bounded, without control characters, without secrets."""
 
+import json
+import re
 from collections.abc import Iterable
 from html import escape
 from typing import Final
@@ -11,6 +13,12 @@ MAX_TEXT: Final = 300
 MAX_EVIDENCE_BODY: Final = 2_048
 REDACTED: Final = "***"
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+_CHARSET: Final = re.compile(
+    r"""charset=["']?(latin1|iso-8859-(?:1[013-6]|[1-9])|windows-125[0-8]|koi8-[ru]|utf-16(?:le|be)?"""
+    r"""|shift_jis|euc-jp|euc-kr|iso-2022-jp|gb2312|gbk|gb18030|big5)["']?(?:[\s;]|$)""",
+    re.IGNORECASE,
+)
+"""Charsets of web pages, by names that Python knows; some others that it knows take long."""
 
 
 def clean(text: str, limit: int = MAX_TEXT, *, keep: str = "") -> str:
@@ -20,6 +28,12 @@ def clean(text: str, limit: int = MAX_TEXT, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else _REPLACEMENT for c in text)
+
+
+def text_of(body: bytes, headers: Iterable[tuple[str, str]]) -> str:
+    """A body as text, without a byte order mark; what does not decode is replaced."""
+    charset = _CHARSET.search(next((value for name, value in headers if name == "content-type"), ""))
+    return body.decode(charset[1] if charset else "utf-8", "replace").removeprefix("\ufeff")
 
 
 def shown(value: object) -> str:
@@ -52,11 +66,12 @@ NOTHING_SECRET: Final = Redactor()
 
 
 def _forms(secret: str) -> set[str]:
-    escaped = msgspec.json.encode(secret).decode()[1:-1]
+    in_json = [json.dumps(secret, ensure_ascii=ascii_alone)[1:-1] for ascii_alone in (False, True)]
     html = escape(secret)
     return {
         secret,
+        secret.encode().decode("latin-1"),  # in headers
         *(quote(secret, safe=""), quote(secret), quote_plus(secret)),
-        *(escaped, escaped.replace("/", "\\/")),
+        *(form for each in in_json for form in (each, each.replace("/", "\\/"))),
         *(html, html.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")),
     }

@@ -12,7 +12,7 @@ from infra.logs import get_logger
 from infra.settings import Settings
 from query.badges import BadgeKind, monitor_badge, page_badge, svg
 from query.catalog import Catalog, Entry
-from query.compose import compose, monitors_of
+from query.compose import compose, moment, monitors_of, stale_since
 from query.facts import Facts
 from query.feeds import feed
 from query.page import render_page
@@ -25,7 +25,7 @@ from schemas.monitors import Page, monitor_id
 from schemas.topics import MAINTENANCES, MONITORS, PAGES, Topic
 
 MADE_AGAIN_AFTER_MS: Final = 8_000
-"""Uptime figures grow all the time; a change of status does not wait for this."""
+"""Uptime figures grow all the time, and maintenances begin; a change of status does not wait for this."""
 GIVEN_FOR_MS: Final = 20_000
 """What is older is made before it is given, and not after: nobody may have asked for long."""
 SPREAD_MS: Final = 4_000
@@ -51,6 +51,11 @@ KINDS: Final = {
     "svg": Kind(b"image/svg+xml", BADGE, [*OPEN_TO_ALL, (b"content-security-policy", SVG_POLICY)]),
     "json": Kind(b"application/json", BADGE, OPEN_TO_ALL),
 }
+KINDS_WHILE_OLD: Final = KINDS | {
+    "svg": Kind(b"image/svg+xml", SHORT, [*OPEN_TO_ALL, (b"content-security-policy", SVG_POLICY)]),
+    "json": Kind(b"application/json", SHORT, OPEN_TO_ALL),
+}
+"""While ClickHouse is away, or was not read yet: what is newer may come at any moment, and no cache is to miss it."""
 DAYS_KEPT: Final = 20_000
 JSON_OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 _log = get_logger(__name__)
@@ -80,7 +85,7 @@ class Answers:
     def at(self, address: bytes) -> Snapshot | None:
         """The answer at a public address, or None when there is none. A fresh one is found without parsing it."""
         kept, now = self.snapshots.get(address), time.time_ns() // 1_000_000
-        if kept is not None and not self._is_overtaken(kept, now) and self._age_ms(kept, now) < MADE_AGAIN_AFTER_MS:
+        if kept is not None and not self._is_overtaken(kept, now) and now - kept.made_at < MADE_AGAIN_AFTER_MS:
             return kept
         target = target_of(address)
         return None if target is None else self.find(target)
@@ -94,7 +99,7 @@ class Answers:
         kept = self.snapshots.get(target.address)
         if kept is None or self._is_overtaken(kept, now):
             return at_once(self._make(target, page, kept, now))
-        age_ms = self._age_ms(kept, now)
+        age_ms = now - kept.made_at
         if age_ms >= GIVEN_FOR_MS:
             return at_once(self._make(target, page, kept, now))
         if age_ms >= MADE_AGAIN_AFTER_MS + hash(target) % SPREAD_MS:
@@ -104,10 +109,6 @@ class Answers:
     def _is_overtaken(self, kept: Snapshot, now: int) -> bool:
         """Whether it says what is no longer so."""
         return kept.edition.is_over or kept.stale_since != self._facts.stale_since(now)
-
-    def _age_ms(self, kept: Snapshot, now: int) -> int:
-        """How long ago it was made; 0 while nothing more is known since."""
-        return now - kept.made_at if self._facts.read_at >= kept.made_at else 0
 
     def _make_soon(self, target: Target) -> None:
         self._aged[target] = None
@@ -120,7 +121,7 @@ class Answers:
             target = next(iter(self._aged))
             page, kept = self._catalog.page(target.slug), self.snapshots.get(target.address)
             now = time.time_ns() // 1_000_000
-            if page is not None and kept is not None and self._age_ms(kept, now) >= MADE_AGAIN_AFTER_MS:
+            if page is not None and kept is not None and now - kept.made_at >= MADE_AGAIN_AFTER_MS:
                 await in_turns(self._make(target, page, kept, now))
             del self._aged[target]
             await asyncio.sleep(0)
@@ -137,7 +138,8 @@ class Answers:
             return kept
         if content is None:
             return None
-        kind = KINDS[target.file if target.view == "feed" else target.view]
+        kinds = KINDS if stale_since is None else KINDS_WHILE_OLD
+        kind = kinds[target.file if target.view == "feed" else target.view]
         snapshot = Snapshot(kind, content, now, edition, stale_since, before=kept)
         self.snapshots.keep(target.address, snapshot)
         return snapshot
@@ -153,15 +155,17 @@ class Answers:
         return _json(statuspage(document, target.file)) if target.view == "v2" else document_json(document)
 
     def _badge(self, target: Target, page: Entry[Page], now: int) -> bytes | None:
+        shown = [e for e in monitors_of(page, self._catalog) if target.monitor in ("", e.document.slug)]
         if target.monitor:
-            entry = self._catalog.monitor(monitor_id(page.workspace, target.monitor))
-            if entry is None or entry not in monitors_of(page, self._catalog):
+            if not shown:
                 return None
-            badge = monitor_badge(target.badge, target.window, entry, self._facts.of(entry.id), now)
+            badge = monitor_badge(target.badge, target.window, shown[0], self._facts.of(shown[0].id), now)
         elif target.badge is BadgeKind.LATENCY:
             return None
         else:
-            badge = page_badge(target.badge, target.window, page, self._catalog, self._facts, now)
+            badge = page_badge(target.badge, target.window, page.document, shown, self._facts, now)
+        if target.badge is BadgeKind.STATUS and (at := stale_since(shown, self._facts, now)) is not None:
+            badge = badge.as_of(moment(at))
         badge = badge.labelled(target.label)
         return _json(badge.endpoint()) if target.view == "json" else svg(badge).encode()
 

@@ -7,10 +7,21 @@ from typing import Final
 from query.snapshots import Kind, Snapshot
 
 FOREVER: Final = b"public, max-age=31536000, immutable"
+CHECKED: Final = b"no-cache"
 _MEDIA_TYPES: Final = {".css": b"text/css; charset=utf-8", ".js": b"text/javascript; charset=utf-8"}
 
 
 SWAGGER_UI: Final = ("swagger-ui-bundle.js", "swagger-ui.css")
+
+
+def asset_url(name: str) -> str:
+    """The address of one of these files."""
+    return f"/static/{name}?{_HASHES[name]}"
+
+
+def asset(address: bytes) -> Snapshot | None:
+    """The file at an address. A page of another release finds this one's too, but no cache keeps it under that hash."""
+    return _ASSETS.get(address) or _ASSETS.get(address.partition(b"?")[0])
 
 
 def _load() -> dict[bytes, Snapshot]:
@@ -19,16 +30,12 @@ def _load() -> dict[bytes, Snapshot]:
     for path in [*files("query").joinpath("static").iterdir(), *swagger_ui]:
         suffix = path.name[path.name.rindex(".") :]
         content = path.read_bytes()
-        found[f"/static/{path.name}".encode()] = Snapshot(Kind(_MEDIA_TYPES[suffix], FOREVER), content)
         _HASHES[path.name] = hashlib.sha256(content).hexdigest()[:12]
+        kept = Snapshot(Kind(_MEDIA_TYPES[suffix], FOREVER), content)
+        found[asset_url(path.name).encode()] = kept
+        found[f"/static/{path.name}".encode()] = Snapshot(Kind(_MEDIA_TYPES[suffix], CHECKED), content, before=kept)
     return found
 
 
 _HASHES: Final[dict[str, str]] = {}
-ASSETS: Final = _load()
-"""By path, without the hash: a page of an older release finds the newer file."""
-
-
-def asset_url(name: str) -> str:
-    """The address of one of these files."""
-    return f"/static/{name}?{_HASHES[name]}"
+_ASSETS: Final = _load()

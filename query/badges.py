@@ -1,17 +1,19 @@
 """Badges: a label and a message in a picture of 20 pixels' height, and in the shape of shields' endpoint badge."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from query.catalog import Catalog, Entry
-from query.compose import monitors_of, status_of, window_spans
+from query.catalog import Entry
+from query.compose import status_of, window_spans
 from query.facts import Facts, MonitorFacts
 from query.status_document import Window
 from query.text_width import text_width_px
 from query.uptime import total, uptime_of
-from query.words import headline, milliseconds, percent, worst
+from query.words import headline, milliseconds, percent, say_moment, worst
 from schemas.enums import Status
 from schemas.monitors import Monitor, Page
 
@@ -63,21 +65,28 @@ class Badge:
         clean = "".join(character for character in label if character.isprintable())[:MAX_LABEL].strip()
         return Badge(clean, self.message, self.color) if clean else self
 
+    def as_of(self, at: datetime) -> "Badge":
+        """The same badge, where nothing newer is known; what is unknown is so now, too."""
+        if self.message == Status.UNKNOWN:
+            return self
+        return Badge(self.label, f"{self.message}, as of {say_moment(at)}", self.color)
+
     def endpoint(self) -> dict[str, Any]:
         """The shape that https://shields.io/badges/endpoint-badge reads."""
         return {"schemaVersion": 1, "label": self.label, "message": self.message, "color": self.color}
 
 
-def page_badge(kind: BadgeKind, window: Window, page: Entry[Page], catalog: Catalog, facts: Facts, now: int) -> Badge:
-    """A badge of everything on a page together. There is none for latency: the caller refuses it."""
-    entries = list(monitors_of(page, catalog))
+def page_badge(
+    kind: BadgeKind, window: Window, page: Page, entries: Sequence[Entry[Monitor]], facts: Facts, now: int
+) -> Badge:
+    """A badge of everything on a page, `entries`, together. There is none for latency: the caller refuses it."""
     if kind is BadgeKind.UPTIME:
         spans = total([window_spans(facts.of(entry.id), window, now)[0] for entry in entries])
         return _uptime(uptime_of(spans), window)
     named = [(entry.document.title, status_of(entry, facts.of(entry.id))) for entry in entries]
     overall = worst([status for _, status in named])
     message = headline(named) if overall is Status.UP else overall.value
-    return Badge((page.document.title or page.document.slug)[:MAX_LABEL], message.lower(), STATUS_COLORS[overall])
+    return Badge("status", message.lower(), STATUS_COLORS[overall]).labelled(page.title or page.slug)
 
 
 def monitor_badge(kind: BadgeKind, window: Window, entry: Entry[Monitor], facts: MonitorFacts, now: int) -> Badge:
@@ -87,7 +96,7 @@ def monitor_badge(kind: BadgeKind, window: Window, entry: Entry[Monitor], facts:
     if kind is BadgeKind.LATENCY:
         return _latency(entry.document, facts)
     status = status_of(entry, facts)
-    return Badge(entry.document.title[:MAX_LABEL], status.value, STATUS_COLORS[status])
+    return Badge("status", status.value, STATUS_COLORS[status]).labelled(entry.document.title)
 
 
 def _uptime(share: float | None, window: Window) -> Badge:

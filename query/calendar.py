@@ -9,6 +9,17 @@ from query.status_document import MaintenanceView, StatusDocument
 
 CALENDAR: Final = "maintenance.ics"
 LINE_BYTES: Final = 75
+UTC: Final = (
+    "BEGIN:VTIMEZONE",
+    "TZID:UTC",
+    "BEGIN:STANDARD",
+    "DTSTART:19700101T000000",
+    "TZOFFSETFROM:+0000",
+    "TZOFFSETTO:+0000",
+    "END:STANDARD",
+    "END:VTIMEZONE",
+)
+"""A calendar must have a component, and some clients refuse one without: mostly there is no maintenance."""
 ESCAPED: Final = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"})
 
 
@@ -20,6 +31,7 @@ def calendar(document: StatusDocument) -> bytes:
         "PRODID:-//PulseAPI//Status page//EN",
         f"X-WR-CALNAME:{_text(document.page.title)}",
         "REFRESH-INTERVAL;VALUE=DURATION:PT1H",
+        *UTC,
     ]
     for maintenance in document.maintenances:
         lines += _event(document, maintenance)

@@ -1,6 +1,6 @@
 """Puts a page's status document together: its configuration from the catalogue, its facts, and the time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 from query.catalog import Catalog, Entry
 from query.facts import Facts, MonitorFacts
 from query.maintenances import state_at
-from query.reads import ComponentState
+from query.reads import ComponentState, Current
 from query.status_document import (
     ComponentView,
     Day,
@@ -26,9 +26,9 @@ from query.status_document import (
 )
 from query.turns import Steps
 from query.uptime import DAY_MS, DAYS, HOUR_MS, HOURS, STATUSES, Spans, coverage_of, total, uptime_of
-from query.words import CAUSES, PREDICATES, duration, headline, worst
-from schemas.enums import IncidentState, Outcome, Status
-from schemas.events import Incident
+from query.words import CAUSES, PREDICATES, TROUBLE, UNTOLD, duration, headline, worst
+from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
+from schemas.events import Incident, TimelineEntry
 from schemas.monitors import Maintenance, Monitor, Page, monitor_id, told_every_ms
 
 VERSION: Final = 1
@@ -37,8 +37,16 @@ ANNOUNCED_MS: Final = 30 * DAY_MS
 LAG_ALLOWED_MS: Final = 60_000
 PAST_DAYS_KEPT: Final = 20_000
 DAYS_OF: Final = {Window.WEEK: 7, Window.MONTH: 30, Window.QUARTER: 90}
-BAD_STATUSES: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE)
+BAD_STATUSES: Final = (*TROUBLE, Status.MAINTENANCE)
 UNSEEN: Final = (Status.UNKNOWN, Status.PAUSED)
+UNANSWERED: Final = (
+    Reason.DNS_ERROR,
+    Reason.CONNECT_REFUSED,
+    Reason.CONNECT_ERROR,
+    Reason.TLS_ERROR,
+    Reason.TIMEOUT,
+)
+"""Why a monitor is down that says nothing more of its components."""
 
 
 def monitors_of(page: Entry[Page], catalog: Catalog) -> Iterator[Entry[Monitor]]:
@@ -58,7 +66,11 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
     for entry in monitors_of(page, catalog):
         views[entry.document.slug] = _monitor(entry, facts.of(entry.id), now)
         yield
-    incidents = [_incident(entry, each, now) for entry, each in _recent_incidents(page, catalog, facts, now)]
+    stale = stale_since(monitors_of(page, catalog), facts, now)
+    incidents = [
+        _incident(views[entry.document.slug], each, stale or now)
+        for entry, each in _recent_incidents(page, catalog, facts, now)
+    ]
     return StatusDocument(
         version=VERSION,
         page=_page(page, base_url),
@@ -73,14 +85,14 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
             _maintenance(entry, views, now) for entry in _announced_maintenances(page.workspace, views, catalog, now)
         ],
         generated_at=moment(now),
-        stale_since=_moment_or_none(stale_since(page, catalog, facts, now)),
+        stale_since=_moment_or_none(stale),
     )
 
 
-def stale_since(page: Entry[Page], catalog: Catalog, facts: Facts, now: int) -> int | None:
-    """Since when the page has learnt nothing new (int ms): ClickHouse is away, or the stream stands still."""
+def stale_since(monitors: Iterable[Entry[Monitor]], facts: Facts, now: int) -> int | None:
+    """Since when nothing new was learnt of them (int ms): ClickHouse is away, or the stream stands still."""
     moments = [facts.stale_since(now)]
-    for entry in monitors_of(page, catalog):
+    for entry in monitors:
         current = facts.of(entry.id).current
         if current is None or current.status is Status.PAUSED or entry.document.paused:
             continue
@@ -130,17 +142,17 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
     current = facts.current
     status = status_of(entry, facts)
     days = facts.days.newest(DAYS, now, facts.lasting)
-    bad = status is not Status.UP and current is not None
+    told = current if current is not None and current.status is status else None  # not of one that is just paused
     return MonitorView(
         slug=entry.document.slug,
         name=entry.document.title,
         status=status,
-        since=moment(current.since) if current else None,
-        reason=current.reason if current else None,
-        cause=CAUSES[current.reason] if current and bad else "",
-        message=current.message if current and bad else "",
+        since=moment(told.since) if told else None,
+        reason=told.reason if told else None,
+        cause=CAUSES[told.reason] if told else "",
+        message=told.message if told and status is not Status.UP and told.reason not in UNTOLD else "",
         known_until=moment(current.known_until) if current else None,
-        components=[_component(each, status) for each in facts.components],
+        components=[_component(each, can_tell=_answers(status, told)) for each in facts.components],
         days=_days(days, _incident_days(facts, now), now // DAY_MS),
         uptime={window: _uptime(*_window(facts, days, window, now)) for window in Window},
         latency=LatencySummary(
@@ -152,9 +164,14 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
     )
 
 
-def _component(component: ComponentState, status: Status) -> ComponentView:
-    outcome = Outcome.UNKNOWN if status in UNSEEN else component.outcome
-    return ComponentView(component.name, outcome, component.message, moment(component.at))
+def _answers(status: Status, told: Current | None) -> bool:
+    """Whether the monitor can tell anything of its components at present."""
+    return status not in UNSEEN and not (status is Status.DOWN and told is not None and told.reason in UNANSWERED)
+
+
+def _component(component: ComponentState, can_tell: bool) -> ComponentView:
+    outcome, message = (component.outcome, component.message) if can_tell else (Outcome.UNKNOWN, "")
+    return ComponentView(component.name, outcome, message, moment(component.at))
 
 
 def _uptime(spans: Spans, window_ms: int) -> Uptime:
@@ -207,23 +224,21 @@ def _recent_incidents(
                 yield entry, incident
 
 
-def _incident(entry: Entry[Monitor], incident: Incident, now: int) -> IncidentView:
+def _incident(monitor: MonitorView, incident: Incident, known_until: int) -> IncidentView:
+    """An incident as it was at `known_until`, int ms."""
     ended = incident.resolved_at if incident.state is IncidentState.RESOLVED else None
-    duration_ms = max(0, (ended or now) - incident.opened_at)
-    bad = PREDICATES[Status(incident.severity)]
-    name = entry.document.title
     return IncidentView(
         id=incident.id,
-        monitor=entry.document.slug,
-        monitor_name=name,
+        monitor=monitor.slug,
+        monitor_name=monitor.name,
         state=incident.state,
         severity=incident.severity,
-        title=f"{name} was {bad} for {duration(duration_ms)}" if ended else f"{name} is {bad}",
+        title=_title(monitor, incident, ended),
         reason=incident.reason,
         cause=CAUSES[incident.reason],
         opened_at=moment(incident.opened_at),
         resolved_at=_moment_or_none(ended),
-        duration_ms=duration_ms,
+        duration_ms=max(0, (ended or known_until) - incident.opened_at),
         regions=list(incident.regions),
         components=list(incident.components),
         failures=[
@@ -231,10 +246,35 @@ def _incident(entry: Entry[Monitor], incident: Incident, now: int) -> IncidentVi
         ],
         answered=incident.evidence.status_line if incident.evidence else "",
         timeline=[
-            TimelineView(each.kind, moment(each.at), each.status, each.message, each.by)
+            TimelineView(each.kind, moment(each.at), each.status, _told_by(each, incident))
             for each in reversed(incident.entries)
         ],
     )
+
+
+def _title(monitor: MonitorView, incident: Incident, ended: int | None) -> str:
+    """What is so now, which may be better than the worst of it, or else for how long the worst of it was so."""
+    worst_of_it = Status(incident.severity)
+    if ended is not None:
+        lasted = duration(_lasted_ms(incident, worst_of_it, ended))
+        return f"{monitor.name} was {PREDICATES[worst_of_it]} for {lasted}"
+    if monitor.status in TROUBLE:
+        return f"{monitor.name} is {PREDICATES[monitor.status]}"
+    return f"{monitor.name} was {PREDICATES[worst_of_it]}; now it is {PREDICATES[monitor.status]}"
+
+
+def _lasted_ms(incident: Incident, status: Status, ended: int) -> int:
+    """How long it had this status: an incident goes on through unknown time and maintenance."""
+    turns = [(each.at, each.status) for each in incident.entries if not each.by] or [(incident.opened_at, status)]
+    ends = [*(at for at, _ in turns[1:]), ended]
+    return sum(max(0, end - at) for (at, each), end in zip(turns, ends, strict=True) if each is status)
+
+
+def _told_by(entry: TimelineEntry, incident: Incident) -> str:
+    """Its message, where it is for everyone; where there is none for what the monitor became, the status in words."""
+    if entry.kind is EntryKind.UPDATE and (entry.status is Status.UNKNOWN or not entry.message):
+        return f"It is {PREDICATES[entry.status]}."
+    return "" if incident.reason in UNTOLD and entry.message == incident.message else entry.message
 
 
 def _announced_maintenances(

@@ -21,7 +21,7 @@ from infra.settings import Settings
 from infra.shared import Shared
 from query.catalog import Catalog
 from query.configuration_copy import ConfigurationCopy
-from query.connections import Connection
+from query.connections import Away, Connection
 from query.facts import Facts
 from query.limits import Limits
 from query.refresh import Refresh
@@ -92,7 +92,7 @@ class Context:
 async def _kafka_trouble(producer: Connection[AIOKafkaProducer]) -> str:
     try:
         await asyncio.wait_for(producer.get().client.fetch_all_metadata(), KAFKA_LIMIT_S)
-    except (KafkaError, TimeoutError) as error:
+    except (Away, KafkaError, TimeoutError) as error:
         return f"Kafka does not answer: {error or 'it took too long'}"
     return ""
 

@@ -116,7 +116,7 @@ _INCIDENT: Final = IncidentView(
     components=["cache"],
     failures=[],
     answered="HTTP/1.1 503 Service Unavailable",
-    timeline=[TimelineView(EntryKind.OPENED, BEGAN, Status.DEGRADED, "cache: fail", "")],
+    timeline=[TimelineView(EntryKind.OPENED, BEGAN, Status.DEGRADED, "cache: fail")],
 )
 _MAINTENANCE: Final = MaintenanceView(
     slug="database-upgrade",

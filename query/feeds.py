@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
 from query.calendar import CALENDAR, calendar
+from query.maintenances import MaintenanceState
 from query.status_document import IncidentView, MaintenanceView, StatusDocument
-from query.times import iso
+from query.times import iso_of
 from query.words import ENTRY_WORDS, MAINTENANCE_WORDS
 
 ATOM: Final = "http://www.w3.org/2005/Atom"
@@ -45,7 +46,7 @@ def _atom(document: StatusDocument) -> Element:
     root = Element("feed", xmlns=ATOM)
     _add(root, "id", f"{_tag(document)}:/history")
     _add(root, "title", f"{page.title}: incidents and maintenances")
-    _add(root, "updated", _iso(max((item.updated for item in items), default=document.generated_at)))
+    _add(root, "updated", iso_of(max((item.updated for item in items), default=document.generated_at)))
     _add(SubElement(root, "author"), "name", page.title)
     SubElement(root, "link", rel="alternate", type="text/html", href=page.url)
     SubElement(root, "link", rel="self", type="application/atom+xml", href=_feed_url(document, "history.atom"))
@@ -53,8 +54,8 @@ def _atom(document: StatusDocument) -> Element:
         entry = SubElement(root, "entry")
         _add(entry, "id", item.id)
         _add(entry, "title", item.title)
-        _add(entry, "published", _iso(item.published))
-        _add(entry, "updated", _iso(item.updated))
+        _add(entry, "published", iso_of(item.published))
+        _add(entry, "updated", iso_of(item.updated))
         SubElement(entry, "link", rel="alternate", type="text/html", href=item.url)
         _add(entry, "content", item.story, type="html")
     return root
@@ -100,12 +101,13 @@ def _of_incident(document: StatusDocument, incident: IncidentView) -> _Item:
 
 
 def _of_maintenance(document: StatusDocument, maintenance: MaintenanceView) -> _Item:
-    when = f"{_iso(maintenance.starts_at)} to {_iso(maintenance.ends_at)}"
+    is_cancelled = maintenance.state is MaintenanceState.CANCELLED
+    when = f"{iso_of(maintenance.starts_at)} to {iso_of(maintenance.ends_at)}"
     told = [f"<p>{when}: {escape(', '.join(maintenance.monitor_names))}</p>"]
-    told += [f"<p>{escape(maintenance.description)}</p>"] if maintenance.description else []
+    told += [f"<p>{_html(maintenance.description)}</p>"] if maintenance.description else []
     return _Item(
         id=f"{_tag(document)}:Maintenance/{maintenance.slug}",
-        title=f"Maintenance: {maintenance.title}",
+        title=f"Maintenance{' cancelled' if is_cancelled else ''}: {maintenance.title}",
         published=maintenance.steps[-1][1],
         updated=max(maintenance.updated_at, maintenance.steps[0][1]),
         url=f"{document.page.url}#maintenance-{maintenance.slug}",
@@ -116,9 +118,13 @@ def _of_maintenance(document: StatusDocument, maintenance: MaintenanceView) -> _
 def _story(told: list[str], lines: Iterable[tuple[datetime, str, str]]) -> str:
     """HTML: what there is to tell, then lines of (at, word, message), the newest first."""
     story = told + [
-        f"<p><small>{_iso(at)}</small><br><strong>{word}</strong> {escape(message)}</p>" for at, word, message in lines
+        f"<p><small>{iso_of(at)}</small><br><strong>{word}</strong> {_html(message)}</p>" for at, word, message in lines
     ]
     return "".join(map(_xml_text, story))
+
+
+def _html(text: str) -> str:
+    return "<br>".join(escape(text).splitlines())
 
 
 def _tag(document: StatusDocument) -> str:
@@ -141,7 +147,3 @@ def _xml_text(text: str) -> str:
     return "".join(
         c for c in text if c in "\t\n\r" or (c >= " " and c not in "\ufffe\uffff" and not "\ud800" <= c <= "\udfff")
     )
-
-
-def _iso(at: datetime) -> str:
-    return iso(round(at.timestamp() * 1000))

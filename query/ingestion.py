@@ -28,6 +28,7 @@ from query.uptime import DAY_MS
 from schemas import events
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckBatch, CheckResult, Component, Failure
+from schemas.moments import format_moment
 from schemas.monitors import SLUG_PATTERN, KeyScope, monitor_id
 from schemas.topics import CHECK_RESULTS
 
@@ -49,7 +50,10 @@ _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class PushedResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a check saw. `monitor` is a slug of the workspace; times are int ms since the epoch."""
+    """What a check saw. `monitor` is a slug of the workspace; times are int ms since the epoch.
+
+    `total_us` is the sum of the phases where it is not told; one that is 0 counts in no latency.
+    """
 
     monitor: str
     scheduled_at: events.TimeMs
@@ -139,7 +143,10 @@ async def push_results(
     caller: Annotated[Caller, Depends(_pusher)],
     content_encoding: Annotated[str, Header(description="gzip, zstd, or none.")] = "",
 ) -> Accepted:
-    """Push up to 10,000 results or 5 MB. Answered once Kafka has them; send the same batch again after a 503."""
+    """Push up to 10,000 results or 5 MB. Answered once Kafka has them; send the same batch again after a 503.
+
+    What arrives more than ten minutes late is kept, but changes no status unless a replay takes it in.
+    """
     with _places.hold(caller.by):  # before the body is read
         packed = await _body(request)
         batch = _parse(await asyncio.to_thread(decoded, packed, content_encoding, MAX_BYTES))
@@ -209,7 +216,8 @@ def _accept(context: Context, workspace: str, pushed: PushedResult, oldest: int,
     if entry is None:
         raise _Refused(f"there is no monitor {pushed.monitor[:64]!r} - at `$.monitor`")
     if not oldest <= pushed.scheduled_at <= newest:
-        raise _Refused("neither older than the store keeps, nor ahead by more than a minute - at `$.scheduled_at`")
+        begin, end = format_moment(oldest), format_moment(newest)
+        raise _Refused(f"results are taken of {begin} to {end}, as ms since the epoch - at `$.scheduled_at`")
     return CheckResult(
         monitor=identity,
         scheduled_at=pushed.scheduled_at,
@@ -223,7 +231,7 @@ def _accept(context: Context, workspace: str, pushed: PushedResult, oldest: int,
         tls_us=pushed.tls_us,
         ttfb_us=pushed.ttfb_us,
         transfer_us=pushed.transfer_us,
-        total_us=pushed.total_us,
+        total_us=pushed.total_us or _sum_us(pushed),
         message=_clean(pushed.message),
         failures=tuple(
             Failure(_clean(f.test), f.severity, _clean(f.expected), _clean(f.seen), _clean(f.message))
@@ -231,6 +239,11 @@ def _accept(context: Context, workspace: str, pushed: PushedResult, oldest: int,
         ),
         components=tuple(Component(_clean(c.name), c.outcome, _clean(c.message)) for c in pushed.components),
     )
+
+
+def _sum_us(pushed: PushedResult) -> int:
+    phases_us = pushed.dns_us, pushed.connect_us, pushed.tls_us, pushed.ttfb_us, pushed.transfer_us
+    return min(sum(phases_us), events.LONGEST_US)
 
 
 def _reason(pushed: PushedResult) -> Reason:

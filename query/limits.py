@@ -192,7 +192,7 @@ def address_of(scope: Scope, proxies: Iterable[IPv4Network | IPv6Network]) -> st
     nearest: IPv4Address | IPv6Address | None = None
     for hop in hops[:MAX_HOPS]:
         try:
-            nearest = _plain(ip_address(hop.strip()))
+            nearest = _plain(ip_address(_host_of(hop.strip())))
         except ValueError:
             break
         if not any(nearest in proxy for proxy in proxies):
@@ -200,6 +200,13 @@ def address_of(scope: Scope, proxies: Iterable[IPv4Network | IPv6Network]) -> st
     if isinstance(nearest, IPv6Address):
         return str(ip_network((nearest, 64), strict=False))
     return str(nearest or "unknown")
+
+
+def _host_of(hop: str) -> str:
+    """A hop without the port that some proxies write behind it."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

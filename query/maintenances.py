@@ -1,10 +1,12 @@
-"""What a maintenance is at a moment, and what may still become of it: what has been cannot be written anew."""
+"""What a maintenance is at a moment, and what may still become of it: what has been cannot be written anew.
+
+The `pulse` command stands on this too: it must not import FastAPI.
+"""
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
-from query.problems import FieldProblem
 from query.times import iso
 from schemas.monitors import Maintenance
 
@@ -21,6 +23,13 @@ class MaintenanceState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Objection(NamedTuple):
+    """Why a field of a maintenance cannot become what is wanted."""
+
+    field: str
+    detail: str
+
+
 def state_at(maintenance: Maintenance, now: int) -> MaintenanceState:
     """Its state at `now`, int ms."""
     if maintenance.cancelled:
@@ -30,7 +39,7 @@ def state_at(maintenance: Maintenance, now: int) -> MaintenanceState:
     return MaintenanceState.ACTIVE if now < maintenance.ends_at else MaintenanceState.PAST
 
 
-def objections(present: Maintenance | None, wanted: Maintenance, now: int) -> Iterator[FieldProblem]:
+def objections(present: Maintenance | None, wanted: Maintenance, now: int) -> Iterator[Objection]:
     """Why `present` cannot become `wanted` at `now`, and what is allowed instead; nothing where it can."""
     state = None if present is None else state_at(present, now)
     if present is not None and state is MaintenanceState.ACTIVE:
@@ -38,28 +47,26 @@ def objections(present: Maintenance | None, wanted: Maintenance, now: int) -> It
     elif present is not None and state is MaintenanceState.PAST:
         for field in ("monitors", "starts_at", "ends_at", "cancelled"):
             if getattr(present, field) != getattr(wanted, field):
-                yield FieldProblem(detail="it is over: only title and description can change", pointer=f"#/{field}")
+                yield Objection(field, "it is over: only title and description can change")
     elif not wanted.cancelled:
         yield from _before_it_starts(wanted, now)
 
 
-def _before_it_starts(wanted: Maintenance, now: int) -> Iterator[FieldProblem]:
+def _before_it_starts(wanted: Maintenance, now: int) -> Iterator[Objection]:
     if wanted.starts_at < now - SLACK_MS:
-        yield FieldProblem(detail=f"this is past: it can start now ({iso(now)}) or later", pointer="#/starts_at")
+        yield Objection("starts_at", f"this is past: it can start now ({iso(now)}) or later")
     if wanted.ends_at <= now:
-        yield FieldProblem(detail=f"this is past: it can end after now ({iso(now)})", pointer="#/ends_at")
+        yield Objection("ends_at", f"this is past: it can end after now ({iso(now)})")
 
 
-def _while_it_lasts(present: Maintenance, wanted: Maintenance, now: int) -> Iterator[FieldProblem]:
+def _while_it_lasts(present: Maintenance, wanted: Maintenance, now: int) -> Iterator[Objection]:
     began = f"it has begun, at {iso(present.starts_at)}"
     if wanted.starts_at != present.starts_at:
-        yield FieldProblem(detail=f"{began}: that stays", pointer="#/starts_at")
+        yield Objection("starts_at", f"{began}: that stays")
     if wanted.ends_at != present.ends_at and wanted.ends_at < now - SLACK_MS:
-        yield FieldProblem(detail=f"this is past: it can end now ({iso(now)}) or later", pointer="#/ends_at")
+        yield Objection("ends_at", f"this is past: it can end now ({iso(now)}) or later")
     if wanted.cancelled:
-        yield FieldProblem(detail=f"{began}: end it, with ends_at: {iso(now)}", pointer="#/cancelled")
+        yield Objection("cancelled", f"{began}: end it, with ends_at: {iso(now)}")
     left_out = [monitor for monitor in present.monitors if monitor not in wanted.monitors]
     if left_out:
-        yield FieldProblem(
-            detail=f"{began}: monitors can join it, but not leave it ({', '.join(left_out)})", pointer="#/monitors"
-        )
+        yield Objection("monitors", f"{began}: monitors can join it, but not leave it ({', '.join(left_out)})")

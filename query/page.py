@@ -1,7 +1,6 @@
 """The status page as HTML: a template over the status document, which needs no JavaScript."""
 
 from collections import Counter
-from datetime import datetime
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
@@ -12,12 +11,20 @@ from markupsafe import Markup
 from query.assets import asset_url
 from query.status_document import Day, StatusDocument
 from query.turns import Steps
-from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, STATUS_WORDS, duration, milliseconds, percent
+from query.words import (
+    ENTRY_WORDS,
+    MAINTENANCE_WORDS,
+    STATUS_WORDS,
+    TROUBLE,
+    duration,
+    milliseconds,
+    percent,
+    say_moment,
+)
 from schemas.enums import Status
 
-TROUBLE: Final = (Status.DOWN, Status.DEGRADED)
 BARS_KEPT: Final = 20_000
-COUNTED: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE, Status.UNKNOWN)
+COUNTED: Final = (Status.DOWN, Status.DEGRADED, Status.MAINTENANCE, Status.UNKNOWN, Status.PAUSED)
 
 
 def render_page(document: StatusDocument) -> Steps[bytes]:
@@ -29,20 +36,18 @@ def render_page(document: StatusDocument) -> Steps[bytes]:
     return "".join(pieces).encode()
 
 
-def render_not_found() -> bytes:
-    """The page for addresses that lead nowhere."""
-    return _not_found.render().encode()
-
-
-def say_moment(at: datetime) -> str:
-    """`23 Nov, 20:31 UTC`."""
-    return f"{at.day} {at:%b, %H:%M} UTC"
+def render_not_found(pages_are_known: bool) -> bytes:
+    """The page for addresses that lead nowhere, or of which nobody can tell yet where they lead."""
+    return _not_found.render(pages_are_known=pages_are_known).encode()
 
 
 def say_day(day: Day) -> str:
     """What a bar says when it is pointed at: the day, its uptime, and what was not up."""
     parts = [f"{day.date.day} {day.date:%b %Y}"]
-    parts.append("no data" if day.uptime is None else f"{percent(day.uptime)} up")
+    if day.uptime is not None:
+        parts.append(f"{percent(day.uptime)} up")
+    elif not day.ms:
+        parts.append("no data")
     parts += [f"{duration(day.ms[status])} {status.value}" for status in COUNTED if status in day.ms]
     if day.incidents:
         parts.append(f"{len(day.incidents)} incident{'s' if len(day.incidents) > 1 else ''}")
@@ -71,6 +76,12 @@ def say_days(days: list[Day]) -> str:
     return f"Last {len(days)} days: {', '.join(told)}"
 
 
+def knows_nothing(document: StatusDocument) -> bool:
+    """Whether nothing could be read since the service started: then it knows of no past, either."""
+    monitors = (monitor for group in document.groups for monitor in group.monitors)
+    return document.stale_since is not None and all(monitor.known_until is None for monitor in monitors)
+
+
 def say_counts(document: StatusDocument) -> str:
     """`2 up, 1 degraded, 1 down`; empty while all are alike, since the headline says it."""
     shown = {monitor.slug: monitor.status for group in document.groups for monitor in group.monitors}
@@ -90,6 +101,7 @@ def _environment() -> Environment:
         "moment": say_moment,
         "duration": duration,
         "percent": percent,
+        "knows_nothing": knows_nothing,
         "milliseconds": milliseconds,
         "say_counts": say_counts,
         "say_day": say_day,

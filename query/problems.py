@@ -41,6 +41,7 @@ class ProblemKind(Enum):
     LOG_AWAY = ("log-away", HTTPStatus.SERVICE_UNAVAILABLE, "The log cannot be written now")
     BUSY = ("busy", HTTPStatus.SERVICE_UNAVAILABLE, "The service has too much to do now")
     STORE_AWAY = ("store-away", HTTPStatus.SERVICE_UNAVAILABLE, "The store cannot be read now")
+    OLD_HTTP = ("old-http", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "A newer version of HTTP is needed")
     QUERY_TOO_EXPENSIVE = ("query-too-expensive", HTTPStatus.UNPROCESSABLE_ENTITY, "The query would take too long")
 
     def __init__(self, slug: str, status: HTTPStatus, title: str) -> None:
@@ -238,6 +239,10 @@ def _of_validation(request: Request, error: RequestValidationError) -> ProblemEr
     found: list[ErrorDetails] = list(error.errors())
     if any(e["type"] == "json_invalid" for e in found):
         return ProblemError(ProblemKind.BAD_REQUEST, f"the body is not JSON: {found[0]['ctx']['error']}")
+    content_type = request.headers.get("content-type", "")
+    if "json" not in content_type and any(e["loc"] == (BODY,) and e["type"] != "missing" for e in found):
+        told = f"a body is JSON; say so with Content-Type: application/json, and not {content_type[:100]!r}"
+        return ProblemError(ProblemKind.BAD_REQUEST, told)
     return invalid([_of_part(e, _body_model(request)) for e in found])
 
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from query.answers import OPEN_TO_ALL, Answers
 from query.asgi import Asgi, Receive, Scope, Send
 from query.asked import Asked
-from query.assets import ASSETS
+from query.assets import asset
 from query.catalog import Catalog
 from query.metrics import PUBLIC_ANSWERS
 from query.snapshots import Headers, Reply, Snapshot
@@ -65,7 +65,7 @@ class PublicFace:
         page = self._catalog.page_of_domain(host)
         if page is not None and not _is_of(page.id, address):
             return self.answers.at(_below(page.id, address))
-        return self.answers.at(address) or ASSETS.get(address.partition(b"?")[0])
+        return self.answers.at(address) or asset(address)
 
     def _handed_on(self, scope: Scope, address: bytes, host: str) -> Scope:
         """What the app behind is asked for: GET in place of HEAD, since the server leaves the body out.
@@ -79,7 +79,8 @@ class PublicFace:
         return {**asked, "path": NOWHERE, "raw_path": NOWHERE.encode()}
 
 
-NOWHERE: Final = "/p/"
+NOWHERE: Final = "/"
+"""The installation's own root, where people are told that there is no page."""
 
 
 def _address(scope: Scope) -> bytes:

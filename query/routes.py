@@ -10,13 +10,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
-from query.answers import Answers
+from query.answers import OPEN_TO_ALL, Answers
 from query.assets import asset_url
 from query.badges import MAX_LABEL, BadgeKind
-from query.context import CurrentContext
+from query.context import Context, CurrentContext
 from query.page import render_not_found
 from query.problems import ProblemError, ProblemKind, problems
-from query.snapshots import PLAIN, Reply
+from query.snapshots import PLAIN, Headers, Reply
 from query.status_document import StatusDocument, Window
 from query.targets import DEFAULT_WINDOW, Target, file_target
 
@@ -30,7 +30,13 @@ Extension = Literal["svg", "json"]
 
 Responses = dict[int | str, dict[str, Any]]
 
-NO_PAGE: Final[Responses] = {404: {"content": {"text/html": {}}, "description": "There is no such page."}}
+NOT_KEPT: Final = {"cache-control": "no-cache"}
+COME_BACK: Final = {"retry-after": "2"}
+NO_PAGE: Final[Responses] = {
+    404: {"content": {"text/html": {}}, "description": "There is no such page."},
+    503: {"content": {"text/html": {}}, "description": "Which pages there are could not be read yet."},
+}
+NOTHING: Final[Responses] = problems(ProblemKind.NOT_FOUND, ProblemKind.LOG_AWAY)
 HTML: Final[Responses] = {200: {"content": {"text/html": {}}, "description": "The page."}, **NO_PAGE}
 FEED: Final[Responses] = {
     200: {
@@ -45,20 +51,21 @@ BADGE: Final[Responses] = {
         "content": {"image/svg+xml": {}, "application/json": {}},
         "description": "The badge; `.json` is shields' endpoint schema.",
     },
-    **problems(ProblemKind.NOT_FOUND, ProblemKind.INVALID),
+    **NOTHING,
+    **problems(ProblemKind.INVALID),
 }
 
 
 @public.get("/p/{slug}", response_class=HTMLResponse, responses=HTML, summary="The status page")
 async def page(request: Request, slug: PageSlug) -> Response:
     """HTML that works without JavaScript."""
-    return _answer(request, Target("page", slug)) or not_found_page()
+    return _answer(request, Target("page", slug)) or _no_page(request)
 
 
 @public.get(
     "/status/{slug}",
     response_model=StatusDocument,
-    responses=problems(ProblemKind.NOT_FOUND, ProblemKind.INVALID),
+    responses={**NOTHING, **problems(ProblemKind.INVALID)},
     summary="Everything that the status page shows",
 )
 async def status(
@@ -67,13 +74,13 @@ async def status(
     """No key is needed, and pages of other origins may read it."""
     answer = _answer(request, Target("status", slug))
     if answer is None:
-        raise ProblemError(ProblemKind.NOT_FOUND, f"there is no page {slug[:64]!r}")
+        raise _nothing(request, f"there is no page {slug[:64]!r}")
     return answer
 
 
 @public.get(
     "/p/{slug}/api/v2/{file:path}",
-    responses={200: {"content": {"application/json": {}}}, **problems(ProblemKind.NOT_FOUND)},
+    responses={200: {"content": {"application/json": {}}}, **NOTHING},
     response_model=None,
     summary="The page in the shape of Statuspage's API v2",
 )
@@ -84,7 +91,7 @@ async def statuspage_v2(
     target = file_target(slug, f"api/v2/{file}")
     answer = _answer(request, target) if target else None
     if answer is None:
-        raise ProblemError(ProblemKind.NOT_FOUND, f"there is no {file[:64]!r} of a page {slug[:64]!r}")
+        raise _nothing(request, f"there is no {file[:64]!r} of a page {slug[:64]!r}")
     return answer
 
 
@@ -98,7 +105,7 @@ async def page_feed(
     request: Request, slug: PageSlug, feed: Literal["history.atom", "history.rss", "maintenance.ics"]
 ) -> Response:
     """One entry an incident or a maintenance, the newest first; the calendar has maintenances only."""
-    return _answer(request, Target("feed", slug, file=feed)) or not_found_page()
+    return _answer(request, Target("feed", slug, file=feed)) or _no_page(request)
 
 
 @public.get("/badges/{slug}/{badge}.{extension}", responses=BADGE, summary="A badge of a whole page")
@@ -141,9 +148,9 @@ async def docs() -> HTMLResponse:
 
 
 @public.get("/", include_in_schema=False)
-async def nothing_here() -> Response:
+async def nothing_here(request: Request) -> Response:
     """On a custom domain this is its page; the installation's own name has none."""
-    return not_found_page()
+    return _no_page(request)
 
 
 @public.get("/healthz", tags=["service"], summary="The process runs")
@@ -165,16 +172,27 @@ async def readyz(context: CurrentContext, response: Response) -> dict[str, Any]:
     return {"status": "not ready" if missing else "ready", "missing": missing}
 
 
-def not_found_page() -> Response:
-    """The page that says that there is none, with the status that says so too."""
-    return HTMLResponse(render_not_found(), 404, {"cache-control": "no-cache"})
+def _no_page(request: Request) -> Response:
+    """The page that says that there is none, or that nobody can tell yet, with the status that says so too."""
+    context: Context = request.app.state.context
+    if context.catalog.caught_up.is_set():
+        return HTMLResponse(render_not_found(pages_are_known=True), 404, NOT_KEPT)
+    return HTMLResponse(render_not_found(pages_are_known=False), 503, NOT_KEPT | COME_BACK)
 
 
 def _badge(request: Request, target: Target) -> Response:
     answer = _answer(request, target)
     if answer is None:
-        raise ProblemError(ProblemKind.NOT_FOUND, f"there is no badge at {request.url.path[:200]}")
+        raise _nothing(request, f"there is no badge at {request.url.path[:200]}")
     return answer
+
+
+def _nothing(request: Request, detail: str) -> ProblemError:
+    """The same for programs. A script of any origin may read why, as it may read what is there."""
+    context: Context = request.app.state.context
+    if context.catalog.caught_up.is_set():
+        return ProblemError(ProblemKind.NOT_FOUND, detail, headers=_headers(OPEN_TO_ALL))
+    return ProblemError(ProblemKind.LOG_AWAY, context.catalog.trouble, headers=_headers(OPEN_TO_ALL) | COME_BACK)
 
 
 def _answer(request: Request, target: Target) -> Response | None:
@@ -183,4 +201,8 @@ def _answer(request: Request, target: Target) -> Response | None:
     if snapshot is None:
         return None
     reply = Reply.of(snapshot, PLAIN)
-    return Response(reply.body, headers={name.decode(): value.decode() for name, value in reply.headers()})
+    return Response(reply.body, headers=_headers(reply.headers()))
+
+
+def _headers(headers: Headers) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in headers}

@@ -62,7 +62,7 @@ class LatencySummary:
 
 @dataclass(frozen=True, slots=True)
 class ComponentView:
-    """A part that the monitor's health document names; unknown while the monitor itself is unknown."""
+    """A part that the monitor's health document names; unknown while the monitor itself is, or does not answer."""
 
     name: str
     status: Outcome
@@ -83,13 +83,12 @@ class FailureView:
 
 @dataclass(frozen=True, slots=True)
 class TimelineView:
-    """One line of an incident's story."""
+    """One line of an incident's story. Which key a correction came by is told under `/v1` alone."""
 
     kind: EntryKind
     at: datetime
     status: Status
     message: str
-    by: str
 
 
 @dataclass(frozen=True, slots=True)

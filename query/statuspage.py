@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from query.maintenances import MaintenanceState
 from query.status_document import GroupView, IncidentView, MaintenanceView, MonitorView, StatusDocument, TimelineView
-from query.times import iso
+from query.times import iso_of
 from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, worst
 from schemas.enums import EntryKind, IncidentState, Severity, Status
 
@@ -37,7 +37,6 @@ MAINTENANCE_STATUS: Final = {
     MaintenanceState.PAST: "completed",
 }
 """That shape has no word for a cancelled one: it is left out."""
-UPDATE_STATUS: Final = {EntryKind.UPDATE: "identified", EntryKind.RESOLVED: "resolved"}
 
 Answer = dict[str, Any]
 
@@ -54,7 +53,7 @@ def _page(document: StatusDocument) -> Answer:
         "name": page.title,
         "url": page.url,
         "time_zone": "Etc/UTC",
-        "updated_at": _iso(document.generated_at),
+        "updated_at": iso_of(document.stale_since or document.generated_at),
     }
 
 
@@ -86,7 +85,7 @@ def _indicated(indicator: str, description: str) -> Answer:
 
 def _components(document: StatusDocument) -> Answer:
     components: list[Answer] = []
-    for position, group in enumerate(document.groups, 1):
+    for position, group in enumerate((each for each in document.groups if each.monitors), 1):
         components.append(_group(document, group, position))
         components += [
             _component(document, monitor, place, _group_id(document, group))
@@ -114,8 +113,8 @@ def _component_fields(document: StatusDocument, id_: str, name: str, status: Sta
         "id": id_,
         "name": name,
         "status": COMPONENT_STATUS[status],
-        "created_at": _iso(changed_at),
-        "updated_at": _iso(changed_at),
+        "created_at": iso_of(changed_at),
+        "updated_at": iso_of(changed_at),
         "description": DESCRIPTIONS.get(status),
         "showcase": False,
         "start_date": None,
@@ -160,11 +159,11 @@ def _incident(document: StatusDocument, incident: IncidentView) -> Answer:
         "name": incident.title,
         "status": updates[0]["status"],
         "impact": IMPACT[incident.severity],
-        "created_at": _iso(incident.opened_at),
+        "created_at": iso_of(incident.opened_at),
         "updated_at": updates[0]["updated_at"],
         "monitoring_at": None,
-        "resolved_at": _iso(incident.resolved_at) if incident.resolved_at else None,
-        "started_at": _iso(incident.opened_at),
+        "resolved_at": iso_of(incident.resolved_at) if incident.resolved_at else None,
+        "started_at": iso_of(incident.opened_at),
         "shortlink": f"{document.page.url}#incident-{incident.id}",
         "page_id": _id("page", document.page.slug),
         "incident_updates": updates,
@@ -181,16 +180,16 @@ def _maintenance(document: StatusDocument, maintenance: MaintenanceView) -> Answ
         "status": MAINTENANCE_STATUS[maintenance.state],
         "impact": "maintenance",
         "created_at": updates[-1]["created_at"],
-        "updated_at": _iso(max(maintenance.updated_at, maintenance.steps[0][1])),
+        "updated_at": iso_of(max(maintenance.updated_at, maintenance.steps[0][1])),
         "monitoring_at": None,
-        "resolved_at": _iso(maintenance.ends_at) if maintenance.state is MaintenanceState.PAST else None,
-        "started_at": _iso(maintenance.starts_at),
+        "resolved_at": iso_of(maintenance.ends_at) if maintenance.state is MaintenanceState.PAST else None,
+        "started_at": iso_of(maintenance.starts_at),
         "shortlink": f"{document.page.url}#maintenance-{maintenance.slug}",
         "page_id": _id("page", document.page.slug),
         "incident_updates": updates,
         "components": _affected(document, maintenance.monitors),
-        "scheduled_for": _iso(maintenance.starts_at),
-        "scheduled_until": _iso(maintenance.ends_at),
+        "scheduled_for": iso_of(maintenance.starts_at),
+        "scheduled_until": iso_of(maintenance.ends_at),
     }
 
 
@@ -216,10 +215,12 @@ def _updates(incident: IncidentView, incident_id: str) -> list[Answer]:
 
 
 def _status_after(entry: TimelineView, incident: IncidentView) -> str:
-    """What the incident was after a line of its story; one that is resolved stays so, whatever is told of it later."""
-    if incident.resolved_at and entry.at >= incident.resolved_at:
-        return "resolved"
-    return UPDATE_STATUS.get(entry.kind, "investigating")
+    """What the incident was after a line of its story; one that is resolved stays so, whatever is told of it later.
+
+    Nobody says here that a cause was identified.
+    """
+    is_over = incident.resolved_at is not None and entry.at >= incident.resolved_at
+    return "resolved" if is_over or entry.kind is EntryKind.RESOLVED else "investigating"
 
 
 def _numbered_updates(incident_id: str, told: list[tuple[str, datetime, str]]) -> list[Answer]:
@@ -230,9 +231,9 @@ def _numbered_updates(incident_id: str, told: list[tuple[str, datetime, str]]) -
             "status": status,
             "body": body,
             "incident_id": incident_id,
-            "created_at": _iso(at),
-            "updated_at": _iso(at),
-            "display_at": _iso(at),
+            "created_at": iso_of(at),
+            "updated_at": iso_of(at),
+            "display_at": iso_of(at),
             "affected_components": None,
             "deliver_notifications": False,
             "custom_tweet": None,
@@ -265,7 +266,3 @@ def _component_id(document: StatusDocument, slug: str) -> str:
 def _id(*parts: str) -> str:
     """Twelve of a-z and 2-7, always the same for the same thing."""
     return b32encode(hashlib.sha256("\0".join(parts).encode()).digest()).decode()[:ID_LENGTH].lower()
-
-
-def _iso(at: datetime) -> str:
-    return iso(round(at.timestamp() * 1000))

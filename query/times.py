@@ -1,5 +1,6 @@
 """Times in public JSON: ISO 8601 in UTC with milliseconds and `Z`."""
 
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Final
 
@@ -13,3 +14,8 @@ Iso = Annotated[
 
 iso: Final = lru_cache(maxsize=20_000)(format_moment)
 """Int ms since the epoch as `2026-11-23T20:00:00.000Z`."""
+
+
+def iso_of(at: datetime) -> str:
+    """A datetime in the same form."""
+    return iso(round(at.timestamp() * 1000))

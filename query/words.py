@@ -1,5 +1,6 @@
 """How statuses, reasons and durations are said to people: plain, and never better than they are."""
 
+from datetime import datetime
 from typing import Final
 
 from query.maintenances import MaintenanceState
@@ -28,6 +29,17 @@ CAUSES: Final = {
     Reason.PROBE_OFFLINE: "our probe lost its own network",
     Reason.NO_RESULTS: "no check has reported for a while",
 }
+UNTOLD: Final = frozenset(
+    {
+        Reason.DNS_ERROR,
+        Reason.BLOCKED_ADDRESS,
+        Reason.BAD_REQUEST,
+        Reason.PROBE_ERROR,
+        Reason.PROBE_OVERLOADED,
+        Reason.PROBE_OFFLINE,
+    }
+)
+"""Of these the public hears the cause alone: messages name hosts, addresses and settings, which `/v1` tells."""
 STATUS_WORDS: Final = {
     Status.UP: "Up",
     Status.DEGRADED: "Degraded",
@@ -60,6 +72,7 @@ PREDICATES: Final = {
     Status.MAINTENANCE: "in maintenance",
     Status.PAUSED: "not being watched",
 }
+TROUBLE: Final = (Status.DOWN, Status.DEGRADED)
 WORST_FIRST: Final = (
     Status.DOWN,
     Status.DEGRADED,
@@ -91,6 +104,11 @@ def headline(named: list[tuple[str, Status]]) -> str:
     else:
         who = f"{len(concerned)} of {len(named)} systems are"
     return f"{who} {PREDICATES[overall]}"
+
+
+def say_moment(at: datetime) -> str:
+    """`23 Nov, 20:31 UTC`."""
+    return f"{at.day} {at:%b, %H:%M} UTC"
 
 
 def duration(duration_ms: int) -> str:

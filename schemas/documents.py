@@ -5,7 +5,7 @@ the text. Anchors, aliases and merge keys work; the document that they unfold to
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,7 +17,17 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.monitors import SLUG_PATTERN, Document, Maintenance, Monitor, Page
+from schemas.monitors import (
+    DOMAIN_PATTERN,
+    REFERENCE_PATTERN,
+    SLUG_PATTERN,
+    STATUS_PATTERN,
+    USERNAME_PATTERN,
+    Document,
+    Maintenance,
+    Monitor,
+    Page,
+)
 
 MAX_DOCUMENT_BYTES: Final = 5 << 20
 MAX_DOCUMENT_NODES: Final = 500_000
@@ -26,9 +36,17 @@ MAX_DOCUMENT_DEPTH: Final = 40
 WORDS: Final = {
     "missing": "is missing",
     "model_type": "should be a mapping of fields",
+    "model_attributes_type": "should be a mapping of fields",
     "dict_type": "should be a mapping of names to values",
     "list_type": "should be a list",
     "string_type": "should be a text",
+}
+PATTERNS: Final = {
+    SLUG_PATTERN: "a slug has lower case letters, digits and inner hyphens, 64 characters at most",
+    DOMAIN_PATTERN: "write a host name alone, in lower case, like status.acme.dev",
+    REFERENCE_PATTERN: "this is a secret: refer to it, like ${API_TOKEN}",
+    STATUS_PATTERN: "write 204, 2xx or 200-299, or several of them with commas between",
+    USERNAME_PATTERN: "a user name has no colon",
 }
 
 Location = tuple[str | int, ...]
@@ -89,19 +107,19 @@ def parse_document(text: str, source: str = "pulse.yaml") -> PulseDocument:
     except ValidationError as invalid:
         errors = [reader.error_at(error["loc"], message_of(error, PulseDocument)) for error in invalid.errors()]
         raise InvalidDocument(source, list(dict.fromkeys(errors))) from None
-    repeated = [reader.error_at(place, message) for place, message in _repeated_slugs(document)]
+    repeated = [reader.error_at(*told) for told in (*_repeated_slugs(document), *_repeated_domains(document))]
     if repeated:
         raise InvalidDocument(source, repeated)
     return document
 
 
-def error_in(path: Path, location: Location, message: str) -> InvalidDocument:
-    """What someone else found wrong with a place of a file that parses: the service, say."""
+def errors_in(path: Path, found: Iterable[tuple[Location, str]]) -> InvalidDocument:
+    """What someone else found wrong with places of a file that parses: the service, say."""
     reader = _Reader(str(path))
     root = reader.compose(path.read_text("utf-8-sig"))
     if root is not None:
         reader.value_of(root, ())
-    return InvalidDocument(str(path), [reader.error_at(location, message)])
+    return InvalidDocument(str(path), [reader.error_at(location, message) for location, message in found])
 
 
 def field_path(location: Location) -> str:
@@ -113,8 +131,8 @@ def message_of(error: ErrorDetails, model: type[BaseModel]) -> str:
     """What is wrong, in words for the person who wrote it; an unknown field gets the nearest known one."""
     if error["type"] in WORDS:
         return WORDS[error["type"]]
-    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == SLUG_PATTERN:
-        return "a slug has lower case letters, digits and inner hyphens, 64 characters at most"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] in PATTERNS:
+        return PATTERNS[error["ctx"]["pattern"]]
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][-1])
         near = get_close_matches(name, _known_fields(model, error["loc"][:-1]), n=1)
@@ -153,6 +171,15 @@ def _repeated_slugs(document: PulseDocument) -> Iterator[tuple[Location, str]]:
         for index, written in enumerate(getattr(document, kind)):
             if first.setdefault(written.slug, index) != index:
                 yield (kind, index, "slug"), f"{written.slug} is already the slug of {kind}[{first[written.slug]}]"
+
+
+def _repeated_domains(document: PulseDocument) -> Iterator[tuple[Location, str]]:
+    first: dict[str, Location] = {}
+    for index, page in enumerate(document.pages):
+        for number, domain in enumerate(page.domains):
+            place = ("pages", index, "domains", number)
+            if first.setdefault(domain, place) != place:
+                yield place, f"{domain} is already {field_path(first[domain])}"
 
 
 class _Loader(yaml.SafeLoader):

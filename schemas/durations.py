@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 MAX_DURATION_MS: Final = 366 * 86_400_000
@@ -27,11 +27,22 @@ def format_duration(duration_ms: int) -> str:
     return f"{duration_ms}ms"
 
 
+def lasting(least_ms: int, most_ms: int) -> AfterValidator:
+    """Bounds of a duration, told in its units."""
+
+    def checked(duration_ms: int) -> int:
+        if not least_ms <= duration_ms <= most_ms:
+            raise ValueError(f"this may last from {format_duration(least_ms)} to {format_duration(most_ms)}")
+        return duration_ms
+
+    return AfterValidator(checked)
+
+
 DurationMs = Annotated[
     int,
-    Field(ge=0, le=MAX_DURATION_MS),
-    BeforeValidator(lambda value: value if type(value) is int else parse_duration_ms(value)),
+    BeforeValidator(parse_duration_ms),
+    lasting(0, MAX_DURATION_MS),
     PlainSerializer(format_duration),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$", "examples": ["30s"]}),
 ]
-"""An int of milliseconds inside, `30s` outside."""
+"""An int of milliseconds inside, `30s` outside: a number alone would not say of what."""

@@ -16,7 +16,8 @@ LONGEST_RUN: Final = 20
 
 TimeMs = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]
 """Milliseconds since the epoch, up to the year 2100: what ClickHouse keeps."""
-DurationUs = Annotated[int, Meta(ge=0, le=4_294_967_295)]
+LONGEST_US: Final = 4_294_967_295
+DurationUs = Annotated[int, Meta(ge=0, le=LONGEST_US)]
 """Microseconds, up to 71 minutes."""
 MonitorId = Annotated[str, Meta(min_length=1, max_length=200)]
 """`workspace/slug`."""
@@ -67,6 +68,7 @@ class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
     ttfb_us: DurationUs = 0
     transfer_us: DurationUs = 0
     total_us: DurationUs = 0
+    """0 where nothing was measured: left out of latency statistics."""
     overloaded: bool = False
     """Taken while the probe's event loop lagged: left out of latency statistics."""
     message: str = ""

@@ -54,19 +54,21 @@ def compile_jsonpath(text: str) -> Any:
 
 def _bound(expression: Any) -> None:
     """Refuse what could take long: many steps, `..` twice, names that multiply, filters that search."""
-    nodes = _nodes(expression)
+    nodes = steps_of(expression)
     if len(nodes) > MAX_JSONPATH_STEPS:
         raise InvalidExpression(f"the JSONPath has more than {MAX_JSONPATH_STEPS} steps")
     for node in nodes:
         if type(node) not in _ALLOWED:
             raise InvalidExpression(f"{type(node).__name__.lower()} is not allowed in a JSONPath here")
+    if sum(isinstance(node, jsonpath.Root) for node in nodes) > 1:
+        raise InvalidExpression("`$` stands at the beginning of a JSONPath and nowhere else")
     if sum(isinstance(node, jsonpath.Descendants) for node in nodes) > 1:
         raise InvalidExpression("a JSONPath may use `..` once")
     if prod(len(getattr(node, "fields", getattr(node, "indices", (0,)))) for node in nodes) > MAX_JSONPATH_WIDTH:
         raise InvalidExpression(f"the JSONPath names more than {MAX_JSONPATH_WIDTH} combinations")
 
 
-def _nodes(expression: Any) -> list[Any]:
+def steps_of(expression: Any) -> list[Any]:
     """The steps of a path, those inside its filters too."""
     nodes, pending = [], [expression]
     while pending:
@@ -85,7 +87,7 @@ def _condition_nodes(condition: Any) -> list[Any]:
     if not isinstance(condition, jsonpath_filter.Expression):
         raise InvalidExpression(f"{type(condition).__name__.lower()} is not allowed in a JSONPath's filter here")
     sides = [side for side in (condition.target, condition.value) if isinstance(side, jsonpath.JSONPath)]
-    nodes = [node for side in sides for node in _nodes(side)]
+    nodes = [node for side in sides for node in steps_of(side)]
     if any(type(node) not in _SINGULAR or isinstance(node, jsonpath.Root) for node in nodes):
         raise InvalidExpression("a JSONPath's filter may only look at names and indices below @")
     return nodes

@@ -6,12 +6,13 @@ what a person writes must not have any.
 """
 
 import json
+import re
 from enum import StrEnum
 from typing import Annotated, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from schemas.durations import DurationMs
+from schemas.durations import DurationMs, lasting
 from schemas.enums import Severity
 from schemas.events import LONGEST_RUN
 from schemas.expressions import compile_jsonpath, compile_regex
@@ -66,8 +67,11 @@ JsonPath = Annotated[str, AfterValidator(_checked_jsonpath), Field(examples=["$.
 Regex = Annotated[str, AfterValidator(_checked_regex)]
 
 
-SecretReference = Annotated[str, Field(pattern=r"^\$\{[A-Z][A-Z0-9_]{0,63}\}$", examples=["${API_TOKEN}"])]
+REFERENCE_PATTERN: Final = r"^\$\{[A-Z][A-Z0-9_]{0,63}\}$"
+SecretReference = Annotated[str, Field(pattern=REFERENCE_PATTERN, examples=["${API_TOKEN}"])]
 """A secret's name; only the probe knows what it stands for."""
+SECRET_REFERENCE: Final = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,63})\}")
+"""The same within a longer text."""
 CREDENTIAL_HEADERS: Final = frozenset({"authorization", "proxy-authorization"})
 """Never in plain text: a log keeps what it was given."""
 
@@ -177,10 +181,11 @@ class Assertion(Document):
 
     @model_validator(mode="after")
     def _one_subject_one_operator(self) -> Self:
-        subjects = [name for name in SUBJECTS if name in self._given]
+        given = self._given
+        subjects = [name for name in SUBJECTS if name in given]
         if len(subjects) != 1:
             raise ValueError(f"an assertion has one of {', '.join(SUBJECTS)}; this one has {len(subjects)}")
-        operators = [name for name in OPERATORS if name in self._given]
+        operators = [name for name in OPERATORS if name in given]
         wanted = 0 if subjects[0] in SELF_CONTAINED else 1
         if len(operators) != wanted:
             raise ValueError(
@@ -190,8 +195,8 @@ class Assertion(Document):
         return self
 
     def __eq__(self, other: object) -> bool:
-        """`equals: null` and `not_equals: null` have equal fields, but are not the same test."""
-        return super().__eq__(other) and isinstance(other, Assertion) and self.operator == other.operator
+        """`equals: null` and `not_equals: null` have equal fields, `1` is equal to `true`, but they are other tests."""
+        return super().__eq__(other) and isinstance(other, Assertion) and self._test == other._test
 
     def __hash__(self) -> int:
         return hash((self.subject, self.operator))
@@ -203,14 +208,20 @@ class Assertion(Document):
         return {n for n in names if n in ("equals", "not_equals") or getattr(self, _attribute(n)) is not None}
 
     @property
+    def _test(self) -> tuple[str | None, str]:
+        return self.operator, json.dumps(getattr(self, self.operator)) if self.operator else ""
+
+    @property
     def subject(self) -> str:
         """The name of the subject: one of SUBJECTS."""
-        return next(name for name in SUBJECTS if name in self._given)
+        given = self._given
+        return next(name for name in SUBJECTS if name in given)
 
     @property
     def operator(self) -> str | None:
         """The name of the operator: one of OPERATORS, or None for a self-contained subject."""
-        return next((name for name in OPERATORS if name in self._given), None)
+        given = self._given
+        return next((name for name in OPERATORS if name in given), None)
 
 
 def _attribute(name: str) -> str:
@@ -230,15 +241,24 @@ class Policy(Document):
     confirmations: Annotated[int, Field(ge=1, le=LONGEST_RUN)] = 2
     recoveries: Annotated[int, Field(ge=1, le=LONGEST_RUN)] = 2
     quorum: Annotated[int, Field(ge=1, le=50)] | None = None
-    reopen_gap_ms: Annotated[DurationMs, Field(ge=0, le=86_400_000)] | None = Field(default=None, alias="reopen_gap")
+    reopen_gap_ms: Annotated[DurationMs, lasting(0, 86_400_000)] | None = Field(default=None, alias="reopen_gap")
     flap_start: Annotated[int, Field(ge=1, le=100)] | None = 50
     flap_stop: Annotated[int, Field(ge=1, le=100)] = 25
+
+    @model_validator(mode="after")
+    def _flapping_ends_below_where_it_starts(self) -> Self:
+        if self.flap_start is not None and self.flap_start < self.flap_stop:
+            raise ValueError(f"flap_stop ({self.flap_stop}) is at most flap_start ({self.flap_start})")
+        return self
+
+
+USERNAME_PATTERN: Final = r"^[^:]*$"
 
 
 class BasicAuth(Document):
     """A name and a password; the password is a reference to a secret."""
 
-    username: Annotated[Text, Field(max_length=200, pattern=r"^[^:]*$")]
+    username: Annotated[Text, Field(max_length=200, pattern=USERNAME_PATTERN)]
     password: SecretReference
 
 
@@ -265,6 +285,18 @@ class ClientCertificate(Document):
 class Monitor(Document):
     """What to check, how often, from where, by which assertions, under which policy."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "slug": "api",
+                "name": "API",
+                "url": "https://api.example.com/health",
+                "interval": "30s",
+                "assertions": [{"jsonpath": "$.database", "equals": "ok", "severity": "degraded"}],
+            }
+        }
+    )
+
     slug: Slug
     name: Annotated[Text, Field(max_length=200)] = ""
     url: TargetUrl
@@ -276,10 +308,10 @@ class Monitor(Document):
     auth: Auth | None = None
     client_certificate: ClientCertificate | None = None
     ip_version: Literal[4, 6] | None = None
-    interval_ms: Annotated[DurationMs, Field(ge=MIN_INTERVAL_MS, le=MAX_INTERVAL_MS)] = Field(
+    interval_ms: Annotated[DurationMs, lasting(MIN_INTERVAL_MS, MAX_INTERVAL_MS)] = Field(
         default=60_000, alias="interval"
     )
-    timeout_ms: Annotated[DurationMs, Field(ge=100, le=MAX_TIMEOUT_MS)] = Field(default=10_000, alias="timeout")
+    timeout_ms: Annotated[DurationMs, lasting(100, MAX_TIMEOUT_MS)] = Field(default=10_000, alias="timeout")
     latency_threshold_ms: DurationMs | None = Field(default=None, alias="latency_threshold")
     regions: Annotated[list[Slug], Field(max_length=50)] = []
     follow_redirects: bool = True
@@ -290,8 +322,7 @@ class Monitor(Document):
 
     @model_validator(mode="after")
     def _one_body(self) -> Self:
-        given = [name for name in ("body", "json_body", "form") if name in self.model_fields_set]
-        if len(given) > 1:
+        if len(self.bodies) > 1:
             raise ValueError("a monitor has one of body, json, form")
         return self
 
@@ -303,7 +334,7 @@ class Monitor(Document):
             return self
         if any(each.subject in ("status", "header") for each in self.assertions):
             raise ValueError(f"a {url.scheme} target has no status and no headers to assert on")
-        if url.scheme == "tcp" and self.body is not None and url.port in BAD_PORTS:
+        if url.scheme == "tcp" and self.bodies and url.port in BAD_PORTS:
             raise ValueError(f"nothing is sent to port {url.port}: leave out the body")
         return self
 
@@ -313,6 +344,41 @@ class Monitor(Document):
             if name.lower() in CREDENTIAL_HEADERS and "${" not in value:
                 raise ValueError(f"the header {name} is a secret: refer to it, like {name}: ${{API_TOKEN}}")
         return self
+
+    @model_validator(mode="after")
+    def _refers_to_secrets(self) -> Self:
+        """In a body `${` may mean something else."""
+        texts = {"the URL": self.url} | {f"the header {name}": value for name, value in self.headers.items()}
+        for place, text in texts.items():
+            if "${" in SECRET_REFERENCE.sub("", text):
+                raise ValueError(f"{place} names no secret: its name has capitals, digits and _, like ${{API_TOKEN}}")
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """`json: 1` is equal to `json: true`, and `json: null` to none, but they are other bodies."""
+        return super().__eq__(other) and isinstance(other, Monitor) and self._json_text == other._json_text
+
+    def __hash__(self) -> int:
+        return hash(self.slug)
+
+    @property
+    def _json_text(self) -> str | None:
+        return json.dumps(self.json_body) if "json_body" in self.model_fields_set else None
+
+    @property
+    def bodies(self) -> list[str]:
+        """The fields of which the body is made: one at most. `json: null` is a body, too."""
+        given = {
+            "body": self.body is not None,
+            "json": "json_body" in self.model_fields_set,
+            "form": self.form is not None,
+        }
+        return [name for name, has in given.items() if has]
+
+    @property
+    def over_http(self) -> bool:
+        """Its checks have a method, a status and headers."""
+        return self.url.lower().startswith(HTTP)
 
     @property
     def title(self) -> str:
@@ -337,13 +403,30 @@ class Group(Document):
     monitors: Annotated[list[Slug], Field(max_length=500)]
 
 
+_LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN_PATTERN: Final = rf"^{_LABEL}(?:\.{_LABEL})*$"
+Domain = Annotated[str, Field(pattern=DOMAIN_PATTERN, max_length=253, examples=["status.acme.dev"])]
+"""A host name as requests name it: lower case, no port, no dot at its end."""
+
+
 class Page(Document):
     """A status page. Its slug is unique in the installation: it is in public addresses."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "slug": "acme",
+                "title": "Acme",
+                "domains": ["status.acme.dev"],
+                "groups": [{"name": "API", "monitors": ["api"]}],
+            }
+        }
+    )
 
     slug: Slug
     title: Annotated[Text, Field(max_length=200)] = ""
     description: Annotated[Text, Field(max_length=1_000)] = ""
-    domains: Annotated[list[Annotated[str, Field(pattern=r"^[a-z0-9.-]{1,253}$")]], Field(max_length=10)] = []
+    domains: Annotated[list[Domain], Field(max_length=10)] = []
     groups: Annotated[list[Group], Field(max_length=100)] = []
 
 
@@ -352,6 +435,18 @@ class Maintenance(Document):
 
     Its slug is unique in the workspace. One that was cancelled before it began is kept, so that people can be told.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "slug": "database-upgrade",
+                "title": "Database upgrade",
+                "monitors": ["api"],
+                "starts_at": "2099-12-01T02:00:00Z",
+                "ends_at": "2099-12-01T04:00:00Z",
+            }
+        }
+    )
 
     slug: Slug
     title: Annotated[Text, Field(min_length=1, max_length=200, examples=["Database upgrade"])]

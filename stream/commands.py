@@ -8,10 +8,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import Error
-from rich.console import Console
 from rich.table import Table
 
-from infra.cli import Exit, fail
+from infra.cli import Exit, fail, output
 from infra.clickhouse import ClickHouseNotConfigured, address_of
 from infra.kafka import KafkaNotConfigured, connection_options
 from infra.settings import Settings, get_settings
@@ -66,7 +65,7 @@ def _print_lags(lags: list[Lag]) -> None:
     for lag in lags:
         seconds = "never written" if lag.seconds_behind is None else f"{lag.seconds_behind:.1f}"
         table.add_row(str(lag.partition), str(lag.end), str(lag.durable), str(lag.events_behind), seconds)
-    Console().print(table)
+    output().print(table)
 
 
 def new_command(reason: Reason) -> None:

@@ -36,5 +36,5 @@ def _post(path: str) -> None:
     url = f"http://127.0.0.1:{get_settings().demo_port}{path}"
     try:
         httpx.post(url, timeout=15, trust_env=False).raise_for_status()
-    except httpx.TransportError:
+    except httpx.HTTPError:
         fail(f"The sample app does not answer at {url}: start it with `pulse up --demo`.", Exit.UNREACHABLE)

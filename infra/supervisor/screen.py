@@ -1,5 +1,8 @@
 """What a person sees of `pulse up`: one live screen on a terminal, a line an event elsewhere."""
 
+import os
+import shutil
+import sys
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -67,8 +70,10 @@ class Screen:
     def show(self, children: Sequence[Child], doing: dict[str, str], notes: Sequence[str]) -> None:
         """The state of everything; nothing where there is no screen."""
         if self._live is not None:
-            recent = Text("\n".join(self._recent), style="dim", overflow="ellipsis", no_wrap=True)
-            self._live.update(Group(_table(children, doing), *map(Text, notes), Text(), recent), refresh=True)
+            *older, newest = self._recent or [""]
+            said = [Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in older]
+            whole = Text(newest, style="dim", overflow="fold", no_wrap=False)  # it may say what to do
+            self._live.update(Group(_table(children, doing), *map(Text, notes), Text(), *said, whole), refresh=True)
 
 
 def _table(children: Sequence[Child], doing: dict[str, str]) -> RenderableType:
@@ -97,11 +102,15 @@ def _mebibytes(count: int) -> str:
 
 def notes(page: str, demo: bool, folder: Path, own_networks: bool) -> list[str]:
     """The lines below the table: where to look, what is allowed, how to stop."""
-    lines = ["", f"page       {page}"]
-    if demo:
-        lines.append("try        pulse demo break cache, in another terminal; then pulse demo mend")
+    first_step = "demo break cache" if demo else "apply -f pulse.yaml"
+    lines = ["", f"open       {page}", f"try        {_pulse()} {first_step}, in another terminal"]
     if own_networks:
-        lines.append("checks     may reach this machine and private networks (PULSE_PROBE_ALLOW); cloud metadata never")
+        lines.append("checks     may reach private networks (PULSE_PROBE_ALLOW); cloud metadata never")
     lines.append(f"data       {folder}, logs in {folder / 'logs'}, the admin key in {folder / 'admin-key'}")
     lines.append("stop       Ctrl-C")
     return lines
+
+
+def _pulse() -> str:
+    """The command as a terminal beside this one takes it."""
+    return "pulse" if shutil.which("pulse") else os.path.relpath(Path(sys.executable).with_name("pulse"))

@@ -146,7 +146,7 @@ class Supervisor:
 
     @property
     def _page(self) -> str:
-        return f"{self.settings.base_url}/p/demo" if self.demo else f"{self.settings.base_url}/app"
+        return f"{self.settings.base_url}/p/demo" if self.demo else f"{self.settings.base_url}/docs"
 
     def _notes(self) -> list[str]:
         own_networks = self._live and self._topology.environment()["PULSE_PROBE_ALLOW"] == OWN_NETWORKS

@@ -9,7 +9,7 @@ import msgspec
 import pycares
 
 from probes.fetch import Fetched, Fetcher, Hop, Phases
-from probes.kinds.talk import spoken, within_deadline
+from probes.kinds.talk import spoken
 from probes.request import Request
 from probes.wire.failed import FetchFailed
 from schemas.enums import Reason
@@ -31,8 +31,7 @@ async def exchange(fetcher: Fetcher, request: Request) -> Fetched:
         phases.dns_us = (perf_counter_ns() - started_ns) // 1_000
         body = msgspec.json.encode({"type": record_type, "records": records})
 
-    reason, message = await within_deadline(run(), hop, request.timeout_ms)
-    phases.total_us = phases.sum_us
+    reason, message = await fetcher.in_time(run, [hop], phases)
     return Fetched(reason, message, spoken(body, hop) if reason is Reason.OK else None, phases)
 
 

@@ -17,4 +17,4 @@ async def exchange(fetcher: Fetcher, request: Request) -> Fetched:
         hop.stage = "waiting for an answer"
         return (await wire.receive())[: request.body_limit_bytes]
 
-    return await over_connection(fetcher, request, talk, encrypted=False)
+    return await over_connection(fetcher, request, talk)

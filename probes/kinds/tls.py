@@ -11,4 +11,4 @@ async def exchange(fetcher: Fetcher, request: Request) -> Fetched:
     async def talk(wire: Wire, hop: Hop) -> bytes:
         return b""
 
-    return await over_connection(fetcher, request, talk, encrypted=True)
+    return await over_connection(fetcher, request, talk)

@@ -7,6 +7,7 @@ from websockets.exceptions import InvalidHandshake, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response as HandshakeResponse
 from websockets.protocol import State
+from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from probes.fetch import Fetched, Fetcher, Hop
@@ -17,7 +18,8 @@ from schemas.enums import Reason
 
 MAX_HANDSHAKE_BYTES = 65_536
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
-_SET_BY_PROTOCOL = frozenset({"host", "connection", "upgrade", "content-type", "accept"})
+_OF_HTTP = frozenset({"content-type", "accept"})
+"""Headers that a check has without its monitor's saying so, and a handshake has no use for."""
 
 
 async def exchange(fetcher: Fetcher, request: Request) -> Fetched:
@@ -31,7 +33,7 @@ async def exchange(fetcher: Fetcher, request: Request) -> Fetched:
         except WebSocketException as error:
             raise FetchFailed(Reason.BAD_RESPONSE, f"not a WebSocket answer while {hop.stage}: {error}") from None
 
-    return await over_connection(fetcher, request, talk, encrypted=request.url.scheme == "wss")
+    return await over_connection(fetcher, request, talk)
 
 
 class _Conversation:
@@ -41,15 +43,21 @@ class _Conversation:
         self._wire = wire
         self._hop = hop
         self._request = request
-        self._protocol = ClientProtocol(parse_uri(str(request.url)), max_size=max(request.body_limit_bytes, 1))
+        self._headers = {name.lower(): value for name, value in request.headers if name.lower() not in _OF_HTTP}
+        offered = self._headers.pop("sec-websocket-protocol", "").split(",")
+        self._protocol = ClientProtocol(
+            parse_uri(str(request.url)),
+            subprotocols=[Subprotocol(each.strip()) for each in offered if each.strip()] or None,
+            max_size=max(request.body_limit_bytes, 1),
+        )
 
     async def shake_hands(self) -> None:
         """Become a WebSocket. Raises FetchFailed, WebSocketException, OSError."""
         self._hop.stage = "shaking hands"
         handshake = self._protocol.connect()
-        for name, value in self._request.headers:
-            if name.lower() not in _SET_BY_PROTOCOL:
-                handshake.headers[name] = value
+        for name, value in self._headers.items():
+            handshake.headers.pop(name, None)
+            handshake.headers[name] = value
         self._protocol.send_request(handshake)
         received = 0
         while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:

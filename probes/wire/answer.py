@@ -112,11 +112,11 @@ class Answer:
             raise BadAnswer("the server closed the connection without an answer")
         if not self._headers_complete:
             raise BadAnswer("the server closed the connection in the middle of the headers")
-        length = self.header("content-length")
-        if length is not None:
-            raise BadAnswer(f"the body was cut off: {len(self._body)} of {length[:20]} bytes came")
-        if (self.header("transfer-encoding") or "").strip().lower() == "chunked":
+        length, coding = self.header("content-length"), self.header("transfer-encoding")
+        if coding is not None and coding.strip().lower() == "chunked":
             raise BadAnswer(f"the chunked body was cut off after {len(self._body)} bytes")
+        if coding is None and length is not None:
+            raise BadAnswer(f"the body was cut off: {len(self._body)} of {length[:20]} bytes came")
         self.done = True
 
     def release(self) -> None:
@@ -183,5 +183,5 @@ class Answer:
         cause = error.__context__
         if isinstance(cause, BadAnswer):
             return cause
-        where = "body" if self._headers_complete else "headers" if self.headers else "status line"
+        where = "body" if self._headers_complete else "headers" if self._parser.get_status_code() else "status line"
         return BadAnswer(f"not HTTP/1.1 in the {where}: {error}")

@@ -5,6 +5,8 @@ from typing import Final
 
 import cramjam
 
+_NOT_DECODED: Final = frozenset({"compress", "x-compress", "exi", "pack200-gzip", "aes128gcm", "dcb", "dcz"})
+"""IANA's other codings. What is none at all (`UTF-8`, `none`) changes nothing, as in browsers."""
 _OVERFLOW: Final = "failed to write whole buffer"
 """How cramjam says that the output did not fit."""
 
@@ -19,7 +21,7 @@ def decode(body: bytes, content_encoding: str, limit_bytes: int, *, truncated: b
     `truncated` says that `body` is only the beginning of what the server had to send.
     """
     coding = content_encoding.strip().lower()
-    if coding in ("", "identity") or not body:
+    if not body:
         return body, truncated
     if coding in ("gzip", "x-gzip"):
         return _inflate(body, 16 + zlib.MAX_WBITS, coding, limit_bytes, truncated)
@@ -28,7 +30,9 @@ def decode(body: bytes, content_encoding: str, limit_bytes: int, *, truncated: b
         return _inflate(body, zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS, coding, limit_bytes, truncated)
     if coding in ("br", "zstd"):
         return _decompress(body, coding, limit_bytes, truncated)
-    raise Undecodable(f"the body is encoded as {content_encoding[:60]!r}, which is not decoded here")
+    if coding in _NOT_DECODED or "," in coding:
+        raise Undecodable(f"the body is encoded as {content_encoding[:60]!r}, which is not decoded here")
+    return body, truncated
 
 
 def _inflate(body: bytes, window_bits: int, coding: str, limit_bytes: int, truncated: bool) -> tuple[bytes, bool]:

@@ -30,12 +30,13 @@ _UTC_TIME: Final = 0x17
 _EXPLICIT_VERSION: Final = 0xA0
 
 
-def make_context(*, verify: bool) -> ssl.SSLContext:
-    """The context of all checks of a kind: building one reads every CA certificate."""
+def make_context(scheme: str, *, verify: bool) -> ssl.SSLContext:
+    """The context of all checks of a scheme: building one reads every CA certificate."""
     context = ssl.create_default_context()
     if not _system_has_cas():
         context.load_verify_locations(cafile=certifi.where())
-    context.set_alpn_protocols(["http/1.1"])
+    if scheme != "tls":  # servers of mail and the like break off where HTTP is offered
+        context.set_alpn_protocols(["http/1.1"])
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -43,9 +44,9 @@ def make_context(*, verify: bool) -> ssl.SSLContext:
 
 
 @lru_cache(maxsize=256)
-def make_identity(certificate: str, key: str, *, verify: bool) -> ssl.SSLContext:
+def make_identity(certificate: str, key: str, scheme: str, *, verify: bool) -> ssl.SSLContext:
     """A context that shows a client certificate (PEM, with its chain). Raises ValueError."""
-    context = make_context(verify=verify)
+    context = make_context(scheme, verify=verify)
     with NamedTemporaryFile("w", suffix=".pem") as file:  # only its owner may read it; OpenSSL takes files alone
         file.write(f"{certificate.strip()}\n{key.strip()}\n")
         file.flush()

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+import orjson
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime
 
 from query import store
@@ -22,15 +23,14 @@ from query.analytics.common import (
 from query.analytics.incidents import NO_INCIDENTS, incident_figures
 from query.analytics.latency import SHARES, quantiles_of
 from query.analytics.models import CompareAnswer, Compared, ComparedMonitor, IncidentFigures, Quantiles, UptimeFigures
-from query.analytics.steps import aligned
+from query.analytics.steps import Step, aligned, rollup_of
 from query.context import Context, CurrentContext
+from query.encodings import json_answer
 from query.problems import FieldProblem, invalid
 from query.times import iso
-from query.uptime import DAY_MS, HOUR_MS, NO_SPANS, coverage_of, total
+from query.turns import Steps, in_turns
+from query.uptime import NO_SPANS, coverage_of, total
 from query.windows import EARLIEST, LATEST, From, To, window_ms
-
-HOURS_UP_TO_DAYS: Final = 7
-"""Shorter windows are counted by the hour, longer ones by the day."""
 
 BeforeFrom = Annotated[
     AwareDatetime | None,
@@ -67,22 +67,22 @@ class _Window:
         )
 
 
-@router.get("/compare", operation_id="compare_windows")
+@router.get("/compare", operation_id="compare_windows", response_model=CompareAnswer)
 async def compare_windows(
+    request: Request,
     context: CurrentContext,
     caller: Analyst,
     monitors: Monitors = [],  # noqa: B006
     begin: From = None,
     end: To = None,
     before: BeforeFrom = None,
-) -> CompareAnswer:
+) -> Response:
     """Uptime, incidents and latency of a window beside those of another one that is as long.
 
     Both have whole hours, whole days beyond a week: the one that has begun is left out unless there is no other.
     """
     window = window_ms(begin, end, default_days=7, largest_days=MAX_DAYS)
-    unit_ms = HOUR_MS if window[1] - window[0] <= HOURS_UP_TO_DAYS * DAY_MS else DAY_MS
-    source = "uptime_hourly" if unit_ms == HOUR_MS else "uptime_daily"
+    source, unit_ms = rollup_of(window, Step.ALL)
     since, known_end = aligned(window, unit_ms)
     length_ms = max(1, (known_end - since) // unit_ms) * unit_ms
     until = min(since + length_ms, known_end)
@@ -93,13 +93,13 @@ async def compare_windows(
     this = await _window(context, wanted, source, since, until)
     that = await _window(context, wanted, source, other, other + length_ms)
     spans = total([spans_of(row) for row in this.uptime.values()])
-    return CompareAnswer(
-        **answer_window(since, until, source, [row["as_of"] for row in this.uptime.values()]),
-        coverage=coverage_of(spans, (until - since) * len(wanted)) if wanted else None,
-        before_begin=iso(other),
-        before_end=iso(other + length_ms),
-        monitors=[_compared(slug_of(monitor), this.of(monitor), that.of(monitor)) for monitor in wanted],
-    )
+    answer = answer_window(since, until, source, [row["as_of"] for row in this.uptime.values()]) | {
+        "coverage": coverage_of(spans, (until - since) * len(wanted)) if wanted else None,
+        "before_begin": iso(other),
+        "before_end": iso(other + length_ms),
+        "monitors": await in_turns(_by_monitor(wanted, this, that)),
+    }
+    return await json_answer(request, orjson.dumps(answer))
 
 
 async def _window(context: Context, monitors: list[str], source: str, since: int, until: int) -> _Window:
@@ -108,6 +108,16 @@ async def _window(context: Context, monitors: list[str], source: str, since: int
     incidents = await rows_of(context, monitors, "incidents", {"since": since, "until": until})
     found = [uptime, incidents, await rows_of(context, monitors, "latency", latency)]
     return _Window(until - since, *({row["monitor"]: row for row in rows} for rows in found))
+
+
+def _by_monitor(wanted: list[str], this: _Window, that: _Window) -> Steps[list[orjson.Fragment]]:
+    """Each monitor in both windows as JSON, a step each."""
+    told = []
+    for monitor in wanted:
+        compared = _compared(slug_of(monitor), this.of(monitor), that.of(monitor))
+        told.append(orjson.Fragment(compared.model_dump_json()))
+        yield
+    return told
 
 
 def _compared(slug: str, now: Compared, before: Compared) -> ComparedMonitor:

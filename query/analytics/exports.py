@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Annotated, Any, Final, Literal, Protocol
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from query import store
@@ -14,6 +14,7 @@ from query.analytics.parquet import ParquetJoin
 from query.context import Context, CurrentContext
 from query.keys import Caller, requires
 from query.limits import Places, RatePolicy, limited
+from query.problems import ProblemError, ProblemKind, problems
 from query.uptime import DAY_MS
 from query.windows import From, To, window_ms
 from schemas.monitors import KeyScope
@@ -31,6 +32,15 @@ MESSAGE_HEAD_BYTES: Final = 8
 router: Final = APIRouter()
 _places: Final = Places(MAX_AT_ONCE, MAX_AT_ONCE_OF_A_KEY, "exports")
 Exporter = Annotated[Caller, Depends(limited(RatePolicy("exports", quota=30, window_s=60), requires(KeyScope.READ)))]
+
+
+async def _whole_or_broken(request: Request) -> None:
+    """Raises ProblemError for HTTP/1.0, in which the end of an answer is that of its connection."""
+    if request.scope["http_version"] == "1.0":
+        raise ProblemError(
+            ProblemKind.OLD_HTTP,
+            "an export that breaks off looks whole over HTTP/1.0: use HTTP/1.1, in nginx by `proxy_http_version 1.1`",
+        )
 
 
 async def _place(caller: Exporter) -> AsyncIterator[None]:
@@ -112,12 +122,13 @@ class Piece:
     "/export.{form}",
     operation_id="export_results",
     response_class=StreamingResponse,
-    dependencies=[Depends(_place)],
+    dependencies=[Depends(_whole_or_broken), Depends(_place)],
     responses={
         200: {
             "content": {form.media_type: {"schema": {"type": "string"}} for form in FORMS.values()},
             "description": "Lines of CSV, an Arrow stream, or a Parquet file.",
-        }
+        },
+        **problems(ProblemKind.OLD_HTTP),
     },
 )
 async def export_results(

@@ -17,9 +17,9 @@ from query.analytics.common import (
     wanted_monitors,
 )
 from query.analytics.models import IncidentFigures, IncidentsAnswer, MonitorIncidents
-from query.analytics.steps import aligned
+from query.analytics.steps import Step, aligned, rollup_of
 from query.context import CurrentContext
-from query.uptime import DAY_MS, coverage_of, total
+from query.uptime import coverage_of, total
 from query.windows import From, To, window_ms
 
 SUMMED: Final = ("incidents", "open", "down", "repair_ms", "detect_ms")
@@ -37,10 +37,12 @@ async def analyse_incidents(
     end: To = None,
 ) -> IncidentsAnswer:
     """How often monitors failed, how long it took to notice and to recover, how long they held in between."""
-    since, until = aligned(window_ms(begin, end, default_days=90, largest_days=MAX_DAYS), DAY_MS)
+    window = window_ms(begin, end, default_days=90, largest_days=MAX_DAYS)
+    source, unit_ms = rollup_of(window, Step.ALL)
+    since, until = aligned(window, unit_ms)
     wanted = wanted_monitors(context, caller, monitors)
     rows = await rows_of(context, wanted, "incidents", {"since": since, "until": until})
-    held = await uptime_rows(context, wanted, "uptime_daily", [since, until])
+    held = await uptime_rows(context, wanted, source, [since, until])
     held_ms = {row["monitor"]: row["up"] + row["degraded"] for row in held}
     summed = {name: sum(row[name] for row in rows) for name in SUMMED}
     summed["longest_ms"] = max((row["longest_ms"] for row in rows), default=0)

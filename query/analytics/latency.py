@@ -34,7 +34,7 @@ async def analyse_latency(
         Phase, Query(description="Whose quantiles; all but `total` are of raw results, as far back as they are kept.")
     ] = Phase.TOTAL,
 ) -> LatencyAnswer:
-    """Quantiles of latency, and the means of its phases, by step, of answers: up or degraded, no overloaded probe."""
+    """Quantiles of latency, and the means of its phases, by step: of measured answers, without overloaded probes."""
     entry = found_monitor(context, caller, monitor)
     source, largest_days = ("latency_hourly", MAX_DAYS) if phase is Phase.TOTAL else ("check_results", MAX_RAW_DAYS)
     since, until = aligned(window_ms(begin, end, default_days=1, largest_days=largest_days), HOUR_MS, zone)

@@ -257,6 +257,7 @@ class ResultView(BaseModel):
     total_us: int
     overloaded: bool
     late: bool
+    annulled: Annotated[bool, Field(description="A person has taken it out of the record: it counts nowhere.")]
     message: str
     monitor_version: int
 

@@ -15,6 +15,8 @@ from query.problems import FieldProblem, invalid
 from query.uptime import DAY_MS, HOUR_MS
 
 MAX_POINTS: Final = 1_000
+HOURS_UP_TO_DAYS: Final = 7
+"""Shorter windows are counted whole by the hour, longer ones by the day."""
 
 
 class Step(StrEnum):
@@ -64,9 +66,10 @@ def _begins_day(at: int, zone: str) -> bool:
     return local == local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def rollup_of(step: Step, zone: str) -> tuple[str, int]:
+def rollup_of(window: tuple[int, int], step: Step, zone: str = "UTC") -> tuple[str, int]:
     """The rollup that has what steps need, and how long its buckets are: a day of UTC is no day of Tokyo."""
-    return ("uptime_hourly", HOUR_MS) if step is Step.HOUR or zone != "UTC" else ("uptime_daily", DAY_MS)
+    is_short = step is Step.ALL and window[1] - window[0] <= HOURS_UP_TO_DAYS * DAY_MS
+    return ("uptime_hourly", HOUR_MS) if step is Step.HOUR or is_short or zone != "UTC" else ("uptime_daily", DAY_MS)
 
 
 def borders(since: int, until: int, step: Step, zone: str) -> list[int]:

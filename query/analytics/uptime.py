@@ -59,8 +59,9 @@ async def analyse_uptime(
     zone: Zone = "UTC",
 ) -> Response:
     """Uptime by step, from hours or days. An hour belongs to the day in which it begins, in any time zone."""
-    source, unit_ms = rollup_of(step, zone)
-    since, until = aligned(window_ms(begin, end, default_days=30, largest_days=MAX_DAYS), unit_ms, zone)
+    window = window_ms(begin, end, default_days=30, largest_days=MAX_DAYS)
+    source, unit_ms = rollup_of(window, step, zone)
+    since, until = aligned(window, unit_ms, zone)
     places = borders(since, until, step, zone)
     wanted = wanted_monitors(context, caller, monitors)
     if len(wanted) * (len(places) - 1) > MAX_FIGURES:

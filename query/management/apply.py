@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from infra.cli import Exit
 from query.management.client import Service, ServiceError
-from query.management.plan import Action, AnyDocument, Change, Kind, Plan, Present, difference
-from schemas.documents import PulseDocument, error_in
+from query.management.plan import Action, AnyDocument, Change, Kind, Plan, Present, difference, monitors_missed
+from schemas.documents import Location, PulseDocument, errors_in
 from schemas.monitors import Maintenance, Monitor, Page
 
 WRITES_AT_ONCE: Final = 16
@@ -21,31 +23,58 @@ _MODELS: Final[dict[Kind, type[AnyDocument]]] = {
 _FIELDS: Final = {Kind.MONITOR: "monitor", Kind.PAGE: "page", Kind.MAINTENANCE: "maintenance"}
 
 
-async def make_plan(service: Service, document: PulseDocument, *, prune: bool) -> Plan:
-    """What would have to change. Raises ServiceError."""
-    there = await asyncio.gather(*(_present(service, kind) for kind in Kind))
-    now = time.time_ns() // 1_000_000
-    return difference(document, dict(zip(Kind, there, strict=True)), prune=prune, now=now)
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many changes were made, and what came in the way of others."""
+
+    made: int
+    refused: list[tuple[Change, ServiceError]]
 
 
-async def carry_out(service: Service, plan: Plan, path: Path, on_done: Callable[[Change], None]) -> list[ServiceError]:
-    """Make the changes, step by step; the first step that has errors is the last. Returns its errors."""
+async def make_plan(service: Service, document: PulseDocument, path: Path, *, prune: bool) -> Plan:
+    """What would have to change. Raises ServiceError; InvalidDocument for monitors that are not there."""
+    found = await asyncio.gather(*(_present(service, kind) for kind in Kind))
+    there, now = dict(zip(Kind, found, strict=True)), time.time_ns() // 1_000_000
+    if missed := list(monitors_missed(document, there, prune=prune, now=now)):
+        raise errors_in(path, missed)
+    return difference(document, there, prune=prune, now=now)
+
+
+async def carry_out(service: Service, plan: Plan) -> Outcome:
+    """Make the changes, step by step, until a step has errors; without service or key, nothing more is sent."""
     slots = asyncio.Semaphore(WRITES_AT_ONCE)
+    made: list[Change] = []
+    refused: list[tuple[Change, ServiceError]] = []
 
-    async def make(change: Change) -> ServiceError | None:
+    async def make(change: Change) -> None:
         async with slots:
+            if any(error.code is not Exit.NOT_FINE for _, error in refused):
+                return
             try:
                 await _send(service, change)
+                made.append(change)
             except ServiceError as error:
-                return _located(error, change, path)
-        on_done(change)
-        return None
+                refused.append((change, error))
 
     for step in plan.steps:
-        errors = [error for error in await asyncio.gather(*map(make, step)) if error is not None]
-        if errors:
-            return errors
-    return []
+        if not refused:
+            await asyncio.gather(*map(make, step))
+    return Outcome(len(made), refused)
+
+
+def refusals(outcome: Outcome, path: Path) -> Iterator[str]:
+    """What was refused, in lines: with its place in the file, if it is about any."""
+    located: list[tuple[Location, str]] = []
+    for change, error in outcome.refused:
+        if error.errors and change.document is not None:
+            located += [
+                ((change.kind.value, change.index, *_location(told.get("pointer", ""))), told["detail"])
+                for told in error.errors
+            ]
+        else:
+            yield f"{_FIELDS[change.kind]} {change.slug}: {error}"
+    if located:
+        yield str(errors_in(path, located))
 
 
 async def _present(service: Service, kind: Kind) -> dict[str, Present]:
@@ -68,17 +97,6 @@ async def _send(service: Service, change: Change) -> None:
         await service.send("POST", f"/v1/{change.kind}", json=body)
     else:
         await service.send("PUT", path, json=body, headers=headers)
-
-
-def _located(error: ServiceError, change: Change, path: Path) -> ServiceError:
-    """The error with the lines of the file that it is about, if it is about any."""
-    if not error.errors or change.document is None:
-        return ServiceError(f"{_FIELDS[change.kind]} {change.slug}: {error}", error.code)
-    lines = [
-        str(error_in(path, (change.kind.value, change.index, *_location(told.get("pointer", ""))), told["detail"]))
-        for told in error.errors
-    ]
-    return ServiceError("\n".join(lines), error.code)
 
 
 def _location(pointer: str) -> list[str | int]:

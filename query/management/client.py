@@ -12,6 +12,8 @@ from infra.settings import Settings
 TIMEOUT_S: Final = 20.0
 LISTED_AT_ONCE: Final = 5_000
 """As many as the service tells in one answer."""
+_ANSWER: Final = "application/json"
+_PROBLEM: Final = "application/problem+json"
 
 
 class ServiceError(Exception):
@@ -51,6 +53,10 @@ class Service:
             response = await self._client.request(method, path, **options)
         except httpx.HTTPError as error:
             raise self._unreachable(str(error) or type(error).__name__) from None
+        if response.is_redirect:
+            raise self._unreachable(f"it sends on to {response.headers['location']}")
+        if not _is_ours(response):
+            raise self._unreachable(f"what answers there is not PulseAPI: HTTP {response.status_code}")
         if response.is_success:
             return response
         raise self._refused(response)
@@ -63,22 +69,20 @@ class Service:
         )
 
     def _refused(self, response: httpx.Response) -> ServiceError:
-        problem = _problem(response)
-        detail = str(problem.get("detail") or f"HTTP {response.status_code}")
+        problem = response.json()
+        detail = problem["detail"]
         if response.status_code in (401, 403):
             advice = "Send another key with PULSE_API_KEY=pulse_…; `pulse keys create` makes one."
             return ServiceError(f"{self._client.base_url}: {detail}. {advice}", Exit.USAGE)
-        if response.status_code >= 500:
+        if response.status_code >= 500 or response.status_code == 429:
             return ServiceError(f"{self._client.base_url}: {detail}", Exit.UNREACHABLE)
         return ServiceError(detail, Exit.NOT_FINE, problem.get("errors"))
 
 
-def _problem(response: httpx.Response) -> dict[str, Any]:
-    try:
-        problem = response.json()
-    except ValueError:
-        return {}
-    return problem if isinstance(problem, dict) else {}
+def _is_ours(response: httpx.Response) -> bool:
+    """Something between us and the service, or in its place, has answers of its own."""
+    kind = response.headers.get("content-type", "")
+    return kind.startswith(_ANSWER if response.is_success else _PROBLEM) or response.status_code == 204
 
 
 @asynccontextmanager

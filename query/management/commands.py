@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
-from rich.console import Console
 
-from infra.cli import Exit, fail
+from infra.cli import Exit, fail, output
 from infra.settings import get_settings
 from query.management import show
-from query.management.apply import carry_out, make_plan
+from query.management.apply import Outcome, carry_out, make_plan, refusals
 from query.management.client import Service, ServiceError, open_service
 from query.management.plan import Plan
 from query.times import iso
@@ -27,7 +26,8 @@ FileOption = Annotated[Path, typer.Option("--file", "-f", help="The document, li
 PruneOption = Annotated[
     bool,
     typer.Option(
-        "--prune", help="Delete what is on the service and not in the file; never a maintenance that has begun."
+        "--prune",
+        help="Delete what is on the service and not in the file; maintenances to come, if the file has `maintenances`.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -56,11 +56,11 @@ def plan_command(
     Example: pulse plan -f pulse.yaml
     """
     document = _load(file)
-    plan = ask(lambda service: make_plan(service, document, prune=prune))
+    plan = ask(lambda service: make_plan(service, document, file, prune=prune))
     if as_json:
         show.print_json(show.plan_json(plan))
     else:
-        show.show_plan(Console(highlight=False), plan)
+        show.show_plan(output(), plan)
     raise typer.Exit(Exit.FINE if plan.is_empty else Exit.NOT_FINE)
 
 
@@ -77,23 +77,27 @@ def apply_command(
     """
     document = _load(file)
     # The difference is for people; with --json stdout belongs to the program that reads it.
-    console = Console(highlight=False, stderr=as_json)
+    console = output(stderr=as_json)
 
-    async def run(service: Service) -> tuple[Plan, bool, list[ServiceError]]:
-        plan = await make_plan(service, document, prune=prune)
+    async def run(service: Service) -> tuple[Plan, Outcome]:
+        plan = await make_plan(service, document, file, prune=prune)
         show.show_plan(console, plan)
-        if plan.is_empty or not (yes or not sys.stdin.isatty() or typer.confirm("Apply this?", err=as_json)):
-            return plan, plan.is_empty, []
-        return plan, True, await carry_out(service, plan, file, lambda change: None)
+        if plan.is_empty or yes or not sys.stdin.isatty() or typer.confirm("Apply this?", err=as_json):
+            return plan, await carry_out(service, plan)
+        return plan, Outcome(made=0, refused=[])
 
-    plan, confirmed, errors = ask(run)
-    for error in errors:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
+    plan, outcome = ask(run)
+    applied = outcome.made == plan.size
+    if outcome.refused:
+        left = f"{outcome.made} of {plan.size} changes were made; `pulse plan` shows what is left."
+        told = "\n".join([*refusals(outcome, file), left])
+        output(stderr=True).print(told, style="red", markup=False, soft_wrap=True)
     if as_json:
-        show.print_json(show.plan_json(plan) | {"applied": confirmed and not errors})
-    elif confirmed and not errors and not plan.is_empty:
+        show.print_json(show.plan_json(plan) | {"applied": applied, "made": outcome.made})
+    elif applied and not plan.is_empty:
         console.print("Applied.", style="green")
-    raise typer.Exit(max((error.code for error in errors), default=Exit.FINE if confirmed else Exit.NOT_FINE))
+    codes = [error.code for _, error in outcome.refused]
+    raise typer.Exit(max(codes, default=Exit.FINE if applied else Exit.NOT_FINE))
 
 
 def status_command(as_json: JsonOption = False) -> None:
@@ -106,8 +110,8 @@ def status_command(as_json: JsonOption = False) -> None:
     if as_json:
         show.print_json({"monitors": monitors, "system": system})
     else:
-        show.show_monitors(Console(highlight=False), monitors)
-        show.show_system(Console(highlight=False, stderr=True), system)
+        show.show_monitors(output(), monitors)
+        show.show_system(output(stderr=True), system)
     fine = all(monitor["status"] in FINE_STATUSES for monitor in monitors)
     raise typer.Exit(Exit.FINE if fine else Exit.NOT_FINE)
 
@@ -118,7 +122,7 @@ def incidents_command(
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the newest first.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Show incidents, the newest first. Exit code: 0, 3 no service.
+    """Show incidents, the newest first. Exit code: 0, 1 no such monitor, 3 no service.
 
     Example: pulse incidents --open
     """
@@ -131,7 +135,7 @@ def incidents_command(
     if as_json:
         show.print_json(answer)
     else:
-        show.show_incidents(Console(highlight=False), answer["incidents"])
+        show.show_incidents(output(), answer["incidents"])
 
 
 def create_key_command(
@@ -142,7 +146,7 @@ def create_key_command(
 ) -> None:
     """Make a key and print it: this is the only time that it is shown.
 
-    Example: pulse keys create --name deploys --scope write --expires 90d
+    Example: pulse keys create --name deploys --scope read --scope write --expires 90d
     """
     body: dict[str, Any] = {"name": name, "scopes": scopes, "expires_at": _expiry(expires)}
     made = ask(lambda service: service.send("POST", "/v1/keys", json=body)).json()
@@ -159,22 +163,21 @@ def list_keys_command(as_json: JsonOption = False) -> None:
     if as_json:
         show.print_json(answer)
     else:
-        show.show_keys(Console(highlight=False), answer["keys"])
+        show.show_keys(output(), answer["keys"])
 
 
-def revoke_key_command(key: Annotated[str, typer.Argument(help="The key's id, from `pulse keys list`.")]) -> None:
+def revoke_key_command(
+    key: Annotated[str, typer.Argument(help="Its id, from `pulse keys list`, or the key itself.")],
+) -> None:
     """Revoke a key: it opens nothing any more. Example: pulse keys revoke 6fJq0aBc1xYz"""
-    ask(lambda service: service.send("DELETE", f"/v1/keys/{key}"))
-    typer.echo(f"{key} is revoked.", err=True)
+    key_id = key.removeprefix("pulse_").partition("_")[0]  # who finds a key somewhere has its whole text, not its id
+    ask(lambda service: service.send("DELETE", f"/v1/keys/{key_id}"))
+    typer.echo(f"{key_id} is revoked.", err=True)
 
 
-async def _status(service: Service) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The monitors, and how the installation does: None while Kafka is away, which must not hide the monitors."""
-    monitors = await service.list("/v1/monitors", "monitors")
-    try:
-        return monitors, await service.get("/v1/system")
-    except ServiceError:
-        return monitors, None
+async def _status(service: Service) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The monitors, and how the installation does."""
+    return await service.list("/v1/monitors", "monitors"), await service.get("/v1/system")
 
 
 def _expiry(expires: str | None) -> str | None:
@@ -206,3 +209,5 @@ def ask(question: Callable[[Service], Awaitable[AnswerT]]) -> AnswerT:
         return asyncio.run(run())
     except ServiceError as error:
         fail(str(error), error.code)
+    except InvalidDocument as invalid:
+        fail(str(invalid), Exit.USAGE)

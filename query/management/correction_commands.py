@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
-from infra.cli import Exit, fail
+from infra.cli import Exit, fail, output
 from query.management import show
 from query.management.client import Service, ServiceError
 from query.management.commands import JsonOption, ask
@@ -91,7 +90,7 @@ def corrections_command(monitor: MonitorOption, as_json: JsonOption = False) -> 
     if as_json:
         show.print_json(answer)
     else:
-        show.show_corrections(Console(highlight=False), answer["corrections"])
+        show.show_corrections(output(), answer["corrections"])
 
 
 def _order(monitor: str, what: str, body: Mapping[str, Any], as_json: bool) -> None:
@@ -103,7 +102,7 @@ def _order(monitor: str, what: str, body: Mapping[str, Any], as_json: bool) -> N
     if as_json:
         show.print_json(done)
     else:
-        show.show_corrections(Console(highlight=False), [done])
+        show.show_corrections(output(), [done])
 
 
 async def _until_done(service: Service, path: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ An order is an event in the log; the partition's owner carries it out, and the a
 import secrets
 import time
 from datetime import datetime
+from math import ceil
 from typing import Annotated, Any, Final
 
 import orjson
@@ -22,10 +23,10 @@ from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, pro
 from query.times import Iso, iso
 from query.uptime import DAY_MS
 from query.windows import EARLIEST, LATEST
-from schemas.durations import DurationMs
+from schemas.durations import DurationMs, lasting
 from schemas.enums import CorrectionKind, IncidentState, Severity, Status
 from schemas.events import LONGEST_RUN, CorrectionOrdered, PolicyChange, encode
-from schemas.monitors import Slug
+from schemas.monitors import Monitor, Policy, Slug
 from schemas.topics import CHECK_RESULTS
 
 router: Final = APIRouter(prefix="/monitors/{slug}", tags=["corrections"])
@@ -41,8 +42,6 @@ READ: Final = (
 ORDER: Final = (*READ, ProblemKind.BAD_REQUEST, ProblemKind.TOO_LARGE)
 PACKAGE: Final = "query.management"
 MAX_LISTED: Final = 200
-MARGIN_DAYS: Final = 3
-"""A correction is folded from up to two days before the one in which it begins; those results have to be there."""
 
 Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST, examples=["2026-11-01T00:00:00Z"])]
 Why = Annotated[str, Field(min_length=1, max_length=300, description="Kept with it, and told in the timeline.")]
@@ -63,7 +62,7 @@ class PolicyOverride(BaseModel):
     confirmations: Annotated[int, Field(ge=1, le=LONGEST_RUN)] | None = None
     recoveries: Annotated[int, Field(ge=1, le=LONGEST_RUN)] | None = None
     quorum: Annotated[int, Field(ge=0, le=50, description="0 is the majority.")] | None = None
-    reopen_gap_ms: Annotated[DurationMs, Field(ge=0, le=DAY_MS)] | None = Field(default=None, alias="reopen_gap")
+    reopen_gap_ms: Annotated[DurationMs, lasting(0, DAY_MS)] | None = Field(default=None, alias="reopen_gap")
     flap_start: Annotated[int, Field(ge=0, le=100)] | None = None
     flap_stop: Annotated[int, Field(ge=1, le=100)] | None = None
 
@@ -140,14 +139,15 @@ async def replay(context: CurrentContext, caller: Writer, slug: str, order: Repl
     """Recompute statuses, incidents and uptime from the stored results, under another policy if one is given."""
     end = order.end or datetime.now(tz=LATEST.tzinfo)
     policy = PolicyChange(**dict(order.policy))
-    span = _span(context, order.begin, end)
+    span = _span(order.begin, end)
+    _check_flapping(policy, found_monitor(context, caller, slug).document.policy)
     return await _send(context, caller, slug, response, CorrectionKind.REPLAY, span, order.reason, policy=policy)
 
 
 @router.post("/annulments", operation_id="annul", status_code=202, responses=problems(*ORDER))
 async def annul(context: CurrentContext, caller: Writer, slug: str, order: Annulment, response: Response) -> Ordered:
     """Take false data out of the record. The results stay stored as evidence, and count nowhere."""
-    span = _span(context, order.begin, order.end)
+    span = _span(order.begin, order.end)
     region = order.region or ""
     return await _send(context, caller, slug, response, CorrectionKind.ANNUL, span, order.reason, region=region)
 
@@ -181,18 +181,36 @@ async def read_correction(
     return _detail((await _read(context, caller, slug, correction, limit=1))[0])
 
 
-def _span(context: Context, begin: datetime, end: datetime) -> tuple[int, int]:
-    """Int ms. Raises ProblemError for a span that is empty, not over yet, or whose results are no longer kept."""
+def _span(begin: datetime, end: datetime) -> tuple[int, int]:
+    """Int ms. Raises ProblemError for a span that is empty or not over yet."""
     now, since, until = time.time_ns() // 1_000_000, _ms(begin), _ms(end)
-    kept_days = context.settings.retention_days - MARGIN_DAYS
     if since >= until:
         raise invalid([FieldProblem(detail="the span must begin before it ends", pointer="#/from")])
     if until > now:
         raise invalid([FieldProblem(detail="only what has been can be corrected", pointer="#/to")])
-    if since < now - kept_days * DAY_MS:
-        told = f"results are kept for {context.settings.retention_days} days; begin within the last {kept_days}"
-        raise invalid([FieldProblem(detail=told, pointer="#/from")])
     return since, until
+
+
+def _check_flapping(change: PolicyChange, policy: Policy) -> None:
+    """Raises ProblemError for what would begin to flap and end it in turns, result by result."""
+    start = policy.flap_start if change.flap_start is None else change.flap_start
+    stop = policy.flap_stop if change.flap_stop is None else change.flap_stop
+    if start and start < stop:
+        told = f"flap_stop ({stop}) is at most flap_start ({start})"
+        raise invalid([FieldProblem(detail=told, pointer="#/policy/flap_stop")])
+
+
+def _expect_kept(context: Context, monitor: Monitor, kind: CorrectionKind, since: int) -> None:
+    """Raises ProblemError where results that a correction from `since` on reads may be gone: it would miss them.
+
+    It reads from one day and the longest run of results before the day (UTC) in which it begins.
+    """
+    kept_days = context.settings.retention_days
+    allowed_days = max(0, kept_days - 2 - ceil((LONGEST_RUN + 1) * monitor.silence_ms / DAY_MS))
+    if since < time.time_ns() // 1_000_000 - allowed_days * DAY_MS:
+        told = f"results are kept for {kept_days} days; of this monitor the last {allowed_days} can be corrected"
+        place = {"parameter": "correction"} if kind is CorrectionKind.UNDO else {"pointer": "#/from"}
+        raise invalid([FieldProblem(detail=told, **place)])
 
 
 def _ms(moment: datetime) -> int:
@@ -209,8 +227,9 @@ async def _send(
     reason: str,
     **more: Any,
 ) -> Ordered:
-    monitor = found_monitor(context, caller, slug).id
-    now = time.time_ns() // 1_000_000
+    entry = found_monitor(context, caller, slug)
+    _expect_kept(context, entry.document, kind, span[0])
+    monitor, now = entry.id, time.time_ns() // 1_000_000
     order = CorrectionOrdered(secrets.token_hex(6), monitor, kind, now, *span, caller.by, reason, **more)
     partition = partition_of(monitor, context.settings.partitions)
     await append(context, CHECK_RESULTS, partition, monitor, encode(order))

@@ -28,7 +28,7 @@ MAX_WINDOW_DAYS: Final = 3_660
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many at once.")]
 
 
-@router.get("/incidents", operation_id="list_incidents", responses=problems(*STORED))
+@router.get("/incidents", operation_id="list_incidents", responses=problems(*STORED, ProblemKind.NOT_FOUND))
 async def list_incidents(
     context: CurrentContext,
     caller: HistoryReader,
@@ -53,6 +53,8 @@ async def list_incidents(
         "limit": limit + 1,
     }
     rows = await store.rows(context, PACKAGE, "incidents", parameters)
+    if monitor and not rows:
+        found_monitor(context, caller, monitor)  # a misspelt one is no good news; a deleted one has its incidents
     last = rows[limit - 1] if len(rows) > limit else None
     return IncidentList(
         incidents=[IncidentSummary(**_summary(row)) for row in rows[:limit]],

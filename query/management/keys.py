@@ -14,6 +14,7 @@ from query.management.models import KeyDetail, KeyList, NewKeyDetail
 from query.management.writes import delete, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from query.times import iso
+from query.windows import LATEST
 from schemas.monitors import Key, KeyScope
 from schemas.topics import KEYS
 
@@ -27,8 +28,8 @@ class NewKey(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(max_length=200, examples=["deploys"])] = ""
-    scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=5, examples=[["write"]])]
-    expires_at: Annotated[AwareDatetime | None, Field(examples=["2027-01-01T00:00:00Z"])] = None
+    scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=5, examples=[["read", "write"]])]
+    expires_at: Annotated[AwareDatetime | None, Field(le=LATEST, examples=["2027-01-01T00:00:00Z"])] = None
 
 
 @router.post(

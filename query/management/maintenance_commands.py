@@ -5,9 +5,8 @@ import time
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
-from infra.cli import Exit, fail
+from infra.cli import Exit, fail, output
 from query.maintenances import MaintenanceState
 from query.management import show
 from query.management.client import Service, ServiceError
@@ -93,7 +92,7 @@ def list_command(
     if as_json:
         show.print_json(answer)
     else:
-        show.show_maintenances(Console(highlight=False), answer["maintenances"])
+        show.show_maintenances(output(), answer["maintenances"])
 
 
 def _announce(

@@ -14,10 +14,10 @@ from query.keys import Caller, Reader, Writer
 from query.management.lists import Limit, WithDocument, listed
 from query.management.models import PageDetail, PageList
 from query.management.versions import IfMatch, expect_version, versioned
-from query.management.writes import delete, write, writing
+from query.management.writes import catch_up, delete, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from schemas.monitors import Page, monitor_id
-from schemas.topics import PAGES
+from schemas.topics import MONITORS, PAGES
 
 router: Final = APIRouter(prefix="/pages", tags=["pages"])
 READ: Final = (ProblemKind.NO_KEY, ProblemKind.FORBIDDEN, ProblemKind.INVALID, ProblemKind.LOG_AWAY)
@@ -46,7 +46,7 @@ async def list_pages(
 )
 async def create_page(context: CurrentContext, caller: Writer, page: Page) -> Response:
     """Create a status page of monitors that exist. It is public at once."""
-    async with writing(PAGES, page.slug):
+    async with writing(PAGES, page.slug, *page.domains):
         if context.catalog.page(page.slug) is not None:
             raise _taken(page.slug)
         return _answer(context, await _create(context, caller, page), 201)
@@ -73,7 +73,7 @@ async def put_page(
     """Replace a status page, or create it. The same document again changes nothing, its version included."""
     if page.slug != slug:
         raise invalid([FieldProblem(detail=f"the address says {slug}", pointer="#/slug")])
-    async with writing(PAGES, slug):
+    async with writing(PAGES, slug, *page.domains):
         present = context.catalog.page(slug)
         if present is not None and present.workspace != caller.workspace:
             raise _taken(slug)
@@ -82,7 +82,7 @@ async def put_page(
             return _answer(context, await _create(context, caller, page), 201)
         if present.document == page:
             return _answer(context, present)
-        _check(context, caller, page)
+        await _check(context, caller, page)
         return _answer(context, await write(context, caller, PAGES, slug, page))
 
 
@@ -103,15 +103,20 @@ async def _create(context: Context, caller: Caller, page: Page) -> Entry[Page]:
     allowed = context.settings.max_pages
     if len(context.catalog.pages.ids_of(caller.workspace)) >= allowed:
         raise ProblemError(ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} pages at most")
-    _check(context, caller, page)
+    await _check(context, caller, page)
     return await write(context, caller, PAGES, page.slug, page)
 
 
-def _check(context: Context, caller: Caller, page: Page) -> None:
+async def _check(context: Context, caller: Caller, page: Page) -> None:
     """Raises ProblemError for monitors that do not exist and domains that are another page's, or the installation's."""
-    wrong = [*_unknown_monitors(context, caller, page), *_taken_domains(context, page)]
-    if wrong:
-        raise invalid(wrong)
+
+    def wrong() -> list[FieldProblem]:
+        return [*_unknown_monitors(context, caller, page), *_taken_domains(context, page)]
+
+    if wrong():
+        await catch_up(context, MONITORS, PAGES)
+    if still_wrong := wrong():
+        raise invalid(still_wrong)
 
 
 def _unknown_monitors(context: Context, caller: Caller, page: Page) -> Iterator[FieldProblem]:

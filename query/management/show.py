@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from query.management.plan import Action, Change, Plan
+from query.management.plan import Action, Change, FieldChange, Plan
 
 _STATUS_COLOURS: Final = {
     "up": "green",
@@ -31,7 +31,7 @@ _ACTIONS: Final = {
 }
 VALUE_WIDTH: Final = 60
 SHORT: Final = frozenset(
-    {"state", "severity", "opened (UTC)", "lasted", "starts (UTC)", "ends", "created (UTC)", "expires"}
+    {"id", "state", "severity", "opened (UTC)", "lasted", "starts (UTC)", "ends", "created (UTC)", "expires"}
 )
 """Columns that are never broken."""
 
@@ -70,7 +70,8 @@ def show_plan(console: Console, plan: Plan) -> None:
         sign, colour, _ = _ACTIONS[change.action]
         console.print(f"[{colour}]{sign} {_singular(change)} {escape(change.slug)}[/]")
         for field in change.fields:
-            console.print(f"    {field.field}: {_value(field.before)} → {_value(field.after)}")
+            before, after = _values(field)
+            console.print(f"    {field.field}: {before} → {after}")
     console.print(", ".join(f"{plan.count(action)} {words}" for action, (_, _, words) in _ACTIONS.items()))
     if plan.strangers and not plan.count(Action.DELETE):
         console.print(f"{plan.strangers} on the service are not in the file; --prune deletes them.", style="dim")
@@ -79,7 +80,7 @@ def show_plan(console: Console, plan: Plan) -> None:
 def show_monitors(console: Console, monitors: Iterable[dict[str, Any]]) -> None:
     """A line a monitor: status, since when, uptime of 24 hours."""
     lines = [("status", "monitor", "title", "since", "24 h")] + [
-        (each["status"], each["slug"], each["title"], ago(each["since"]), percent(each["uptime_24h"]))
+        (each["status"], each["slug"], _in_a_line(each["title"]), ago(each["since"]), percent(each["uptime_24h"]))
         for each in monitors
     ]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
@@ -89,13 +90,13 @@ def show_monitors(console: Console, monitors: Iterable[dict[str, Any]]) -> None:
         typer.echo("  ".join([coloured, *others]).rstrip(), color=False if console.no_color else None)
 
 
-def show_system(console: Console, system: dict[str, Any] | None) -> None:
+def _in_a_line(text: str) -> str:
+    """A name may have the end of a line, and what moves a terminal's cursor."""
+    return "".join(sign if sign.isprintable() else " " for sign in text).strip()
+
+
+def show_system(console: Console, system: dict[str, Any]) -> None:
     """What is wrong with the installation itself; nothing where nothing is."""
-    if system is None:
-        console.print(
-            "Kafka cannot be reached: checks are kept by the probes, and nothing can be written.", style="red"
-        )
-        return
     if system["dead_letters"]:
         console.print(
             f"{system['dead_letters']} records could not be read: see the topic dead-letters.", style="yellow"
@@ -175,8 +176,9 @@ def percent(share: float | None) -> str:
 
 
 def _table(*headers: str) -> Table:
-    """On a narrow terminal names and messages are broken, and nothing else."""
-    return Table(*(Column(header, no_wrap=header in SHORT) for header in headers), box=None, header_style="dim")
+    """On a narrow terminal names and messages are broken, and nothing else; nothing is left out."""
+    columns = (Column(header, no_wrap=header in SHORT, overflow="fold") for header in headers)
+    return Table(*columns, box=None, header_style="dim")
 
 
 def minute(moment: str) -> str:
@@ -205,8 +207,23 @@ def _singular(change: Change) -> str:
     return change.kind.removesuffix("s")
 
 
-def _value(value: Any) -> str:
+def _values(field: FieldChange) -> tuple[str, str]:
+    """Both values; of long ones what is around the first difference."""
+    if field.before is None or field.after is None:
+        return _value(field.before), _value(field.after)
+    pairs = zip(_json(field.before), _json(field.after), strict=False)
+    differs_at = next((at for at, (one, other) in enumerate(pairs) if one != other), 0)
+    return _value(field.before, differs_at), _value(field.after, differs_at)
+
+
+def _value(value: Any, differs_at: int = 0) -> str:
     if value is None:
         return "[dim]default[/]"
-    text = json.dumps(value, ensure_ascii=False)
-    return escape(text if len(text) <= VALUE_WIDTH else text[: VALUE_WIDTH - 1] + "…")
+    text = _json(value)
+    begin = max(0, differs_at - VALUE_WIDTH // 2) if len(text) > VALUE_WIDTH else 0
+    shown = text[begin : begin + VALUE_WIDTH]
+    return escape("…" * (begin > 0) + shown + "…" * (begin + VALUE_WIDTH < len(text)))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -11,7 +11,6 @@ from infra.kafka import connection_options
 from infra.settings import Settings
 from query.context import CurrentContext
 from query.keys import HistoryReader
-from query.management.writes import log_away
 from query.problems import ProblemKind, problems
 from query.times import Iso, iso
 from schemas.topics import DEAD_LETTERS
@@ -23,7 +22,10 @@ REQUEST_TIMEOUT_MS: Final = 5_000
 class System(BaseModel):
     """What an operator looks at first."""
 
-    dead_letters: Annotated[int, Field(description="Records that nobody could read, kept in the topic dead-letters.")]
+    dead_letters: Annotated[
+        int | None,
+        Field(description="Records that nobody could read, kept in the topic dead-letters; null while Kafka is away."),
+    ]
     read_at: Annotated[Iso | None, Field(description="When ClickHouse was last read; null: never.")]
     troubles: Annotated[list[str], Field(description="What cannot be reached now, in words.")]
 
@@ -35,16 +37,16 @@ class System(BaseModel):
 )
 async def read_system(context: CurrentContext, caller: HistoryReader) -> System:
     """How the installation does."""
-    troubles = (context.catalog.trouble, context.facts.trouble, context.clickhouse.trouble, context.producer.trouble)
+    missing = await context.missing()
     return System(
-        dead_letters=await count_dead_letters(context.settings),
+        dead_letters=None if "kafka" in missing else await count_dead_letters(context.settings),
         read_at=iso(context.facts.read_at) if context.facts.read_at else None,
-        troubles=[trouble for trouble in troubles if trouble],
+        troubles=list(missing.values()),
     )
 
 
-async def count_dead_letters(settings: Settings) -> int:
-    """How many the topic holds. Raises ProblemError while Kafka is away."""
+async def count_dead_letters(settings: Settings) -> int | None:
+    """How many the topic holds; None where Kafka does not say it."""
     partition = TopicPartition(DEAD_LETTERS.name, 0)
     consumer = AIOKafkaConsumer(**connection_options(settings), group_id=None, request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
@@ -52,7 +54,7 @@ async def count_dead_letters(settings: Settings) -> int:
         first = await consumer.beginning_offsets([partition])
         last = await consumer.end_offsets([partition])
     except (KafkaError, OSError):
-        raise log_away() from None
+        return None
     finally:
         await consumer.stop()
     return int(last[partition] - first[partition])

@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 from weakref import WeakValueDictionary
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from infra.kafka import partition_of
+from infra.kafka import log_ends, partition_of
 from infra.logs import get_logger
 from query.catalog import Entry
 from query.connections import Away
@@ -28,10 +28,14 @@ _writing: Final[WeakValueDictionary[tuple[str, str], asyncio.Lock]] = WeakValueD
 
 
 @asynccontextmanager
-async def writing(topic: Topic, document_id: str) -> AsyncIterator[None]:
-    """Hold a document while it is checked and written, so that each write is judged against the one before it."""
-    lock = _writing.setdefault((topic.name, document_id), asyncio.Lock())
-    async with lock:
+async def writing(topic: Topic, *names: str) -> AsyncIterator[None]:
+    """Hold a document while it is checked and written, so that each write is judged against the one before it.
+
+    `names` are its id, and what else no other document of the topic may have at the same time.
+    """
+    async with AsyncExitStack() as held:
+        for name in sorted(set(names)):  # in one order everywhere, so that no two wait for each other
+            await held.enter_async_context(_writing.setdefault((topic.name, name), asyncio.Lock()))
         yield
 
 
@@ -62,6 +66,21 @@ async def _write(context: Context, topic: Topic, document_id: str, value: bytes)
     except TimeoutError:
         _log.warning("the catalogue is late", topic=topic.name, partition=partition, offset=offset)
     return offset
+
+
+async def catch_up(context: Context, *topics: Topic) -> None:
+    """Read all that these topics hold by now: what is missed here, another process may just have written.
+
+    Without Kafka what is known here has to do.
+    """
+    try:
+        async with asyncio.timeout(READ_BACK_TIMEOUT_S):
+            for topic in topics:
+                for partition, end in (await log_ends(context.settings, topic)).items():
+                    if end:
+                        await context.catalog.wait_for(topic, partition, end - 1)
+    except (KafkaError, TimeoutError, OSError) as error:
+        _log.warning("the catalogue may be late", error=repr(error))
 
 
 async def append(context: Context, topic: Topic, partition: int, key: str, value: bytes) -> int:

@@ -118,7 +118,7 @@ CREATE TABLE IF NOT EXISTS uptime_buckets {sharded by monitor}
 ENGINE = Null;
 
 -- Absolute latency of an hour by region: a histogram of up to 128 bins, bin = floor(log2(total_us / 1000) * 8) from 0.
--- It ends with the last that has any.
+-- It ends with the last that has any. Months become one part once nothing is written to them, as those of uptime do.
 CREATE TABLE IF NOT EXISTS latency_hourly {sharded by monitor}
 (
     monitor     LowCardinality(String),
@@ -137,7 +137,7 @@ CREATE TABLE IF NOT EXISTS latency_hourly {sharded by monitor}
 ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(bucket)
 ORDER BY (monitor, bucket, region)
-SETTINGS index_granularity = 256;
+SETTINGS index_granularity = 256, min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1;
 
 -- Every version of every monitor: the audit, and the policies of versions that compaction has removed.
 CREATE TABLE IF NOT EXISTS monitor_versions {sharded by monitor}

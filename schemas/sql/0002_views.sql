@@ -1,5 +1,6 @@
 -- What pages ask for, kept ready: hours and days of uptime, incident timelines. Months are partitions, so that a window
--- reads only its own, and no FINAL looks for versions across them.
+-- reads only its own, and no FINAL looks for versions across them. A month to which nothing was written for a day
+-- becomes one part, in which FINAL has nothing to look for: years are read as quickly as weeks.
 
 CREATE TABLE IF NOT EXISTS uptime_hourly {sharded by monitor}
 (
@@ -17,7 +18,7 @@ CREATE TABLE IF NOT EXISTS uptime_hourly {sharded by monitor}
 ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(bucket)
 ORDER BY (monitor, bucket)
-SETTINGS index_granularity = 1024;
+SETTINGS index_granularity = 1024, min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1;
 
 -- Few rows, read often and by whole months: what is cheap to unpack, in granules that are not too many.
 CREATE TABLE IF NOT EXISTS uptime_daily {sharded by monitor}
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS uptime_daily {sharded by monitor}
 ENGINE = {replicated}ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(bucket)
 ORDER BY (monitor, bucket)
-SETTINGS index_granularity = 4096;
+SETTINGS index_granularity = 4096, min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS uptime_hourly_mv {on_cluster} TO uptime_hourly{local} AS
 SELECT * EXCEPT step FROM uptime_buckets{local} WHERE step = 'hour';
@@ -79,23 +80,6 @@ SELECT
     sum(days.paused_ms) AS paused_ms
 FROM uptime_daily AS days FINAL
 GROUP BY monitor, month;
-
--- Minutes of the last seven days, by region: as few results make a minute, the results themselves are read.
-CREATE VIEW IF NOT EXISTS results_minutely {on_cluster} AS
-SELECT
-    monitor,
-    region,
-    toStartOfMinute(toDateTime(scheduled_at)) AS minute,
-    count() AS checks,
-    countIf(outcome = 'up') AS up,
-    countIf(outcome = 'degraded') AS degraded,
-    countIf(outcome = 'down') AS down,
-    countIf(outcome = 'unknown') AS unknown,
-    avgOrNullIf(total_us, outcome != 'unknown' AND NOT overloaded) AS mean_total_us,
-    maxOrNullIf(total_us, outcome != 'unknown' AND NOT overloaded) AS max_total_us
-FROM check_results FINAL
-WHERE scheduled_at >= now() - toIntervalDay(7)
-GROUP BY monitor, region, minute;
 
 -- From when until when a monitor had which status; `until` is NULL while it lasts.
 CREATE VIEW IF NOT EXISTS status_history {on_cluster} AS

@@ -22,9 +22,9 @@ where flapping made it; never before the region's change before it. N, M and the
 that the deciding result names.
 
 Silence. A region that has had no telling result for longer than `silence_ms` of the newest one's version is unknown
-from that moment on, says nothing of components any more, and begins anew: decided by a later telling result, or by the
-horizon when it lies beyond. So it is from the moment on at which the monitor was paused or deleted; results scheduled
-while it was are not folded.
+from that moment on, and begins anew: decided by a later telling result, or by the horizon when it lies beyond. So it
+is from the moment on at which the monitor was paused or deleted; results scheduled while it was are not folded. How
+the components of a silent region are, nobody knows.
 
 The monitor. It begins with its first result or revision. While deleted it has no status, while paused it is paused, in
 a maintenance (that has begun by the horizon or by its newest result, and until the horizon has reached its end) it is
@@ -41,8 +41,8 @@ monitor's name and the incident's number.
 Uptime. Milliseconds of each status in hours and days (UTC) from the monitor's beginning up to what is known, told
 when the history changes, and otherwise at ticks, once in five intervals or two minutes, whichever is longer, each
 monitor at a moment of its own in that time. Of a deleted one nothing is told once all of it is settled and told, until
-an event names it again; its incidents are then counted on. Latency: answers (up or degraded) that were not taken under
-overload, by the hour of their schedule and by region, told at the same ticks.
+an event names it again; its incidents are then counted on. Latency: answers (up or degraded) that were measured, and
+not under overload, by the hour of their schedule and by region, told at the same ticks.
 
 Corrections. A replay puts its policy over that of every version for what is scheduled in its span; an annulment takes
 the results of its span (of a region, or of all) out of the fold, as if they had never been, except that the monitor

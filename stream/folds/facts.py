@@ -46,7 +46,10 @@ class UptimeBucket(msgspec.Struct, frozen=True):
 
 
 class LatencyHour(msgspec.Struct, frozen=True):
-    """The latency of an hour's answers (up or degraded, not overloaded). Identity: monitor, region, bucket."""
+    """The latency of an hour's answers (up or degraded, measured, not overloaded).
+
+    Identity: monitor, region, bucket.
+    """
 
     monitor: str
     region: str

@@ -43,10 +43,14 @@ class Hour(msgspec.Struct, array_like=True):
     untold: bool = False
 
     def count(self, columns_us: list[list[int]], sign: int) -> None:
-        """Count results in (+1) or out (-1), by their phases: dns, connect, tls, ttfb, transfer, and the rest."""
+        """Count results in (+1) or out (-1), by their phases: dns, connect, tls, ttfb, transfer, and the rest.
+
+        A result that took no time at all was not measured.
+        """
         totals_us = list(map(sum, zip(*columns_us, strict=True)))
         dns_us, connect_us, tls_us, ttfb_us, transfer_us, _ = map(sum, columns_us)
-        self.checks += sign * len(totals_us)
+        unmeasured = totals_us.count(0)
+        self.checks += sign * (len(totals_us) - unmeasured)
         self.dns_us += sign * dns_us
         self.connect_us += sign * connect_us
         self.tls_us += sign * tls_us
@@ -56,6 +60,8 @@ class Hour(msgspec.Struct, array_like=True):
         bins = self.bins
         for place in map(bisect_right, repeat(EDGES), totals_us):
             bins[place] = bins.get(place, 0) + sign
+        if unmeasured:
+            bins[0] -= sign * unmeasured
         self.untold = True
 
     @property

@@ -18,10 +18,10 @@ from schemas.events import CheckResult, CorrectionOrdered, Incident, Maintenance
 from schemas.monitors import told_every_ms
 from stream.folds.facts import ComponentStatus, CurrentStatus, Facts, LatencyHour, UptimeBucket
 from stream.folds.latency import Hour
-from stream.folds.region import FOREVER, Offs
+from stream.folds.region import FOREVER, Offs, Region
 from stream.folds.story import NEVER, STATUSES_OF, Change, Notes, Story, Trouble, change_of, incident_id, incident_of
 from stream.folds.terms import HeldTerms, KnownTerms, Terms
-from stream.folds.timeline import GONE, MAINTENANCE, PAUSED, Moment, moments
+from stream.folds.timeline import GONE, MAINTENANCE, PAUSED, Moment, moments, terms_at
 from stream.folds.uptime import Bucket, Uptime
 from stream.folds.watched import StoredRegion, Watched
 
@@ -404,9 +404,6 @@ class MonitorFold:
             story.trouble = replace(story.trouble, number=numbers[story.trouble.number])
         story.reserved = tuple(numbers[story.incidents :])
         story.incidents = max(live.told.story.incidents, *(number + 1 for number in numbers), 0)
-        if live.start < self.start:
-            self.uptime.until = self.uptime.until or self.start
-            self.start = live.start
         self.revised_at, self.maintained = live.revised_at, live.maintained
         known = {region.name: region for region in live.regions}
         for region in self.regions:
@@ -414,6 +411,10 @@ class MonitorFold:
                 region.inherit(known[region.name], self.terms)
         self.told = self._derive()
         self.notes = tuple((number, told) for number, told in sorted(notes.items()) if number in self.told.troubles)
+
+    def terms_at(self, at: int) -> Terms:
+        """What held at a time of which its regions have forgotten nothing."""
+        return terms_at(at, self._heads(), self.terms)
 
     def encode(self, version: int) -> bytes:
         """The state after the event at `version`."""
@@ -472,8 +473,10 @@ class MonitorFold:
             for window in self.windows
             if window.start <= known_until
         ]
-        regions = [(region.name, region.wake(self.terms)) for region in self.regions]
-        return list(moments(regions, self.offs, windows, begin, self.terms))
+        return list(moments(self._heads(), self.offs, windows, begin, self.terms))
+
+    def _heads(self) -> list[tuple[str, Region]]:
+        return [(region.name, region.wake(self.terms)) for region in self.regions]
 
     def _derive(self) -> Told:
         if self.start == FOREVER:

@@ -1,11 +1,13 @@
 """What a region makes of a monitor's results, in the order of their times: two ladders, flapping, silence."""
 
+from collections.abc import Iterable
 from copy import copy
 from typing import Final
 
 import msgspec
 
 from schemas.enums import Outcome, Reason
+from schemas.events import Component
 from stream.folds.tail import DEGRADED, DOWN, NO_DETAILS, UNKNOWN, UP, Details, Kind
 from stream.folds.terms import Terms
 
@@ -173,8 +175,8 @@ class Region(msgspec.Struct, array_like=True):
     def _fall_silent(self, at: int) -> None:
         if self.status != UNKNOWN:
             self._change(at, at, UNKNOWN, self.doubt or NO_DETAILS)
+        self.components = self._since(at, (Component(each.name, Outcome.UNKNOWN) for each in self.components))
         self.last_at, self.quiet_at, self.doubt, self.outcome = 0, at, None, UNKNOWN
-        self.components = ()
         self.down, self.bad, self.changes, self.flapping = Ladder(), Ladder(), 0, False
 
     def _tell(self, at: int, outcome: int, details: Details, terms: Terms) -> None:
@@ -222,9 +224,13 @@ class Region(msgspec.Struct, array_like=True):
     def _components_after(self, at: int, outcome: int, details: Details) -> tuple[ComponentSince, ...]:
         if not details.components and (outcome != UP or not self.components):
             return self.components
+        return self._since(at, details.components)
+
+    def _since(self, at: int, components: Iterable[Component]) -> tuple[ComponentSince, ...]:
+        """What is said of components at a time; one that was like this before keeps its own time."""
         known = {component.name: component for component in self.components}
         seen = []
-        for component in details.components:
+        for component in components:
             before = known.get(component.name)
             if before is None or before.outcome is not component.outcome or before.message != component.message:
                 before = ComponentSince(component.name, component.outcome, component.message, at)

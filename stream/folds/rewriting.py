@@ -1,7 +1,8 @@
 """Carries out a correction: the monitor is folded anew, by the same folds, from the day (UTC) in which it begins.
 
 Shortly after midnight that is the day before, since a change is dated by the first of the results that confirm it. A
-day before that is folded too, so that ladders and silences are what they were; what it tells is not told again.
+day before that is folded too, so that ladders and silences are what they were; what was told of it stands, and the
+story goes on from there.
 The results that are read are those that no later event changes any more; the newest come from the monitor's own
 state. So the outcome is a function of the log.
 """
@@ -27,12 +28,11 @@ from schemas.events import (
     Tick,
     TimelineEntry,
 )
-from stream.folds.facts import Correction, Facts, History, LatencyHour, UptimeBucket
+from stream.folds.facts import STATUSES, Correction, Facts, History, LatencyHour, UptimeBucket
 from stream.folds.latency import HOUR_MS
 from stream.folds.monitor import WINDOW_MS
 from stream.folds.partition import FoldedEvent, PartitionFold
-from stream.folds.region import FOREVER
-from stream.folds.story import Notes, incident_id, with_notes
+from stream.folds.story import Notes, Story, incident_id, with_notes
 from stream.folds.uptime import NOTHING, Spans
 
 DAY_MS: Final = 86_400_000
@@ -86,15 +86,18 @@ class Rewriting:
         self._order = order
         self._live = fold.monitor(order.monitor)
         self._live.horizon = fold.clock.horizon
-        self._silence_ms = self._live.terms.newest.silence_ms
-        dated_from = order.since - LONGEST_RUN * self._silence_ms  # a run breaks off at the first silence
+        silence_ms = self._live.terms.newest.silence_ms
+        known_until = min(order.since, self._live.horizon)  # what is known only since then is still to be told
+        dated_from = known_until - LONGEST_RUN * silence_ms  # a run breaks off at the first silence
         self._day = dated_from - dated_from % DAY_MS
-        self.reads_since = self._day - DAY_MS
+        self.reads_since = self._day - max(DAY_MS, silence_ms)
         self.reads_until = fold.clock.log_time - WINDOW_MS
         """Stored results of this span, its end not included."""
         self._fresh = fold.beside()
         self._monitor = self._fresh.monitor(order.monitor)
-        spoken = self.reads_since - self._silence_ms  # whoever told nothing since then is silent
+        if self._live.start < self._day:
+            self._monitor.uptime.until = self._day
+        spoken = self.reads_since - silence_ms  # whoever told nothing since then is silent
         kept = [(region.name, result) for region in self._live.regions for result in region.kept(order.monitor)]
         newest = [found for found in kept if found[1].scheduled_at >= spoken]
         self._newest = deque(sorted(newest, key=lambda found: (found[1].scheduled_at, found[0])))
@@ -105,20 +108,13 @@ class Rewriting:
         self._slice_ends = 0
         self._before = History()
         self._told = _Told(self._day)
+        self._resumed = False
 
     def begin(self, past: Past) -> None:
         """Take in what people have decided."""
         self._before = past.before
         self._monitor.correct(standing(past.orders))
-        lasting = [i for i in past.before.incidents if _lasts_over(i, self.reads_since)]
-        if lasting:
-            self._monitor.story.take_up(lasting[-1], self.reads_since)
-        if self._live.told.story.since < self.reads_since:
-            self._monitor.story.stay(self._live.told.story)
-        earlier = [revision for revision in past.revisions if revision.at <= self.reads_since]
-        # An active one has begun long ago: told here, it would have been silent until the first result.
-        off = [revision for revision in earlier[-1:] if revision.state != "active"]
-        for revision in (*off, *past.revisions[len(earlier) :]):
+        for revision in past.revisions:
             self._tell(replace(revision, at=max(revision.at, self.reads_since)))
         for maintenance in past.maintenances:
             self._tell(replace(maintenance, at=max(maintenance.at, self.reads_since)))
@@ -137,14 +133,13 @@ class Rewriting:
         """Put the monitor into the place of the old one, and tell what that changes."""
         while self._newest:
             self._add(self._newest.popleft())
-        if not self._slice_ends:
-            self._start(FOREVER)
-        self._end_slice(self._live.known_until + 1)
+        self._end_slice(self._slice_ends)
+        self._resume()
         self._tick(self._live.horizon)
-        last = Facts(self._version)
-        self._monitor.tell_time(self.reads_until, last)
+        monitor, name, last = self._monitor, self._order.monitor, Facts(self._version)
+        monitor.horizon = self._live.horizon  # the tick does not reach whom it changes nothing for
+        monitor.tell_time(self.reads_until, last)
         self._told.take(last)
-        monitor, name = self._monitor, self._order.monitor
         count, taken = monitor.told.story.incidents, self._live.told.story.incidents
         names = [incident_id(name, number) for number in range(max(count, taken) + count)]
         number_of = {known: number for number, known in enumerate(names)}
@@ -171,19 +166,43 @@ class Rewriting:
 
     def _add(self, found: Found) -> None:
         at = found[1].scheduled_at
-        if not self._slice_ends:
-            self._start(at)
         if at >= self._slice_ends:
             self._end_slice(self._slice_ends)
+            if at >= self._day:
+                self._resume()
             self._slice_ends = at - at % SLICE_MS + SLICE_MS
         self._slice.append(found)
 
-    def _start(self, at: int) -> None:
-        """A monitor that was silent for long, until now perhaps, has begun all the same."""
-        if self._live.start < self.reads_since < at - self._silence_ms:
-            self._monitor.start, facts = self.reads_since, Facts(self._version)
-            self._monitor.tell(facts)
-            self._told.take(facts)
+    def _resume(self) -> None:
+        """The regions are what they were when the day began; so is the story from here on."""
+        if self._resumed:
+            return
+        self._resumed = True
+        monitor, facts = self._monitor, Facts(self._version)
+        monitor.start = self._live.start
+        if monitor.start < self._day:
+            self._take_up(monitor.story)
+        monitor.tell(facts)
+        self._told.take(facts)
+
+    def _take_up(self, story: Story) -> None:
+        """Have the story go on from what was told before the day."""
+        now = self._live.told.story
+        changes = [change for change in self._before.changes if change.at < self._day]
+        if now.since < self._day:
+            story.stay(now)
+        elif changes:
+            newest = changes[-1]
+            story.stay(Story(STATUSES.index(newest.status), newest.at, newest.reason, newest.message))
+        incidents = [incident for incident in self._before.incidents if _stood_before(incident, self._day)]
+        if incidents:
+            story.take_up(incidents[-1], self._day, self._reopen_until)
+
+    def _reopen_until(self, ended_at: int) -> int:
+        """How long a relapse reopened what had ended so, if the monitor was not switched off before the day."""
+        if any(ended_at <= start < self._day for start, _, _ in self._monitor.offs):
+            return 0
+        return ended_at + self._monitor.terms_at(ended_at).reopen_gap_ms
 
     def _end_slice(self, end: int) -> None:
         by_region: defaultdict[str, list[CheckResult]] = defaultdict(list)
@@ -222,7 +241,8 @@ class Rewriting:
             if i.id not in kept and self._concerns(i) and i.state is not IncidentState.ANNULLED
         ]
         spans_ms = self._spans_ms(facts.uptime)
-        after = History(tuple(filter(self._concerns, incidents)), tuple(changes.values()), spans_ms)
+        untouched = (incident for incident in before.incidents if not self._concerns(incident))
+        after = History((*untouched, *filter(self._concerns, incidents)), tuple(changes.values()), spans_ms)
         facts.corrections = [Correction(self._order, self._version, before, after)]
         return facts
 
@@ -318,9 +338,8 @@ def _overlap(one: Incident, other: Incident) -> bool:
     )
 
 
-def _lasts_over(incident: Incident, at: int) -> bool:
-    lasts = not incident.resolved_at or incident.resolved_at > at
-    return incident.opened_at < at and lasts and incident.state is not IncidentState.ANNULLED
+def _stood_before(incident: Incident, at: int) -> bool:
+    return incident.opened_at < at and incident.state is not IncidentState.ANNULLED
 
 
 def _same(one: StatusChange | Incident, other: StatusChange | Incident) -> bool:

@@ -1,6 +1,6 @@
 """Status changes and incidents: what a monitor's moments tell, one after the other."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -115,15 +115,15 @@ class Story(msgspec.Struct, array_like=True, gc=False):
         """The incident that is going on."""
         return self.trouble if self.trouble is not None and not self.trouble.resolved_at else None
 
-    def take_up(self, incident: Incident, at: int) -> None:
-        """Begin in the middle of an incident, as it was told up to `at`."""
+    def take_up(self, incident: Incident, at: int, reopen_until: Callable[[int], int]) -> None:
+        """Begin with an incident as it was told up to `at`; `reopen_until` is asked where it had ended."""
         entries = tuple(
             Entry(entry.kind, entry.at, STATUSES.index(entry.status), entry.message)
             for entry in incident.entries
             if entry.at < at and not entry.by
         )
-        newest, bad = entries[-1], [entry.status for entry in entries if entry.status in BAD_STATUSES]
-        self.status, self.since, self.reason, self.message = newest.status, newest.at, incident.reason, newest.message
+        bad = [entry.status for entry in entries if entry.status in BAD_STATUSES]
+        ended_at = entries[-1].at if entries[-1].kind is EntryKind.RESOLVED else 0
         self.incidents = 1
         self.trouble = Trouble(
             0,
@@ -138,6 +138,8 @@ class Story(msgspec.Struct, array_like=True, gc=False):
             incident.regions,
             incident.components,
             entries,
+            ended_at,
+            reopen_until(ended_at) if ended_at else 0,
         )
 
     def stay(self, other: "Story") -> None:

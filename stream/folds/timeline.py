@@ -56,7 +56,7 @@ def moments(
         borders.update(piece.at for piece in region.pieces)
         borders.update(at for at, _ in region.raised)
     for at in sorted(border for border in borders if begin <= border < FOREVER):
-        held = _terms_at(at, regions, terms)
+        held = terms_at(at, regions, terms)
         decided = next((status for start, end, status in spans if start <= at < end), None)
         yield Moment(at, decided, [], held) if decided is not None else _agreed(at, regions, held)
 
@@ -78,6 +78,7 @@ def _piece_at(region: Region, at: int) -> Piece | None:
     return next((piece for piece in reversed(region.pieces) if piece.at <= at), None)
 
 
-def _terms_at(at: int, regions: Sequence[tuple[str, Region]], terms: HeldTerms) -> Terms:
+def terms_at(at: int, regions: Sequence[tuple[str, Region]], terms: HeldTerms) -> Terms:
+    """What holds of the monitor at a time: the highest version that any result up to then has named."""
     versions = [version for _, region in regions for raised_at, version in region.raised if raised_at <= at]
     return terms.at(max(versions, default=NO_VERSION), at)

@@ -31,6 +31,7 @@ from probes.fetch import Fetcher
 from probes.lag import LagMeter
 from probes.schedule import Schedule, wall_clock_ms
 from probes.secrets import Secrets
+from schemas.durations import format_duration
 from schemas.enums import Outcome
 from schemas.monitors import Assertion, Monitor
 from tests.benchmarks.report import percentile
@@ -123,7 +124,9 @@ def _monitor(fetcher: Fetcher, url: str, number: int = 0, interval_ms: int = 30_
         Assertion.model_validate({"jsonpath": "$.status", "equals": "healthy"}),
         Assertion.model_validate({"jsonpath": "$.database", "equals": "ok"}),
     ]
-    monitor = Monitor(slug=f"api-{number}", url=url, interval_ms=interval_ms, assertions=assertions)
+    monitor = Monitor.model_validate(
+        {"slug": f"api-{number}", "url": url, "interval": format_duration(interval_ms), "assertions": assertions}
+    )
     return Compiler(fetcher, Secrets(None)).compile(f"default/{monitor.slug}", monitor, version=1, partition=0)
 
 

@@ -31,7 +31,6 @@ def filled_service() -> Filled:
         filled.status(monitor, Status.UP, now - random.randrange(3_600_000))
         filled.up_for_90_days(monitor, now)
     filled.page("acme", "service-0000")
-    filled.catalog.caught_up.set()
     filled.facts.read_at, filled.facts.trouble = now, ""
     return filled
 

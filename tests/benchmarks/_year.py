@@ -132,6 +132,12 @@ SELECT monitor, max(version), 'up', max(resolved_at), toDateTime({end:UInt32}, '
 GROUP BY monitor
 """
 
+ENDED_MONTHS: Final = """
+SELECT DISTINCT table, partition FROM system.parts
+WHERE active AND database = 'pulse' AND table IN ('latency_hourly', 'uptime_hourly', 'uptime_daily')
+  AND partition < toString(toYYYYMM(now('UTC')))
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Year:
@@ -158,7 +164,10 @@ class Year:
 
 
 def write(gateway: Gateway, year: Year) -> None:
-    """Make the tables and fill them, some days at once; the newest days twice. Returns when all is merged."""
+    """Make the tables and fill them, some days at once; the newest days twice. Returns when all is merged.
+
+    Months that have ended are a part each in the rollups, which their settings would make of them within a day.
+    """
     settings = Settings(clickhouse=SecretStr(gateway.settings_url()), retention_days=year.days + 30)
     asyncio.run(migrate(settings))
     for begin_s in range(year.begin_s, year.end_s, year.days_at_once * DAY_S):
@@ -168,6 +177,8 @@ def write(gateway: Gateway, year: Year) -> None:
         _run(gateway, year, sql, year.begin_s, year.end_s)
     while gateway.rows("SELECT count() FROM system.merges") != [["0"]]:  # of a year in minutes, as nobody writes it
         time.sleep(0.2)
+    for table, month in gateway.rows(ENDED_MONTHS):
+        assert gateway.post(f"OPTIMIZE TABLE pulse.{table} PARTITION {month} FINAL").status_code == 200
 
 
 def _write_days(gateway: Gateway, year: Year, begin_s: int, end_s: int, *, overtaken: bool = False) -> None:

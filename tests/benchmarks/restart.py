@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from infra.clickhouse import open_client
 from infra.kafka import open_producer, partition_of
 from infra.settings import Settings
+from schemas.durations import format_duration
 from schemas.enums import Outcome, Status
 from schemas.events import CheckBatch, CheckResult, Tick, encode
 from schemas.monitors import Monitor, Record, monitor_id
@@ -140,7 +141,8 @@ async def _read(snapshots: Snapshots, partitions: int, take: Callable[[str, byte
 
 async def _write_fleet(producer: AIOKafkaProducer, settings: Settings) -> dict[str, int]:
     """Every monitor's record; returns its version."""
-    documents = [Monitor(slug=f"m{n}", url="https://example.com/", interval_ms=INTERVAL_MS) for n in range(FLEET)]
+    written = {"url": "https://example.com/", "interval": format_duration(INTERVAL_MS)}
+    documents = [Monitor.model_validate(written | {"slug": f"m{n}"}) for n in range(FLEET)]
     sent = {}
     for document in documents:
         monitor = monitor_id("default", document.slug)

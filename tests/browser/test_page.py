@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from query.assets import asset_url
 from query.reads import Bucket, ComponentState, Latency
 from query.uptime import DAY_MS, HOUR_MS
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
@@ -172,6 +173,63 @@ def test_an_open_page_follows_a_change_by_itself(chromium: Chromium) -> None:
     assert seen.complaints == []
 
 
+def test_a_change_is_read_aloud_and_leaves_the_reader_where_he_is(chromium: Chromium) -> None:
+    """What is read aloud is what changes inside of an element that stays."""
+    filled = shop()
+    watching = """
+        const region = document.querySelector("[aria-live]"), link = document.querySelector("footer a");
+        link.focus();
+        setInterval(() => {
+            document.body.dataset.region = region.isConnected ? region.textContent.trim() : "replaced";
+            document.body.dataset.focus = document.activeElement.textContent;
+        }, 100);
+    """
+    app = after_first_page(filled, lambda: open_incident_of_api(filled))
+    with serving(with_script(app, watching)) as url:
+        seen = chromium.see(f"{url}/p/acme", "--virtual-time-budget=25000")
+
+    assert 'data-region="2 of 5 systems are down' in seen.html
+    assert 'data-focus="JSON"' in seen.html
+    assert "Public API is down" in seen.text
+
+
+def test_an_open_page_that_can_no_longer_be_refreshed_says_so(chromium: Chromium) -> None:
+    filled = shop()
+    with serving(after_first_page(filled, lambda: filled.delete_page("acme"))) as url:
+        seen = chromium.see(f"{url}/p/acme", "--virtual-time-budget=25000")
+
+    assert "This page cannot be refreshed. It says what was known on " in seen.text
+    assert "Checkout is down" in seen.text
+
+
+@pytest.mark.parametrize("size", ["500,900", "1280,900"])
+def test_no_word_however_long_makes_the_page_wider_than_the_screen(chromium: Chromium, size: str) -> None:
+    filled, long = Filled(), "x" * 150
+    filled.monitor("api", name=long)
+    filled.page("acme", "api", title=long, description=long)
+    filled.status("default/api", Status.DOWN, NOW, Reason.COMPONENT)
+    filled.facts.take_components([("default/api", ComponentState(long, Outcome.DOWN, long, NOW))])
+    opened = IncidentState.OPEN, Severity.DOWN, NOW, NOW, Reason.COMPONENT, ""
+    entries = (TimelineEntry(EntryKind.OPENED, NOW, Status.DOWN, long),)
+    told = {"regions": (long,), "components": (long,), "failures": (Failure(long, Severity.DOWN, long, long, ""),)}
+    filled.facts.take_incident(Incident("a-1", "default/api", 1, *opened, entries=entries, **told))
+    filled.maintenance("upgrade", NOW, NOW + HOUR_MS, "api", title=long, description=long)
+    measure = "document.body.dataset.over = document.documentElement.scrollWidth - window.innerWidth;"
+    with serving(with_script(filled.app, measure)) as url:
+        seen = chromium.see(f"{url}/p/acme", f"--window-size={size}")
+
+    assert 'data-over="0"' in seen.html
+
+
+def test_a_page_that_is_open_while_the_release_changes_loads_the_new_one_s_style(chromium: Chromium) -> None:
+    current = asset_url("page.css").encode()
+    with serving(of_another_release_first(shop(), current)) as url:
+        seen = chromium.see(f"{url}/p/acme", "--virtual-time-budget=25000")
+
+    assert current.decode() in seen.html
+    assert "Checkout is down" in seen.text
+
+
 def test_an_unknown_page_is_a_page_that_says_so(chromium: Chromium) -> None:
     with serving(shop().app) as url:
         seen = chromium.see(f"{url}/p/nowhere")
@@ -197,6 +255,48 @@ def without_script(filled: Filled) -> Any:
     return app
 
 
+def with_script(app: Any, more: str) -> Any:
+    """The service, to whose script something is added."""
+
+    async def with_more(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] != "/static/live.js":
+            await app(scope, receive, send)
+            return
+        script = files("query").joinpath("static", "live.js").read_bytes() + more.encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/javascript")]})
+        await send({"type": "http.response.body", "body": script})
+
+    return with_more
+
+
+def of_another_release_first(filled: Filled, current: bytes) -> Any:
+    """The service, whose first page names a stylesheet of another release."""
+    pages_given = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal pages_given
+        if scope["type"] != "http" or scope["path"] != "/p/acme":
+            await filled.app(scope, receive, send)
+            return
+        pages_given += 1
+        is_first = pages_given == 1
+
+        async def other(message: Any) -> None:
+            if is_first and "body" in message:
+                message = {**message, "body": message["body"].replace(current, current[:-4] + b"0000")}
+            await send(message)
+
+        await filled.app({**scope, "headers": []}, receive, other)
+
+    return app
+
+
+def open_incident_of_api(filled: Filled) -> None:
+    filled.status("default/api", Status.DOWN, NOW, Reason.TIMEOUT, version=9)
+    opened = IncidentState.OPEN, Severity.DOWN, NOW, NOW
+    filled.facts.take_incident(Incident("a-1", "default/api", 1, *opened, Reason.TIMEOUT, "no answer in 10 s"))
+
+
 def after_first_page(filled: Filled, change: Callable[[], object]) -> Any:
     """The service, to which something happens once the page was given the first time."""
     pages_given = 0
@@ -215,12 +315,14 @@ def after_first_page(filled: Filled, change: Callable[[], object]) -> Any:
 def test_a_page_of_another_origin_fetches_the_status(chromium: Chromium, tmp_path: Path) -> None:
     recipe = files("infra.demo.recipes").joinpath("frontend.html").read_text("utf-8")
     page = tmp_path / "frontend.html"
-    with serving(shop().app) as url:
+    filled = shop()
+    filled.facts.trouble, filled.facts.read_at = "ClickHouse cannot be read", NOW - HOUR_MS
+    with serving(filled.app) as url:
         page.write_text(recipe.replace("https://pulse.example.com", url), "utf-8")
         seen = chromium.see(page.as_uri(), "--virtual-time-budget=5000")
 
     assert not seen.complaints
-    for line in ("Public API: up", "Checkout: down", "Mail delivery: unknown"):
+    for line in ("Public API: up", "Checkout: down", "Mail delivery: unknown", "Nothing newer than 20"):
         assert line in seen.text
 
 

@@ -13,7 +13,7 @@ from tests.end_to_end.product import Product, wait_until
 
 pytestmark = [pytest.mark.engines, pytest.mark.browser]
 
-MONITOR = "payments"
+MONITOR = "shop-payments"
 CONFIRMED = 3
 """So many failures in a row would have opened an incident."""
 

@@ -30,12 +30,12 @@ class Expected:
 
 
 EXPECTED = {
-    "database": Expected("api", "degraded", "component", "database", component="database"),
-    "cache": Expected("api", "degraded", "component", "cache", component="cache"),
-    "loop": Expected("report", "degraded", "latency", "500 ms"),
-    "schema": Expected("orders", "down", "assertion", "currency"),
-    "upstream": Expected("payments", "down", "http_status", "502"),
-    "worker": Expected("worker", "down", "http_status", "worker is down", component="worker"),
+    "database": Expected("shop-api", "degraded", "component", "database", component="database"),
+    "cache": Expected("shop-api", "degraded", "component", "cache", component="cache"),
+    "loop": Expected("shop-report", "degraded", "latency", "500 ms"),
+    "schema": Expected("shop-orders", "down", "assertion", "currency"),
+    "upstream": Expected("shop-payments", "down", "http_status", "502"),
+    "worker": Expected("shop-worker", "down", "http_status", "worker is down", component="worker"),
 }
 
 

@@ -42,8 +42,8 @@ def family(product: Product) -> list[psutil.Process]:
 
 
 def newest_result(product: Product) -> datetime:
-    """When the newest stored result of the monitor `api` was due; the beginning of time while nothing answers."""
-    results = product.results("api", 1)
+    """When the newest stored result of the monitor `shop-api` was due; the beginning of time while nothing answers."""
+    results = product.results("shop-api", 1)
     return max(
         (datetime.fromisoformat(one["scheduled_at"]) for one in results), default=datetime.min.replace(tzinfo=UTC)
     )
@@ -114,4 +114,4 @@ def test_kill_9_leaves_no_orphan_and_the_next_start_goes_on(tmp_path: Path) -> N
         wait_until(lambda: alive(processes) == [], "all are gone", 20)
 
     with Product(tmp_path) as again:
-        assert set(again.monitors()) == {"api", "orders", "report", "payments", "worker"}
+        assert set(again.monitors()) == {"shop-api", "shop-orders", "shop-report", "shop-payments", "shop-worker"}

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from infra.kafka import partition_of
 from infra.settings import Settings
+from schemas.durations import format_duration
 from schemas.enums import CorrectionKind, Outcome, Reason
 from schemas.events import CheckBatch, CheckResult, CorrectionOrdered, PolicyChange, encode
 from schemas.monitors import Monitor, Policy, Record, monitor_id
@@ -42,7 +43,8 @@ async def write_monitors(
     interval_ms: int = INTERVAL_MS,
 ) -> dict[str, int]:
     """Put monitors into the log; returns their versions."""
-    documents = [Monitor(slug=f"made-up-{number}", url=url, interval_ms=interval_ms) for number in range(count)]
+    written = {"url": url, "interval": format_duration(interval_ms)}
+    documents = [Monitor.model_validate(written | {"slug": f"made-up-{number}"}) for number in range(count)]
     return {monitor_id("default", d.slug): await write_monitor(producer, settings, d) for d in documents}
 
 
@@ -59,12 +61,14 @@ async def revise_monitors(producer: AIOKafkaProducer, settings: Settings, versio
     """Pause some monitors, give others another policy; returns the new versions."""
     revised = {}
     for monitor in random.sample(sorted(versions), k=min(len(versions), REVISED_AT_ONCE)):
-        document = Monitor(
-            slug=monitor.removeprefix("default/"),
-            url="https://example.com/",
-            interval_ms=INTERVAL_MS,
-            policy=Policy(confirmations=random.randint(1, 3)),
-            paused=random.random() < 0.3,
+        document = Monitor.model_validate(
+            {
+                "slug": monitor.removeprefix("default/"),
+                "url": "https://example.com/",
+                "interval": format_duration(INTERVAL_MS),
+                "policy": Policy(confirmations=random.randint(1, 3)),
+                "paused": random.random() < 0.3,
+            }
         )
         revised[monitor] = await write_monitor(producer, settings, document)
     return revised

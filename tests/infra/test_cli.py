@@ -1,8 +1,11 @@
 """Every subcommand of `pulse`: it explains itself, and its exit code says what is wrong."""
 
 import shlex
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -81,6 +84,20 @@ def test_the_example_is_right_and_says_so_where_it_reaches_nobody(words: str, no
     assert "cannot be reached" in told.stderr or "cannot reach" in told.stderr or "does not answer" in told.stderr
 
 
+def test_another_app_at_the_port_of_the_sample_app_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        monkeypatch.setenv("PULSE_DEMO_PORT", str(server.server_port))
+        get_settings.cache_clear()
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        told = pulse("demo mend")
+        thread.join()
+    get_settings.cache_clear()
+
+    assert told.exit_code == 3
+    assert "The sample app does not answer" in told.stderr
+
+
 @pytest.mark.parametrize("words", sorted(SERVICES - {"up"}))
 def test_a_service_without_engines_is_wrong_use(words: str) -> None:
     told = pulse(words)
@@ -95,6 +112,13 @@ def test_what_prints_data_prints_it_as_json_too(words: str) -> None:
     silent |= {"epoch new", "epoch accept-gap"} | SERVICES
 
     assert ("--json" in {option for each in ALL[words].params for option in each.opts}) == (words not in silent)
+
+
+@pytest.mark.parametrize("words", ["status", "apply", "maintenance", "replay", "query"])
+def test_a_command_starts_without_the_framework_that_only_the_service_needs(words: str) -> None:
+    program = f"import sys; from infra import cli; cli.build('{words}'); print('fastapi' in sys.modules)"
+    started = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert started.stdout == "False\n"
 
 
 def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infra.embedded.clickhouse.data_folder import MEMORY_BYTES
 from tests.engines import free_ports
 from tests.infra.gateway import Gateway, start
 
@@ -42,6 +43,17 @@ def test_passwords_are_for_their_owner_only(gateway: Gateway) -> None:
         assert len(file.read_text()) >= 32
     assert gateway.password != gateway.reader_password
     assert stat.S_IMODE(gateway.folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["R&D", "why?", "a < b", "Jörg 李"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    gateway = start(tmp_path / name / "data")
+
+    sql = "SELECT value FROM system.server_settings WHERE name = 'max_server_memory_usage'"
+    assert gateway.rows(sql) == [[str(MEMORY_BYTES)]]
+    gateway.kill()
+    assert (tmp_path / name / "data" / "store").is_dir()
+    assert [folder.name for folder in tmp_path.iterdir()] == [name]
 
 
 def test_a_second_process_on_the_folder_is_refused(gateway: Gateway) -> None:

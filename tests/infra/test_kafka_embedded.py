@@ -110,6 +110,15 @@ def test_what_was_acknowledged_survives_kill_9_and_other_ports(tmp_path: Path) -
 
 
 @pytest.mark.engines
+def test_a_folder_may_have_a_name_in_any_language(tmp_path: Path) -> None:
+    with start(tmp_path / "Jörg 李"):
+        pass
+
+    assert (tmp_path / "Jörg 李" / "kafka" / "data" / "meta.properties").exists()
+    assert [folder.name for folder in tmp_path.iterdir()] == ["Jörg 李"]
+
+
+@pytest.mark.engines
 def test_a_broker_that_ends_says_why(tmp_path: Path) -> None:
     with start(tmp_path):
         pass

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from infra.embedded.kafka import jars
 from infra.embedded.kafka.errors import CorruptJar, DiskFull, RegistryUnreachable
@@ -73,7 +74,7 @@ def _path(coordinate: str) -> str:
 
 
 def _settings(tmp_path: Path, mirror: str) -> Settings:
-    return Settings(cache=tmp_path / "cache", maven_mirror=mirror)
+    return Settings(cache=tmp_path / "cache", maven_mirror=SecretStr(mirror))
 
 
 def test_the_class_path_is_complete_and_in_the_listed_order(tmp_path: Path, registry: Registry) -> None:

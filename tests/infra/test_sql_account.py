@@ -26,6 +26,7 @@ INSERT INTO pulse.{table} (monitor, {more}) VALUES ('mine/api', {values}), ('oth
 """
 MORE: Final = {
     "check_results": ("scheduled_at", "now()"),
+    "corrections": ("kind", "'annul'"),
     "monitor_versions": ("document", """'{"url": "https://api"}'"""),
     "latency_hourly": ("checks", "1"),
 }
@@ -71,7 +72,6 @@ REFUSED: Final = {
     "SELECT count() FROM numbers(200000001)": "TOO_MANY_ROWS",
     "SELECT number FROM numbers(10001)": "TOO_MANY_ROWS_OR_BYTES",
     "SELECT groupArray(number) FROM numbers(100000000)": "MEMORY_LIMIT_EXCEEDED",
-    "SELECT * FROM pulse.corrections": "ACCESS_DENIED",
     "SELECT * FROM pulse.maintenance_windows": "ACCESS_DENIED",
     "SELECT * FROM pulse.stream_state": "ACCESS_DENIED",
     "SELECT * FROM mergeTreeIndex('pulse', 'current_status')": "ACCESS_DENIED",

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.assertions import Answer, BadJson, compile_assertion, json_equal, parse_json
+from probes.assertions import Answer, BadJson, compile_assertion, parse_json
+from probes.finding import json_equal
 from schemas.enums import Reason
 from schemas.events import Failure
 from schemas.monitors import Assertion
@@ -120,6 +121,17 @@ def test_a_body_that_is_no_json_fails_and_says_so() -> None:
 
     assert failure is not None
     assert "not JSON" in failure.message
+
+
+def test_what_the_jsonpaths_of_a_check_search_is_bounded_and_what_only_leads_somewhere_is_not() -> None:
+    answer = answering(b"[" + b"[]," * 80_000 + b"[]]")
+    search = {"jsonpath": "$..gone", "absent": True}
+
+    searches = [failure_of(search, answer) for _ in range(4)]
+
+    assert [failure is None for failure in searches] == [True, True, True, False]
+    assert failure_of({"jsonpath": "$[0]", "length": 0}, answer) is None
+    assert failure_of(search, answering()) is None
 
 
 def test_a_certificate_that_expires_too_soon_fails() -> None:

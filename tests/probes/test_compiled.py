@@ -51,6 +51,17 @@ def test_a_body_has_its_content_type(fields: dict[str, Any], body: bytes, conten
     assert request.fault == ""
 
 
+@pytest.mark.parametrize(
+    ("url", "heard"),
+    [("https://a.test/", True), ("Https://a.test/", True), ("tcp://a.test:1", False), ("TCP://a.test:1", False)],
+)
+def test_an_answer_is_heard_over_http_alone_unless_an_assertion_reads_it(url: str, heard: bool) -> None:
+    asserting = {"body": "text", "exists": True}
+
+    assert bool(request_of(url=url).body_limit_bytes) is heard
+    assert request_of(url=url, assertions=[asserting]).body_limit_bytes
+
+
 def test_a_header_of_the_monitor_wins_over_a_default() -> None:
     request = request_of(json={}, headers={"Content-Type": "application/x-ours", "Accept": "text/html"})
 
@@ -130,6 +141,14 @@ def test_a_secrets_file_that_cannot_be_read_is_told_like_a_missing_one(
         Secrets(tmp_path, {}).value("default", "TOKEN")
 
 
+def test_a_secrets_file_that_is_no_text_is_told_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "default").mkdir()
+    (tmp_path / "default" / "TOKEN").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(MissingSecret, match="the secret TOKEN cannot be read by this probe: it is not UTF-8 text"):
+        Secrets(tmp_path, {}).value("default", "TOKEN")
+
+
 def test_a_rotated_secret_is_used_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("probes.secrets.KEPT_S", 0.0)
     (tmp_path / "default").mkdir()
@@ -150,6 +169,9 @@ def test_a_rotated_secret_is_used_after_a_while(tmp_path: Path, monkeypatch: pyt
         {"auth": {"basic": {"username": "u", "password": "plain"}}},
         {"auth": {}},
         {"headers": {"authorization": "Bearer plain"}},
+        {"headers": {"authorization": "Bearer ${api-token}"}},
+        {"headers": {"X-Key": "${TOKEN}${token}"}},
+        {"url": "https://example.com/?key=${token}"},
         {"body": "a", "json": {}},
         {"form": {}, "body": "a"},
         {"ip_version": 5},

@@ -19,12 +19,15 @@ class Broker:
         self.frames: list[Frame] = []
         self.closed = False
         self.hangs = False
+        self.takes_at_once = 1_000
 
     async def deliver(self, frames: Sequence[Frame]) -> None:
         if self.hangs:
             await asyncio.sleep(3_600)
         if not self.up:
             raise NotDelivered("it is down")
+        if len(frames) > self.takes_at_once:
+            raise NotDelivered("the way to it is too narrow")
         self.frames += frames
 
     async def close(self) -> None:
@@ -121,6 +124,24 @@ def test_an_outage_costs_nothing_and_the_order_stays(tmp_path: Path) -> None:
     assert emits.counters.spooled >= 300
     assert emits.lost_results == 0
     assert not emits.spool
+
+
+def test_what_waits_goes_by_a_narrow_way_too(tmp_path: Path) -> None:
+    broker = Broker()
+    broker.up = False
+    emits = emitter(broker, tmp_path)
+
+    async def main() -> None:
+        running = asyncio.create_task(emits.run())
+        for number in range(300):
+            emits.add(result(number, outcome=Outcome.DOWN), partition=0)
+            await asyncio.sleep(TROUBLE_WITHIN_S + 0.01)
+        broker.up, broker.takes_at_once = True, 5
+        await asyncio.sleep(300)
+        running.cancel()
+
+    run_virtual(main())
+    assert broker.scheduled_at == list(range(300))
 
 
 def test_a_full_disk_throws_the_oldest_away_and_counts_them(tmp_path: Path) -> None:

@@ -43,6 +43,11 @@ SHAPES: dict[str, tuple[Any, Outcome | None, dict[str, Outcome]]] = {
         DOWN,
         {"db": DOWN},
     ),
+    "fastapi-healthcheck": (
+        {"status": "Unhealthy", "totalTimeTaken": "0:1", "entities": [{"alias": "postgres db", "status": "Healthy"}]},
+        DOWN,
+        {"postgres db": UP},
+    ),
     "fastapi-healthchecks": (
         {
             "healthy": False,
@@ -55,6 +60,27 @@ SHAPES: dict[str, tuple[Any, Outcome | None, dict[str, Outcome]]] = {
         {"Cache(alias='default')": "OK", "Database(alias='default')": "unavailable: timed out"},
         None,
         {"Cache(alias='default')": UP, "Database(alias='default')": UNKNOWN},
+    ),
+    "django-health-check before 4": (
+        {"Cache backend: default": "working", "DatabaseBackend": "unavailable: timed out"},
+        None,
+        {"Cache backend: default": UP, "DatabaseBackend": UNKNOWN},
+    ),
+    "parts that are objects": (
+        {
+            "status": "ok",
+            "database": {"status": "connected", "latency_ms": 3},
+            "queue": {"healthy": False, "error": "gone"},
+            "data": {"id": 1, "status": "failed"},
+            "limits": {"memory": 5},
+        },
+        UP,
+        {"database": UP, "queue": DOWN},
+    ),
+    "services": (
+        {"status": "degraded", "services": {"database": "connected", "cache": "disconnected", "mail": True}},
+        DEGRADED,
+        {"database": UP, "cache": DOWN, "mail": UP},
     ),
     "Spring Actuator": (
         {
@@ -124,6 +150,9 @@ def test_it_is_read(document: Any, own: Outcome | None, components: dict[str, Ou
         {"items": [{"status": "ok"}]},
         {"title": "Up", "text": "a film"},
         {"active": True},
+        {"order": {"status": "failed"}},
+        {"code": "unavailable", "message": "upstream connect error"},
+        {"error": "unavailable"},
     ],
     ids=repr,
 )

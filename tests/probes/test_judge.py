@@ -1,5 +1,7 @@
 """What a check means: from what came back to outcome, reason, components, failures and evidence."""
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -38,11 +40,12 @@ def judged(
     *assertions: dict[str, Any],
     latency_threshold_ms: int | None = None,
     secrets: tuple[str, ...] = (),
+    lag_us: int = 0,
 ) -> CheckResult:
     parsed = [Assertion.model_validate(each) for each in assertions]
     rules = compile_rules("default/api", 7, parsed, latency_threshold_ms)
     redact = Redactor(secrets) if secrets else NOTHING_SECRET
-    return judge(fetched, rules, scheduled_at=1_000, started_at=1_002, redact=redact)
+    return judge(fetched, rules, scheduled_at=1_000, started_at=1_002, lag_us=lag_us, redact=redact)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,11 @@ def test_components_of_a_degraded_answer_are_told() -> None:
     assert "cache is down (fail)" in result.message
 
 
+def test_a_bad_status_after_redirects_says_so_for_keys_do_not_travel_to_another_origin() -> None:
+    assert judged(answered(401, redirects=1)).message == "the answer is 401 Whatever after a redirect"
+    assert judged(answered(401, redirects=2)).message == "the answer is 401 Whatever after 2 redirects"
+
+
 def test_a_status_assertion_replaces_the_default_rule() -> None:
     assert judged(answered(404), {"status": "404"}).outcome is Outcome.UP
     result = judged(answered(200), {"status": "404", "severity": "degraded"})
@@ -113,6 +121,54 @@ def test_a_slow_answer_is_degraded() -> None:
 
     assert (result.outcome, result.reason) == (Outcome.DEGRADED, Reason.LATENCY)
     assert result.message == "the answer took 600 ms, longer than 500 ms"
+
+
+@pytest.mark.parametrize("wanted", [({"latency": "500ms"},), ()])
+def test_what_the_probe_itself_was_late_does_not_make_an_answer_slow(wanted: tuple[dict[str, Any], ...]) -> None:
+    held_up = judged(answered(total_us=600_000), *wanted, latency_threshold_ms=500, lag_us=150_000)
+    slow = judged(answered(total_us=700_000), *wanted, latency_threshold_ms=500, lag_us=150_000)
+
+    assert (held_up.outcome, held_up.overloaded, held_up.total_us) == (Outcome.UP, True, 600_000)
+    assert slow.reason is Reason.LATENCY
+
+
+@pytest.mark.parametrize(
+    ("lag_us", "outcome", "reason"),
+    [
+        (0, Outcome.DOWN, Reason.TIMEOUT),
+        (4_000_000, Outcome.DOWN, Reason.TIMEOUT),
+        (6_000_000, Outcome.UNKNOWN, Reason.PROBE_OVERLOADED),
+    ],
+)
+def test_a_probe_that_stood_still_most_of_the_time_cannot_tell_a_timeout(
+    lag_us: int, outcome: Outcome, reason: Reason
+) -> None:
+    result = judged(Fetched(Reason.TIMEOUT, "not done", None, Phases(total_us=10_000_000)), lag_us=lag_us)
+
+    assert (result.outcome, result.reason) == (outcome, reason)
+
+
+def test_what_is_barely_too_slow_is_told_as_longer_than_its_limit() -> None:
+    barely = answered(200, total_us=500_001)
+
+    assert judged(barely, latency_threshold_ms=500).message == "the answer took 501 ms, longer than 500 ms"
+    assert judged(barely, {"latency": "500ms"}).message == "the answer took 501 ms, longer than 500 ms"
+    assert judged(answered(200, total_us=500_000), {"latency": "500ms"}, latency_threshold_ms=500).message == ""
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "message"),
+    [
+        (14 * 86_400_000, ""),
+        (14 * 86_400_000 - 1, "the certificate expires in 13.9 days"),
+        (-3 * 86_400_000, "the certificate expired 3.0 days ago"),
+    ],
+)
+def test_a_certificates_days_are_told_so_that_they_are_too_few(left_ms: int, message: str) -> None:
+    fetched = answered(certificate_expires_at=10**12 + left_ms)
+
+    rules = compile_rules("default/api", 7, [Assertion(certificate_days=14)], None)
+    assert judge(fetched, rules, scheduled_at=10**12, started_at=10**12).message == message
 
 
 def test_slow_never_overrides_down() -> None:
@@ -163,6 +219,34 @@ def test_a_secret_that_the_server_echoes_is_redacted_everywhere(echo: str) -> No
     assert "***" in shown
 
 
+def test_a_page_of_nginx_is_kept_in_its_lines() -> None:
+    page = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n</html>\r\n"
+
+    evidence = judged(answered(502, page)).evidence
+
+    assert evidence is not None
+    assert evidence.body.splitlines() == ["<html>", "<head><title>502 Bad Gateway</title></head>", "</html>"]
+
+
+def test_evidence_is_read_in_its_charset() -> None:
+    headers = [("content-type", "text/html; charset=windows-1251")]
+
+    evidence = judged(answered(500, "Ошибка".encode("windows-1251"), headers=headers)).evidence
+
+    assert evidence is not None
+    assert evidence.body == "Ошибка"
+
+
+@pytest.mark.parametrize("escaped", [True, False], ids=["as Flask and Django write JSON", "as it is"])
+def test_a_secret_beyond_ascii_is_redacted_too(escaped: bool) -> None:
+    body = json.dumps({"got": "pässwörd"}, ensure_ascii=escaped).encode()
+
+    evidence = judged(answered(401, body, headers=[("via", "p\xc3\xa4ssw\xc3\xb6rd")]), secrets=("pässwörd",)).evidence
+
+    assert evidence is not None
+    assert (evidence.body, evidence.headers) == ('{"got": "***"}', {"via": "***"})
+
+
 def test_a_body_that_was_read_for_a_monitor_without_secrets_is_redacted_for_one_with() -> None:
     body = b'{"status": "ok", "hunter2": "fail"}'
 
@@ -177,8 +261,12 @@ def test_a_secret_at_the_cut_of_the_evidence_is_redacted() -> None:
     assert "hush" not in evidence.body
 
 
-def test_a_certificate_without_an_end_fits_into_the_log() -> None:
-    result = judged(answered(certificate_expires_at=253_402_300_799_000))
+@pytest.mark.parametrize("year", [1, 1950, 9999])
+def test_whatever_end_a_certificate_has_it_fits_into_the_log(year: int) -> None:
+    """What does not would take the whole batch with it, its neighbours' results too."""
+    end = datetime(year, 12, 31, tzinfo=UTC)
+
+    result = judged(answered(certificate_expires_at=int(end.timestamp() * 1_000)))
 
     batch = CheckBatch("p", "r", 1, (result,))
     assert decode_log(encode(batch)) == batch

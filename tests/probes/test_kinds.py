@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from probes.check import check
 from probes.compiled import Compiler
@@ -81,12 +82,19 @@ def test_tcp(handler: Handler, fields: dict[str, Any], outcome: Outcome, reason:
     assert result.status_code == 0
 
 
+def test_a_header_that_cannot_be_sent_is_not_sent_to_a_websocket_either() -> None:
+    result = asyncio.run(checked("ws://127.0.0.1:9999/", headers={"X-Key": "a\r\nX-Smuggled: b"}))
+
+    assert (result.outcome, result.reason) == (Outcome.UNKNOWN, Reason.BAD_REQUEST)
+
+
 def test_a_tcp_port_where_nobody_listens_is_down() -> None:
     (port,) = free_ports(1)
 
     result = asyncio.run(checked(f"tcp://127.0.0.1:{port}"))
 
     assert (result.outcome, result.reason) == (Outcome.DOWN, Reason.CONNECT_REFUSED)
+    assert result.total_us > 0
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "tls", "ws", "wss"])
@@ -111,6 +119,27 @@ def test_tls_tells_how_long_the_certificate_lasts(tmp_path: Path) -> None:
     assert lasting.outcome is Outcome.UP
     assert lasting.certificate_expires_at > 0
     assert no_tls.reason is Reason.TLS_ERROR
+
+
+@pytest.mark.parametrize(("scheme", "offered"), [("tls", None), ("wss", "http/1.1")])
+def test_http_is_offered_only_where_it_is_spoken(scheme: str, offered: str | None) -> None:
+    """Mail servers break off a handshake that offers HTTP."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    async def main() -> str | None:
+        agreed: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            agreed.set_result(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+            writer.close()
+
+        async with listening(handler, context) as port:
+            await checked(f"{scheme}://127.0.0.1:{port}", verify_tls=False)
+            return await agreed
+
+    assert asyncio.run(main()) == offered
 
 
 async def converse(connection: ServerConnection) -> None:
@@ -138,6 +167,30 @@ def test_websocket(path: str, fields: dict[str, Any], outcome: Outcome, reason: 
 
     result = asyncio.run(main())
     assert (result.outcome, result.reason) == (outcome, reason), result.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "spoken"),
+    [
+        ("Sec-WebSocket-Protocol", "graphql-ws, graphql-transport-ws", [Subprotocol("graphql-transport-ws")]),
+        ("Host", "app.example.com", None),
+        ("Origin", "null", None),
+    ],
+)
+def test_a_header_of_the_monitor_is_part_of_a_websockets_handshake(
+    name: str, value: str, spoken: list[Subprotocol] | None
+) -> None:
+    async def tell(connection: ServerConnection) -> None:
+        await connection.send(", ".join(connection.request.headers.get_all(name)) if connection.request else "")
+
+    async def main() -> CheckResult:
+        async with serve(tell, "127.0.0.1", 0, subprotocols=spoken) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            heard = [{"body": "text", "equals": value}]
+            return await checked(f"ws://127.0.0.1:{port}/", headers={name: value}, assertions=heard)
+
+    result = asyncio.run(main())
+    assert (result.outcome, result.message) == (Outcome.UP, "")
 
 
 @pytest.mark.parametrize(
@@ -238,6 +291,8 @@ def test_dns(
         {"url": "ftp://example.com"},
         {"url": "ws://example.com:25/"},
         {"url": "tcp://example.com:25", "body": "HELO"},
+        {"url": "tcp://example.com:25", "json": ["HELO"]},
+        {"url": "tcp://example.com:25", "form": {"HELO": ""}},
         {"url": "tcp://example.com:80", "assertions": [{"status": "200"}]},
         {"url": "dns://example.com", "assertions": [{"header": "X", "exists": True}]},
     ],

@@ -1,10 +1,17 @@
 """From records of `monitors` to the schedule of one region."""
 
+import asyncio
+from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+
+from infra.settings import Settings
 from probes.compiled import CompiledMonitor, Compiler
 from probes.fetch import Fetcher
-from probes.monitors import MonitorTable
+from probes.monitors import MonitorFeed, MonitorTable
 from probes.schedule import Schedule
 from probes.secrets import Secrets
 from schemas.monitors import Monitor, Record
@@ -19,7 +26,8 @@ class Probe:
 
     def __init__(self, region: str = "eu") -> None:
         self.schedule: Schedule[CompiledMonitor] = Schedule(region, _check, lambda monitor, at: None)
-        self.table = MonitorTable(region, Compiler(Fetcher(), Secrets(None, {})), self.schedule)
+        self.compiler = Compiler(Fetcher(), Secrets(None, {}))
+        self.table = MonitorTable(region, self.compiler, self.schedule)
 
     @property
     def versions(self) -> dict[str, int]:
@@ -90,3 +98,86 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
     probe.table.apply(0, 1, "default/a", record("a").replace(b'"slug"', b'"from_the_future":1,"slug"'))
 
     assert probe.versions == {"default/a": 1}
+
+
+class Log:
+    """A consumer of one partition; it gives `polls` one after another, of a log that ends at `end`."""
+
+    partition = TopicPartition("monitors", 0)
+
+    def __init__(self, polls: Iterable[list[tuple[int, str, bytes]]], end: int) -> None:
+        self.read = asyncio.Event()
+        self._polls = iter(polls)
+        self._end = end
+        self._listener: ConsumerRebalanceListener
+
+    def subscribe(self, topics: list[str], listener: ConsumerRebalanceListener) -> None:
+        self._listener = listener
+
+    async def start(self) -> None:
+        await self._listener.on_partitions_assigned({self.partition})
+
+    async def stop(self) -> None:
+        return None
+
+    async def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        return None
+
+    def assignment(self) -> set[TopicPartition]:
+        return {self.partition}
+
+    def highwater(self, partition: TopicPartition) -> int:
+        return self._end
+
+    async def getmany(self, **_: Any) -> dict[TopicPartition, list[Any]]:
+        records = next(self._polls, None)
+        if records is None:
+            self.read.set()
+            await asyncio.Event().wait()
+        read = [SimpleNamespace(offset=offset, key=key.encode(), value=value) for offset, key, value in records or ()]
+        return {self.partition: read} if read else {}
+
+
+def versions_that_counted(
+    monkeypatch: pytest.MonkeyPatch, polls: Iterable[list[tuple[int, str, bytes]]], end: int
+) -> list[tuple[str, int]]:
+    """Each version that a feed of this log gives to its table."""
+    counted = []
+
+    class Table(MonitorTable):
+        def apply(self, partition: int, offset: int, monitor_id: str, value: bytes | None) -> None:
+            counted.append((monitor_id, offset))
+
+    async def main() -> None:
+        log = Log(polls, end)
+        monkeypatch.setattr("probes.monitors.AIOKafkaConsumer", lambda **_: log)
+        probe = Probe()
+        settings = Settings(kafka="127.0.0.1:9")
+        feed = asyncio.create_task(MonitorFeed(settings, Table("eu", probe.compiler, probe.schedule)).run())
+        await log.read.wait()
+        feed.cancel()
+        await asyncio.wait([feed])
+
+    asyncio.run(main())
+    return counted
+
+
+def test_what_was_replaced_or_deleted_since_is_not_checked_when_the_log_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = [(0, "default/a", record("a")), (1, "default/b", record("b"))]
+    since = [(2, "default/a", record("a", interval="5s"))]
+
+    assert versions_that_counted(monkeypatch, [before, since], end=3) == [("default/a", 2), ("default/b", 1)]
+
+
+def test_a_change_counts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    polls = [[(0, "default/a", record("a"))]]
+
+    assert versions_that_counted(monkeypatch, polls, end=1) == [("default/a", 0)]
+
+
+def test_a_log_whose_end_was_compacted_away_counts_when_nothing_more_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    polls = [[(0, "default/a", record("a"))], []]
+
+    assert versions_that_counted(monkeypatch, polls, end=9) == [("default/a", 0)]

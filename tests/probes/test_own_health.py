@@ -155,6 +155,11 @@ def test_a_canary_that_answers_means_that_the_target_is_down() -> None:
     assert asyncio.run(main()) == ([False] * 20, [True, False, True])
 
 
+def test_a_probe_that_cannot_be_sure_says_how_it_could_be() -> None:
+    assert OwnNetwork([Canary("192.0.2.1", 443)]).verdict == "the probe has lost its own network"
+    assert "PULSE_PROBE_CANARIES" in OwnNetwork().verdict
+
+
 @pytest.mark.parametrize(("text", "canary"), [("1.1.1.1:443", Canary("1.1.1.1", 443)), ("[::1]:53", Canary("::1", 53))])
 def test_canaries_are_host_and_port(text: str, canary: Canary) -> None:
     assert parse_canary(text) == canary

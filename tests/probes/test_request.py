@@ -44,6 +44,17 @@ def test_from_http_to_https_no_header_of_the_user_travels() -> None:
     assert redirected(START, 301, "/next").headers == START.headers
 
 
+def test_what_the_body_is_and_what_is_wanted_is_told_wherever_a_redirect_leads() -> None:
+    told = (("Content-Type", "application/json"), ("accept", "application/json"))
+    asked = Request("POST", parse_url("http://sample.test/"), headers=(*told, ("X-Api-Key", "k1")), body=b"{}")
+
+    same_request = redirected(asked, 308, "https://sample.test/")
+    get = redirected(asked, 303, "https://sample.test/")
+
+    assert (same_request.body, same_request.headers) == (b"{}", told)
+    assert (get.body, get.headers) == (b"", told[1:])
+
+
 def test_cookies_follow_the_users_own_and_are_not_doubled_from_hop_to_hop() -> None:
     cookies = CheckCookies()
 

@@ -25,18 +25,19 @@ def openapi_document() -> dict[str, Any]:
 
 
 class Filled:
-    """A context with monitors, pages and facts; `get` asks the service as a browser would."""
+    """A context that has read its monitors, pages and facts; `get` asks the service as a browser would."""
 
     def __init__(self, **settings: Any) -> None:
         self.context = Context.of(Settings(**settings))
         self.facts = self.context.facts
         self.catalog = self.context.catalog
         self.app: PublicFace = app_of(self.context)
+        self.catalog.caught_up.set()
         self._offset = 0
 
     def monitor(self, slug: str, **fields: Any) -> str:
         """Configure a monitor; returns its id."""
-        document = Monitor(slug=slug, url="https://acme.test/", **fields)
+        document = Monitor.model_validate({"slug": slug, "url": "https://acme.test/"} | fields)
         record = Record[Monitor](workspace="default", by="ada", at=1, document=document)
         self.put(self.catalog.monitors, monitor_id("default", slug), record.to_log())
         return monitor_id("default", slug)
@@ -47,8 +48,8 @@ class Filled:
         self.put(self.catalog.monitors, monitor_id("default", slug), record.to_log())
 
     def page(self, slug: str, *monitors: str, **fields: Any) -> None:
-        """Configure a page with one group."""
-        document = Page(slug=slug, groups=[Group(name="All", monitors=list(monitors))], **fields)
+        """Configure a page with one group, or with those of `fields`."""
+        document = Page(**{"slug": slug, "groups": [Group(name="All", monitors=list(monitors))], **fields})
         record = Record[Page](workspace="default", by="ada", at=1, document=document)
         self.put(self.catalog.pages, slug, record.to_log())
 

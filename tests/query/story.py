@@ -69,7 +69,9 @@ class Story:
         """Write the monitors and these pages as events."""
         async with open_producer(self.settings) as producer:
             for slug in SLUGS:
-                monitor = Monitor(slug=slug, name=NAMES[slug], url=f"https://acme.test/{slug}", interval_ms=30_000)
+                monitor = Monitor.model_validate(
+                    {"slug": slug, "name": NAMES[slug], "url": f"https://acme.test/{slug}", "interval": "30s"}
+                )
                 record = Record[Monitor](workspace=WORKSPACE, by="ada", at=self.now, document=monitor)
                 key = monitor_id(WORKSPACE, slug)
                 partition = partition_of(key, self.settings.partitions)
@@ -95,6 +97,7 @@ class Story:
                 (_id("search"), "us", "queue", 1, self.broken_since, "up", "", True),
                 (_id("api"), "eu", "database", 1, self.now - DAY_MS, "up", "", False),
                 (_id("api"), "eu", "cache", 1, self.now - DAY_MS, "up", "", False),
+                (_id("api"), "silent", "cache", 1, self.now - HOUR_MS, "unknown", "", False),
             ],
         )
 

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from infra.clickhouse import open_client
 from infra.settings import Settings
 from query.analytics.common import SPANS
-from query.analytics.models import UptimeAnswer
+from query.analytics.models import CompareAnswer, UptimeAnswer
 from query.uptime import DAY_MS, HOUR_MS
 from tests.query.management.service import Service, running_service, with_service
 
@@ -68,7 +68,7 @@ async def fill(store: AsyncClient, days: int) -> None:
     await store.command(
         "INSERT INTO components (monitor, region, component, version, outcome) VALUES "
         "('default/api', 'eu', 'db', 1, 'up'), ('default/api', 'us', 'db', 1, 'down'), "
-        "('default/api', 'eu', 'mail', 1, 'up')"
+        "('default/api', 'eu', 'mail', 1, 'up'), ('default/api', 'silent', 'mail', 1, 'unknown')"
     )
     await store.command(
         "INSERT INTO incidents "
@@ -140,32 +140,60 @@ def test_days_of_tokyo_are_made_of_hours(engine_settings: Settings) -> None:
     with_filled_service(engine_settings, scenario)
 
 
+class Others:
+    """Other requests, and how often they had their turn since the store has answered."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    async def wait(self) -> None:
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)
+
+
 def test_others_have_their_turn_while_a_long_answer_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns, turns_before = [0], [0]
+    others = Others()
 
     async def rows(context: Any, monitors: list[str], source: str, places: list[int]) -> list[dict[str, Any]]:
-        turns_before[0] = turns[0]
+        others.turns = 0
         spans = dict(zip(("as_of", *SPANS), (places[-1], DAY_MS, 0, 0, 0, 0, 0), strict=True))
         return [{"monitor": monitor, "begin": at // 1000, **spans} for monitor in monitors for at in places[:-1]]
 
     monkeypatch.setattr("query.analytics.uptime.uptime_rows", rows)
 
-    async def others() -> None:
-        while True:
-            turns[0] += 1
-            await asyncio.sleep(0)
+    async def scenario(service: Service) -> None:
+        for number in range(50):
+            await service.client.post("/v1/monitors", json={"slug": f"api-{number}", "url": "http://a"})
+        waiting = asyncio.create_task(others.wait())
+        window = {"from": (TODAY - timedelta(days=3)).isoformat(), "to": TODAY.isoformat()}
+        told = await ask(service, "uptime", **window)
+        waiting.cancel()
+        assert others.turns >= 50
+        answer = UptimeAnswer.model_validate(told)
+        assert [(each.total.up_ms, len(each.points)) for each in answer.monitors] == [(3 * DAY_MS, 3)] * 50
+        assert answer.coverage == 1
+
+    with_service(scenario)
+
+
+def test_others_have_their_turn_while_many_monitors_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = Others()
+
+    async def no_rows(*_: object) -> list[dict[str, Any]]:
+        others.turns = 0
+        return []
+
+    monkeypatch.setattr("query.store.rows", no_rows)
 
     async def scenario(service: Service) -> None:
         for number in range(50):
             await service.client.post("/v1/monitors", json={"slug": f"api-{number}", "url": "http://a"})
-        waiting = asyncio.create_task(others())
-        window = {"from": (TODAY - timedelta(days=3)).isoformat(), "to": TODAY.isoformat()}
-        told = await ask(service, "uptime", **window)
+        waiting = asyncio.create_task(others.wait())
+        told = await ask(service, "compare")
         waiting.cancel()
-        assert turns[0] - turns_before[0] >= 50
-        answer = UptimeAnswer.model_validate(told)
-        assert [(each.total.up_ms, len(each.points)) for each in answer.monitors] == [(3 * DAY_MS, 3)] * 50
-        assert answer.coverage == 1
+        assert others.turns >= 50
+        assert len(CompareAnswer.model_validate(told).monitors) == 50
 
     with_service(scenario)
 
@@ -232,6 +260,9 @@ def test_latency_is_read_off_the_histograms(engine_settings: Settings) -> None:
 def test_a_phase_has_quantiles_of_its_own(engine_settings: Settings) -> None:
     async def scenario(service: Service) -> None:
         window = {"from": (TODAY - timedelta(days=1)).isoformat(), "to": TODAY.isoformat()}
+        unmeasured = ["default/api", "office", TODAY - timedelta(hours=1), "up"]
+        columns = ["monitor", "region", "scheduled_at", "outcome"]
+        await service.context.clickhouse.get().insert("check_results", [unmeasured], columns)
         told = await ask(service, "latency", monitor="api", step="all", phase="dns", **window)
         assert (told["source"], told["phase"]) == ("check_results", "dns")
         [point] = told["points"]
@@ -263,6 +294,19 @@ def test_two_windows_are_compared(engine_settings: Settings) -> None:
         assert api["before"]["uptime"]["down_ms"] == sum(spans_of("api", hour)[2] for hour in range(24, 48))
 
     with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.parametrize(("days", "unit_ms"), [(1, HOUR_MS), (6, HOUR_MS), (8, DAY_MS)])
+@pytest.mark.usefixtures("empty_store")
+def test_a_short_window_as_a_whole_is_widened_to_hours_not_to_days(days: int, unit_ms: int) -> None:
+    async def scenario(service: Service) -> None:
+        begin = datetime.now(UTC) - timedelta(days=days)
+        until = begin + timedelta(days=days)
+        window = {"from": begin.isoformat(), "to": until.isoformat()}
+        for told in (await ask(service, "uptime", step="all", **window), await ask(service, "incidents", **window)):
+            assert ms(datetime.fromisoformat(told["begin"])) == ms(begin) // unit_ms * unit_ms
+
+    with_service(scenario)
 
 
 @pytest.mark.parametrize(("days", "unit_ms"), [(2, HOUR_MS), (8, DAY_MS)])
@@ -454,6 +498,34 @@ def test_results_are_listed_by_filters_a_page_at_a_time(engine_settings: Setting
         slow = await ask(service, "results", monitor="api", slower_ms=298, **window)
         assert [result["total_us"] for result in slow["results"]] == [299_000, 298_000]
         assert (await ask(service, "results", monitor="api", region="us", **window))["results"] == []
+
+    with_filled_service(engine_settings, scenario)
+
+
+@pytest.mark.engines
+def test_annulled_results_are_kept_but_count_nowhere(engine_settings: Settings) -> None:
+    async def scenario(service: Service) -> None:
+        begin = TODAY - timedelta(days=1)
+        window = {"monitor": "api", "from": begin.isoformat(), "to": TODAY.isoformat()}
+        store = service.context.clickhouse.get()
+        for number, (monitor, region, kind) in enumerate(
+            [("api", "eu", "annul"), ("api", "us", "annul"), ("web", "", "annul"), ("api", "", "annul")]
+        ):
+            row = [f"default/{monitor}", str(number), 1, kind, begin, begin + timedelta(minutes=100), region, ""]
+            columns = ["monitor", "id", "stage", "kind", "since", "until", "region", "undoes"]
+            await store.insert("corrections", [row], columns)
+        await store.insert("corrections", [["default/api", "4", 1, "undo", "3"]], [*columns[:4], "undoes"])
+
+        reasons = (await ask(service, "reasons", **window))["reasons"]
+        assert sum(each["checks"] for each in reasons) == 20
+        listed = (await ask(service, "results", limit=300, **window))["results"]
+        assert [each["annulled"] for each in listed] == [False] * 200 + [True] * 100
+        exported = await service.client.get("/v1/analytics/export.csv", params=window)
+        assert exported.text.count(",true,") == 100
+        minutes = "SELECT count() FROM pulse_results_minutely WHERE minute >= {begin:DateTime}"
+        assert (await store.query(minutes, {"begin": begin})).result_rows == [(200,)]
+        kept = await store.query("SELECT countIf(annulled), count() FROM pulse_results")
+        assert kept.result_rows == [(100, 300)]
 
     with_filled_service(engine_settings, scenario)
 

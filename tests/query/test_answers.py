@@ -7,6 +7,7 @@ import asyncio
 import re
 import time
 from html import unescape
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -20,7 +21,8 @@ from query.status_document import StatusDocument
 from query.targets import Target
 from query.turns import at_once
 from query.uptime import DAY_MS, HOUR_MS
-from schemas.enums import Status
+from schemas.enums import IncidentState, Reason, Severity, Status
+from schemas.events import Incident
 from tests.query.filled import Filled
 
 NOW = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS + DAY_MS // 2
@@ -105,10 +107,9 @@ def test_days_that_were_alike_are_one_object(filled: Filled) -> None:
 
 
 def aged(filled: Filled, target: Target, age_ms: int) -> Snapshot:
-    """Its answer, as if it was made so long ago, and something was learnt since."""
+    """Its answer, as if it was made so long ago."""
     snapshot = filled.app.answers.find(target)
     assert snapshot is not None
-    filled.facts.read_at = snapshot.made_at
     snapshot.made_at -= age_ms
     return snapshot
 
@@ -154,6 +155,24 @@ def test_what_nobody_asked_for_for_long_is_made_before_it_is_given(filled: Fille
     before = aged(filled, target, GIVEN_FOR_MS)
 
     assert filled.app.answers.find(target) is not before
+
+
+def test_while_clickhouse_is_away_a_maintenance_begins_all_the_same_and_an_incident_gets_no_older(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(time_ns=lambda: NOW * 1_000_000)
+    monkeypatch.setattr("query.answers.time", clock)
+    filled.maintenance("upgrade", NOW + HOUR_MS, NOW + 2 * HOUR_MS, "api", title="ClickHouse upgrade")
+    opened = IncidentState.OPEN, Severity.DOWN, NOW - HOUR_MS, NOW - HOUR_MS, Reason.TIMEOUT, ""
+    filled.facts.take_incident(Incident("i-1", "default/shop", 1, *opened))
+    filled.facts.trouble = "ClickHouse cannot be read"
+    told = []
+    for minutes in (1, 61):
+        clock.time_ns = lambda: (NOW + minutes * 60_000) * 1_000_000  # noqa: B023 - asked for at once
+        told.append(orjson.loads(filled.get("/status/acme").content))
+
+    assert [document["maintenances"][0]["state"] for document in told] == ["upcoming", "active"]
+    assert [document["incidents"][0]["duration_ms"] for document in told] == [HOUR_MS, HOUR_MS]
 
 
 def test_a_change_does_not_wait_for_what_is_being_made(filled: Filled) -> None:

@@ -96,11 +96,20 @@ def test_a_paused_monitor_is_not_shown_as_up() -> None:
     assert monitor_badge(BadgeKind.STATUS, Window.MONTH, entry, facts, NOW) == Badge("api", "paused", "lightgrey")
 
 
-@pytest.mark.parametrize(("threshold_ms", "color"), [(None, "blue"), (200, "brightgreen"), (100, "yellow")])
-def test_the_colour_of_latency_comes_from_the_monitors_own_threshold(threshold_ms: int | None, color: str) -> None:
-    filled, facts, monitor = filled_with_api(latency_threshold_ms=threshold_ms)
+@pytest.mark.parametrize(("threshold", "color"), [(None, "blue"), ("200ms", "brightgreen"), ("100ms", "yellow")])
+def test_the_colour_of_latency_comes_from_the_monitors_own_threshold(threshold: str | None, color: str) -> None:
+    filled, facts, monitor = filled_with_api(latency_threshold=threshold)
     facts.latency = Latency(100, 10.0, 150.0, 300.0)
     entry = filled.catalog.monitor(monitor)
     assert entry is not None
 
     assert monitor_badge(BadgeKind.LATENCY, Window.MONTH, entry, facts, NOW) == Badge("latency p95", "150 ms", color)
+
+
+def test_a_name_with_control_characters_does_not_break_the_picture() -> None:
+    filled = Filled()
+    filled.monitor("api", name="A\x00P\x1bI")
+    filled.page("acme", "api", title="Ac\x07me")
+
+    for path in ("/badges/acme/status.svg", "/badges/acme/api/status.svg"):
+        ElementTree.fromstring(filled.get(path).content)

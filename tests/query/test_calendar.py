@@ -85,6 +85,15 @@ def test_a_deleted_maintenance_is_gone_from_the_calendar_at_once(filled: Filled)
     assert events_of(filled) == []
 
 
+def test_a_calendar_without_maintenances_has_a_component_as_every_calendar_must(filled: Filled) -> None:
+    lines = filled.get("/p/acme/maintenance.ics").text.split("\r\n")
+    begun = [line.partition(":")[2] for line in lines if line.startswith("BEGIN:")]
+    ended = [line.partition(":")[2] for line in lines if line.startswith("END:")]
+
+    assert begun == ["VCALENDAR", "VTIMEZONE", "STANDARD"]
+    assert ended == begun[::-1]
+
+
 def test_a_custom_domain_has_its_calendar_at_its_root(filled: Filled) -> None:
     assert filled.get("/maintenance.ics", headers={"host": "status.acme.test"}).status_code == 200
     assert filled.get("/p/ghost/maintenance.ics").status_code == 404

@@ -1,7 +1,9 @@
 """What a page says: the truth of its facts, never better, and no secrets."""
 
 import dataclasses
+import re
 import time
+from collections import Counter
 
 import msgspec
 import orjson
@@ -9,14 +11,15 @@ import pytest
 
 from query.compose import LAG_ALLOWED_MS, compose
 from query.maintenances import MaintenanceState
-from query.page import render_page
-from query.reads import ComponentState
+from query.page import render_page, say_day
+from query.reads import Bucket, ComponentState, Current
 from query.status_document import MonitorView, StatusDocument, Window
 from query.turns import at_once
 from query.uptime import DAY_MS, HOUR_MS
+from schemas.durations import format_duration
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
 from schemas.events import Evidence, Failure, Incident, TimelineEntry
-from schemas.monitors import told_every_ms
+from schemas.monitors import Group, told_every_ms
 from tests.query.filled import Filled
 
 NOW = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS + DAY_MS // 2
@@ -109,8 +112,33 @@ def test_components_of_a_silent_monitor_are_unknown(filled: Filled) -> None:
     assert [component.status for component in only_monitor(filled).components] == [Outcome.UNKNOWN]
 
 
+@pytest.mark.parametrize(
+    ("reason", "shown"), [(Reason.TIMEOUT, (Outcome.UNKNOWN, "")), (Reason.ASSERTION, (Outcome.DOWN, "refused"))]
+)
+def test_components_of_a_monitor_that_does_not_answer_are_unknown(
+    filled: Filled, reason: Reason, shown: tuple[Outcome, str]
+) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.facts.take_components([(api, ComponentState("cache", Outcome.DOWN, "refused", NOW))])
+    filled.status(api, Status.DOWN, NOW, reason)
+
+    assert [(each.status, each.message) for each in only_monitor(filled).components] == [shown]
+
+
+def test_a_monitor_that_is_paused_from_now_on_does_not_tell_why_it_was_down(filled: Filled) -> None:
+    api = filled.monitor("api", paused=True)
+    filled.page("acme", "api")
+    filled.status(api, Status.DOWN, NOW, Reason.TIMEOUT)
+
+    monitor = only_monitor(filled)
+
+    assert (monitor.status, monitor.since, monitor.reason, monitor.cause) == (Status.PAUSED, None, None, "")
+    assert b"no check seen" not in at_once(render_page(document_of(filled)))
+
+
 def test_a_page_says_since_when_nothing_new_is_known_of_a_monitor(filled: Filled) -> None:
-    api = filled.monitor("api", interval_ms=30_000)
+    api = filled.monitor("api", interval="30s")
     filled.page("acme", "api")
     filled.status(api, Status.UP, NOW - 10 * 60_000)
 
@@ -123,7 +151,7 @@ def test_a_page_says_since_when_nothing_new_is_known_of_a_monitor(filled: Filled
 @pytest.mark.parametrize("interval_ms", [1_000, 10_000, 60_000, 300_000, 3_600_000])
 @pytest.mark.parametrize("late_ms", [-1, 1])
 def test_a_monitor_may_be_told_as_seldom_as_the_stream_tells_it(filled: Filled, interval_ms: int, late_ms: int) -> None:
-    api = filled.monitor("api", interval_ms=interval_ms)
+    api = filled.monitor("api", interval=format_duration(interval_ms))
     filled.page("acme", "api")
     filled.status(api, Status.UP, NOW - told_every_ms(interval_ms) - LAG_ALLOWED_MS - late_ms)
 
@@ -155,6 +183,44 @@ def test_an_incident_tells_its_cause_and_no_body_header_or_address(filled: Fille
         assert everything.count(told) >= 2
     for secret in (b"hunter2", b"Traceback", b"10.0.0.7"):
         assert secret not in everything
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        (Reason.BLOCKED_ADDRESS, "10.0.0.7 is not public (private); open networks with PULSE_PROBE_ALLOW"),
+        (Reason.DNS_ERROR, "db.internal: there is no such name"),
+    ],
+)
+def test_what_is_the_operators_business_is_not_told_to_everyone(filled: Filled, reason: Reason, message: str) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.facts.take_current(api, Current(1, Status.DOWN, NOW - HOUR_MS, NOW, reason, message))
+    opened = TimelineEntry(EntryKind.OPENED, NOW - HOUR_MS, Status.DOWN, message)
+    doubted = TimelineEntry(EntryKind.UPDATE, NOW, Status.UNKNOWN, "no secret PULSE_SECRET_TOKEN")
+    filled.facts.take_incident(open_incident(api, reason=reason, message=message, entries=(opened, doubted)))
+
+    document = document_of(filled)
+    everything = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS) + at_once(render_page(document))
+
+    for named in (b"10.0.0.7", b"PULSE_", b"db.internal"):
+        assert named not in everything
+    assert [each.message for each in document.incidents[0].timeline] == ["It is unknown to us.", ""]
+
+
+@pytest.mark.parametrize("kind", [EntryKind.ESCALATED, EntryKind.UPDATE])
+def test_a_cause_that_opened_an_incident_is_not_called_that_of_what_became_of_it(
+    filled: Filled, kind: EntryKind
+) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.status(api, Status.DOWN, NOW, Reason.TIMEOUT)
+    entries = (TimelineEntry(EntryKind.OPENED, NOW - 2, Status.DEGRADED), TimelineEntry(kind, NOW - 1, Status.DOWN))
+    filled.facts.take_incident(open_incident(api, reason=Reason.LATENCY, entries=entries))
+
+    page = at_once(render_page(document_of(filled))).decode()
+
+    assert ("<dt>Cause at first</dt>" in page) == (kind is EntryKind.ESCALATED)
 
 
 def test_a_resolved_incident_is_shown_for_14_days_and_marks_its_day_for_90(filled: Filled) -> None:
@@ -196,8 +262,36 @@ def test_whatever_people_write_is_escaped_on_the_page(filled: Filled) -> None:
     assert page.count("<script") == 1
 
 
+def test_a_monitor_may_stand_in_two_groups_and_every_id_of_the_page_is_there_once(filled: Filled) -> None:
+    api = filled.monitor("api", name="Public API")
+    filled.page("acme", groups=[Group(name=name, monitors=["api", "api"]) for name in ("Shop", "All")])
+    filled.status(api, Status.DOWN, NOW, Reason.TIMEOUT)
+    filled.facts.take_incident(open_incident(api))
+    filled.maintenance("upgrade", NOW, NOW + HOUR_MS, "api")
+
+    page = at_once(render_page(document_of(filled))).decode()
+    ids = Counter(re.findall(r' id="([^"]*)"', page))
+
+    assert page.count('<section class="monitor"') == 4
+    assert set(ids.values()) == {1}
+    assert set(re.findall(r'aria-labelledby="([^"]*)"', page)) <= ids.keys()
+
+
+def test_a_day_of_maintenance_is_not_without_data(filled: Filled) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    yesterday = NOW // DAY_MS * DAY_MS - DAY_MS
+    filled.facts.take_day(api, Bucket(yesterday, yesterday + DAY_MS, (0, 0, 0, 0, DAY_MS, 0)))
+
+    told = say_day(only_monitor(filled).days[-2])
+
+    assert told.endswith("· 1 d maintenance")
+    assert "no data" not in told
+    assert "no data" in say_day(only_monitor(filled).days[-3])
+
+
 def test_a_stale_document_says_so_on_the_page(filled: Filled) -> None:
-    filled.monitor("api")
+    filled.status(filled.monitor("api"), Status.UP, NOW)
     filled.page("acme", "api")
     filled.facts.trouble = "ClickHouse is away"
 
@@ -205,6 +299,21 @@ def test_a_stale_document_says_so_on_the_page(filled: Filled) -> None:
 
     assert b"These figures are old" in at_once(render_page(later))
     assert b"These figures are old" not in at_once(render_page(dataclasses.replace(later, stale_since=None)))
+
+
+def test_a_page_whose_facts_could_never_be_read_claims_nothing_of_the_past(filled: Filled) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.facts.trouble = "ClickHouse was not read yet"
+
+    unread = at_once(render_page(document_of(filled, now=NOW + HOUR_MS))).decode()
+    filled.facts.take_current(api, Current(1, Status.UP, NOW, NOW, Reason.OK, ""))
+    read = at_once(render_page(document_of(filled, now=NOW + HOUR_MS))).decode()
+
+    assert "Nothing could be read" in unread
+    for claim in ("no check seen", "No incidents were resolved", "what was known then"):
+        assert claim not in unread
+    assert "what was known then" in read
 
 
 def test_a_page_tells_maintenances_of_its_monitors_from_two_weeks_back_to_a_month_ahead(filled: Filled) -> None:
@@ -248,3 +357,56 @@ def test_a_maintenance_is_escaped_on_the_page_and_needs_no_script(filled: Filled
     assert "&lt;i&gt;Short&lt;/i&gt;" in page
     assert "In progress" in page
     assert "Public API is in maintenance" in page
+
+
+@pytest.mark.parametrize(
+    ("present", "title"),
+    [
+        (Status.DOWN, "api is down"),
+        (Status.DEGRADED, "api is degraded"),
+        (Status.UNKNOWN, "api was down; now it is unknown to us"),
+        (Status.MAINTENANCE, "api was down; now it is in maintenance"),
+    ],
+)
+def test_an_open_incident_is_called_by_what_is_so_now(filled: Filled, present: Status, title: str) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    filled.status(api, present, NOW)
+    filled.facts.take_incident(open_incident(api))
+
+    assert [incident.title for incident in document_of(filled).incidents] == [title]
+
+
+def test_an_incident_was_down_for_as_long_as_it_was_down_and_names_no_key(filled: Filled) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    opened_at = NOW - 3 * HOUR_MS
+    story = (
+        (EntryKind.OPENED, 0, Status.DEGRADED),
+        (EntryKind.ESCALATED, 10, Status.DOWN),
+        (EntryKind.UPDATE, 15, Status.MAINTENANCE),
+        (EntryKind.RESOLVED, 135, Status.UP),
+        (EntryKind.REOPENED, 140, Status.DOWN),
+        (EntryKind.RESOLVED, 142, Status.UP),
+    )
+    entries = [TimelineEntry(kind, opened_at + minute * 60_000, status) for kind, minute, status in story]
+    noted = TimelineEntry(EntryKind.CORRECTED, entries[-1].at - 1, Status.UP, "replayed", "key:6fJq0aBc1xYz")
+    filled.facts.take_incident(
+        open_incident(
+            api,
+            state=IncidentState.RESOLVED,
+            opened_at=opened_at,
+            resolved_at=entries[-1].at,
+            entries=(*entries[:-1], noted, entries[-1]),
+        )
+    )
+
+    document = document_of(filled)
+    (incident,) = document.incidents
+
+    assert incident.title == "api was down for 7 min"
+    assert b"6fJq0aBc1xYz" not in orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS) + at_once(
+        render_page(document)
+    )
+    assert incident.duration_ms == 142 * 60_000
+    assert [each.message for each in incident.timeline if each.kind is EntryKind.UPDATE] == ["It is in maintenance."]

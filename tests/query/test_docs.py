@@ -4,6 +4,7 @@ import ast
 import re
 from importlib.resources import files
 
+import jinja2
 import orjson
 import pytest
 from pydantic import TypeAdapter
@@ -46,6 +47,19 @@ def test_every_recipe_stands_in_the_description_as_it_is_in_its_file() -> None:
         assert f"### {title}\n\n```{language}\n{text}```" in told
         if language == "python":
             ast.parse(text)
+
+
+def test_the_template_of_the_recipe_rounds_nothing_up_and_says_what_is_old() -> None:
+    template = jinja2.Template(files("infra.demo.recipes").joinpath("headless.html").read_text("utf-8"))
+    status = status_example()
+    (monitor,) = status["groups"][0]["monitors"]
+    monitor["uptime"]["30d"]["uptime"] = 0.99999
+
+    old, fresh = (template.render(status=status | {"stale_since": at}) for at in ("2026-11-23T20:00:00Z", None))
+
+    assert "99.99 % in 30 days" in fresh
+    assert "Nothing newer than 2026-11-23T20:00:00Z is known" in old
+    assert "Nothing newer" not in fresh
 
 
 def test_the_example_of_the_status_document_is_one() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import Iterator
 
+import httpx
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.ipc
@@ -19,9 +20,10 @@ from infra.settings import Settings
 from query.analytics import exports
 from query.analytics.exports import RESULTS_AT_ONCE, ArrowJoin, CsvJoin, Join, pieces_of
 from query.analytics.parquet import ParquetJoin
+from query.asgi import Receive, Scope, Send
 from query.uptime import DAY_MS
 from tests.infra.gateway import Gateway, start
-from tests.query.management.service import running_service
+from tests.query.management.service import Service, running_service, with_service
 
 SINCE, UNTIL = 100 * DAY_MS + 7, 110 * DAY_MS - 9
 SIZES = st.dictionaries(
@@ -86,6 +88,22 @@ def test_arrow_streams_are_joined() -> None:
 
 def test_lines_are_joined() -> None:
     assert joined(CsvJoin(), [b'"a"\n1\n2\n', b'"a"\n', b'"a"\n3\n']) == b'"a"\n1\n2\n3\n'
+
+
+def test_an_export_is_refused_where_its_client_could_not_tell_that_it_broke_off() -> None:
+    async def scenario(service: Service) -> None:
+        async def old(scope: Scope, receive: Receive, send: Send) -> None:
+            await service.app(scope | {"http_version": "1.0"}, receive, send)
+
+        headers = service.client.headers
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(old), base_url="http://a", headers=headers
+        ) as client:
+            answer = await client.get("/v1/analytics/export.csv")
+        assert answer.status_code == 505
+        assert "proxy_http_version 1.1" in answer.json()["detail"]
+
+    with_service(scenario)
 
 
 @pytest.fixture(scope="module")

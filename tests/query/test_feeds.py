@@ -19,6 +19,7 @@ def filled() -> Filled:
     filled, now = Filled(public_url="https://pulse.test"), now_ms()
     filled.monitor("api", name="Public API")
     filled.page("acme", "api", title="Acme")
+    filled.status("default/api", Status.DOWN, now, Reason.TIMEOUT)
     for number in (1, 2):
         opened_at = now - number * 3_600_000
         entry = TimelineEntry(EntryKind.OPENED, opened_at, Status.DOWN, HOSTILE)
@@ -78,6 +79,18 @@ def test_a_maintenance_is_an_entry_that_is_new_again_when_it_begins(filled: Fill
     assert "&lt;b&gt;" in told["content"]
 
 
+def test_who_reads_titles_alone_reads_that_a_maintenance_is_cancelled(filled: Filled) -> None:
+    now = now_ms()
+    filled.maintenance("upgrade", now + 60_000, now + 120_000, "api", at=now, cancelled=True)
+
+    titles = [
+        item.findtext("title")
+        for item in ElementTree.fromstring(filled.get("/p/acme/history.rss").content).iter("item")
+    ]
+
+    assert "Maintenance cancelled: Upgrade" in titles
+
+
 def test_a_custom_domain_has_its_feed_at_its_root(filled: Filled) -> None:
     filled.page("acme", "api", domains=["status.acme.test"])
 
@@ -90,3 +103,13 @@ def test_a_custom_domain_has_its_feed_at_its_root(filled: Filled) -> None:
 def test_no_other_file_is_a_feed(filled: Filled) -> None:
     assert filled.get("/p/acme/history.xml").status_code == 422
     assert filled.get("/p/ghost/history.atom").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["history.atom", "history.rss"])
+def test_what_was_written_in_several_lines_is_read_in_several_lines(filled: Filled, name: str) -> None:
+    now = now_ms()
+    filled.maintenance("upgrade", now, now + 60_000, "api", at=now, description="First.\n\n<Second>.")
+
+    content = filled.get(f"/p/acme/{name}").text
+
+    assert "First.&lt;br&gt;&lt;br&gt;&amp;lt;Second&amp;gt;." in content

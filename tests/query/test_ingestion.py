@@ -90,6 +90,18 @@ def test_pushed_results_are_in_the_log_like_a_probe_s() -> None:
     with_service(scenario)
 
 
+def test_a_result_without_its_total_takes_as_long_as_its_phases() -> None:
+    async def scenario(service: Service) -> None:
+        await create(service, "api")
+        longest_us = 4_294_967_295
+        phases = [{}, {"dns_us": 2, "ttfb_us": 5}, {"tls_us": 7, "total_us": 6}, {"dns_us": longest_us, "tls_us": 1}]
+        await push(service, *(up(scheduled_at=now_ms() - 9 + place, **each) for place, each in enumerate(phases)))
+        [batch] = batches(service)
+        assert [result.total_us for result in batch.results] == [0, 7, 6, longest_us]
+
+    with_service(scenario)
+
+
 def test_each_result_goes_to_the_partition_of_its_monitor() -> None:
     async def scenario(service: Service) -> None:
         slugs = [f"m{number}" for number in range(20)]
@@ -109,8 +121,8 @@ def test_a_wrong_result_does_not_take_the_others_along() -> None:
         await create(service, "api")
         wrong: list[tuple[Any, str, str]] = [
             (up("nobody"), "#/results/1/monitor", "there is no monitor 'nobody'"),
-            (up(scheduled_at=0), "#/results/2/scheduled_at", "older"),
-            (up(scheduled_at=now_ms() + 3_600_000), "#/results/3/scheduled_at", "ahead"),
+            (up(scheduled_at=now_ms() // 1_000), "#/results/2/scheduled_at", "ms since the epoch"),
+            (up(scheduled_at=now_ms() + 3_600_000), "#/results/3/scheduled_at", "results are taken of 20"),
             (up(outcome="fine"), "#/results/4/outcome", "Invalid enum value 'fine'"),
             (up(outcome="down"), "#/results/5/reason", "has a reason"),
             (up(reason="timeout"), "#/results/6/reason", "`ok` is the reason of `up`"),

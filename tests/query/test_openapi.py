@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.query.filled import openapi_document
+from tests.query.management.service import Service, with_service
 
 DOCUMENT = openapi_document()
 OPERATIONS = {told["operationId"]: told for by_method in DOCUMENT["paths"].values() for told in by_method.values()}
@@ -32,6 +33,15 @@ def test_what_needs_a_key_tells_how_it_is_refused(name: str) -> None:
     for status, response in responses.items():
         if status >= "400":
             assert response["content"].keys() == {"application/problem+json"}
+
+
+def test_the_example_of_what_is_written_can_be_sent() -> None:
+    async def scenario(service: Service) -> None:
+        for kind, shape in (("monitors", "Monitor"), ("pages", "Page"), ("maintenances", "Maintenance")):
+            sent = await service.client.post(f"/v1/{kind}", json=DOCUMENT["components"]["schemas"][shape]["example"])
+            assert sent.status_code == 201, sent.text
+
+    with_service(scenario)
 
 
 def test_every_reference_leads_somewhere() -> None:

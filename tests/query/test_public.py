@@ -1,5 +1,6 @@
 """The public face over HTTP: caching, encodings, custom domains, and what happens while ClickHouse is away."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from pydantic import TypeAdapter
 from query.asked import Asked
 from query.facts import STALE_AFTER_MS
 from query.status_document import StatusDocument
+from query.uptime import HOUR_MS
 from schemas.enums import Reason, Status
 from tests.query.filled import Filled, openapi_document
 
@@ -79,6 +81,18 @@ def test_badges_may_be_cached_for_five_minutes_and_data_hardly(filled: Filled) -
     assert "stale-if-error" in filled.get("/p/acme").headers["cache-control"]
 
 
+def test_a_badge_that_may_be_wrong_soon_is_not_kept_for_five_minutes(filled: Filled) -> None:
+    just_started = Filled()
+    just_started.page("acme")
+    filled.get("/badges/acme/status.svg")
+    filled.facts.trouble = "ClickHouse cannot be read"
+    filled.facts.read_at -= STALE_AFTER_MS + 1
+
+    for service in (just_started, filled):
+        for path in ("/badges/acme/status.svg", "/badges/acme/uptime.json"):
+            assert "max-age=5," in service.get(path).headers["cache-control"]
+
+
 def test_the_data_may_be_read_by_any_origin_and_the_page_runs_nothing_foreign(filled: Filled) -> None:
     page, status = filled.get("/p/acme"), filled.get("/status/acme")
 
@@ -103,6 +117,14 @@ def test_any_origin_may_ask_for_the_data_with_headers_of_its_own_and_for_nothing
         assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize("path", ["/status/ghost", "/p/ghost/api/v2/summary.json", "/badges/ghost/status.json"])
+def test_any_origin_may_read_that_there_is_no_such_page(filled: Filled, path: str) -> None:
+    answer = filled.get(path)
+
+    assert answer.status_code == 404
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
 def test_a_custom_domain_shows_its_page_at_the_root_and_nothing_of_the_management(filled: Filled) -> None:
     for host in ("status.acme.test", "STATUS.acme.test:8443", "status.acme.test."):
         assert "<title>All systems operational" in filled.get("/", headers={"host": host}).text
@@ -120,6 +142,13 @@ def test_a_custom_domain_has_all_that_is_its_pages_and_nothing_of_another_page(f
     for path in (path.replace("cme", "cme-internal") for path in own_addresses if "cme" in path):
         assert filled.get(path, headers=own).status_code == 404, path
         assert filled.app.reply(b"GET", path.encode(), Asked.by({b"host": b"status.acme.test"})) is None
+
+
+def test_who_mistypes_an_address_of_a_custom_domain_gets_a_page_that_says_so(filled: Filled) -> None:
+    for path in ("/status", "/incidents/abc", "/p/ghost", "/v1/monitors"):
+        answer = filled.get(path, headers={"host": "status.acme.test"})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
+        assert "There is no status page here" in answer.text
 
 
 def test_an_unknown_host_is_not_found_and_not_redirected(filled: Filled) -> None:
@@ -164,6 +193,30 @@ def test_head_has_the_status_of_get_where_nothing_is_prepared_too(filled: Filled
 )
 def test_what_is_mistaken_gets_a_clear_answer(filled: Filled, path: str, status_code: int) -> None:
     assert filled.get(path).status_code == status_code
+
+
+@pytest.mark.parametrize("path", ["/", "/p/acme", "/p/acme/history.atom"])
+def test_a_service_that_has_not_read_which_pages_there_are_does_not_say_that_there_is_none(path: str) -> None:
+    starting = Filled()
+    starting.catalog.caught_up.clear()
+
+    answer = starting.get(path)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "cannot be shown yet" in answer.text
+    assert "renamed or removed" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/status/acme", "/p/acme/api/v2/summary.json", "/badges/acme/status.svg"])
+def test_nor_does_it_to_programs(path: str) -> None:
+    starting = Filled()
+    starting.catalog.caught_up.clear()
+
+    answer = starting.get(path)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.json()["detail"] == starting.catalog.trouble
 
 
 def test_unknown_addresses_and_parameters_leave_nothing_in_memory(filled: Filled) -> None:
@@ -246,6 +299,27 @@ def test_while_clickhouse_is_away_everything_still_answers_and_says_how_old_it_i
     assert "These figures are old" in stale[0].text
 
 
+def test_a_badge_whose_status_is_old_says_of_when_it_is(filled: Filled) -> None:
+    paths = ("/badges/acme/status.json", "/badges/acme/api/status.json")
+    fresh = [filled.get(path).json()["message"] for path in paths]
+    filled.facts.trouble = "ClickHouse cannot be read"
+    filled.facts.read_at = 1_795_000_000_000 - HOUR_MS
+    stale = [filled.get(path).json()["message"] for path in paths]
+
+    assert fresh == ["all systems operational", "up"]
+    assert stale == [f"{message}, as of 18 Nov, 10:06 UTC" for message in fresh]
+
+
+def test_a_badge_of_a_monitor_of_which_the_stream_tells_nothing_new_says_of_when_it_is(filled: Filled) -> None:
+    mail = filled.monitor("mail")
+    filled.page("acme", "api", "mail")
+    filled.status(mail, Status.UP, 1_795_000_000_000)
+    told = [filled.get(f"/badges/acme/{path}").json()["message"] for path in ("status.json", "mail/status.json")]
+
+    assert told == [f"{message}, as of 18 Nov, 11:06 UTC" for message in ("all systems operational", "up")]
+    assert filled.get("/badges/acme/api/status.json").json()["message"] == "up"
+
+
 def test_an_answer_that_cannot_be_made_again_gives_way_to_the_one_before(
     filled: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +341,22 @@ def test_assets_are_cached_for_ever_under_an_address_that_names_their_content(fi
     assert "?" in address
     assert "immutable" in answer.headers["cache-control"]
     assert answer.headers["content-type"] == "text/css; charset=utf-8"
+
+
+def test_no_browser_asks_for_an_icon_that_is_not_prepared(filled: Filled) -> None:
+    page = filled.get("/p/acme").text
+    fetched = re.findall(r'<(?:link rel="(?:icon|stylesheet)"|script) (?:href|src)="([^"]*)"', page)
+
+    assert len(fetched) == 3
+    for address in fetched:
+        assert address == "data:," or filled.app.reply(b"GET", address.encode(), Asked.by({})) is not None
+
+
+@pytest.mark.parametrize("query", ["", "?0123456789ab"])
+def test_an_asset_that_was_asked_for_by_another_release_is_not_kept_as_that_ones(filled: Filled, query: str) -> None:
+    answer = filled.get(f"/static/page.css{query}")
+
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
 
 
 def test_the_openapi_document_describes_the_public_face() -> None:

@@ -69,6 +69,7 @@ def test_statuses_components_and_causes_are_those_of_the_tables(told: tuple[Stor
     assert monitors["checkout"]["cause"] == "it answered with an error status"
     components = [(each["name"], each["status"]) for each in monitors["search"]["components"]]
     assert components == [("cache", "down"), ("database", "up")]
+    assert {each["status"] for each in monitors["api"]["components"]} == {"up"}
 
 
 def test_days_uptimes_and_coverage_follow_the_buckets_and_the_present(told: tuple[Story, httpx.Client]) -> None:

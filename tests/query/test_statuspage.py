@@ -9,6 +9,7 @@ from query.statuspage import FILES
 from query.times import iso
 from schemas.enums import EntryKind, IncidentState, Reason, Severity, Status
 from schemas.events import Incident, TimelineEntry
+from schemas.monitors import Group
 from tests.query.filled import Filled
 from tests.query.test_public import now_ms
 
@@ -63,6 +64,16 @@ def test_components_have_every_key_and_know_their_group() -> None:
     assert member.keys() == COMPONENT_KEYS
     assert group["components"] == [member["id"]]
     assert member["group_id"] == group["id"]
+
+
+def test_a_group_of_nothing_is_no_component_and_so_not_a_degraded_one() -> None:
+    filled = page_with(Status.UP)
+    filled.page("acme", groups=[Group(name="Later", monitors=[]), Group(name="Now", monitors=["m0"])])
+
+    assert [(each["name"], each["status"]) for each in v2(filled, "components")["components"]] == [
+        ("Now", "operational"),
+        ("m0", "operational"),
+    ]
 
 
 def test_what_cannot_be_seen_is_never_operational() -> None:
@@ -183,3 +194,34 @@ def test_an_update_keeps_its_id_when_another_one_follows() -> None:
     assert [update["id"] for update in after["incident_updates"]][1:] == [
         update["id"] for update in before["incident_updates"]
     ]
+
+
+def test_an_update_of_the_stream_claims_no_cause_and_says_what_became_of_the_monitor() -> None:
+    filled, now = page_with(Status.UNKNOWN), now_ms()
+    entries = (
+        TimelineEntry(EntryKind.OPENED, now - 2, Status.DOWN, "no answer in 10 s"),
+        TimelineEntry(EntryKind.UPDATE, now - 1, Status.UNKNOWN),
+    )
+    filled.facts.take_incident(
+        Incident(
+            *("i-1", "default/m0", 1, IncidentState.OPEN, Severity.DOWN, now - 2, now, Reason.TIMEOUT, ""),
+            entries=entries,
+        )
+    )
+
+    (incident,) = v2(filled, "incidents/unresolved")["incidents"]
+
+    assert [(update["status"], update["body"]) for update in incident["incident_updates"]] == [
+        ("investigating", "It is unknown to us."),
+        ("investigating", "no answer in 10 s"),
+    ]
+
+
+def test_figures_that_are_old_do_not_claim_to_be_of_now() -> None:
+    filled = page_with(Status.UP)
+    filled.facts.trouble = "ClickHouse cannot be read"
+    filled.facts.read_at -= 3_600_000
+
+    updated_at = v2(filled, "summary")["page"]["updated_at"]
+
+    assert updated_at == iso(filled.facts.read_at)

@@ -10,7 +10,7 @@ from schemas.documents import (
     MAX_DOCUMENT_BYTES,
     InvalidDocument,
     PulseDocument,
-    error_in,
+    errors_in,
     load_document,
     parse_document,
 )
@@ -138,6 +138,34 @@ def test_two_monitors_cannot_have_one_slug() -> None:
     assert errors_of(text) == ["pulse.yaml:3:6: monitors[1].slug: a is already the slug of monitors[0]"]
 
 
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("interval: 3600", "interval: not a duration: 3600; write a number and a unit, like 500ms, 30s, 5m or 1h"),
+        ("interval: 500ms", "interval: this may last from 1s to 1d"),
+        ("policy: {flap_start: 20}", "policy: flap_stop (25) is at most flap_start (20)"),
+        ("timeout: 5m", "timeout: this may last from 100ms to 1m"),
+        ("auth: {bearer: abc}", "auth.bearer: this is a secret: refer to it, like ${API_TOKEN}"),
+        ("auth: {basic: {username: 'a:b', password: '${A}'}}", "auth.basic.username: a user name has no colon"),
+        ("assertions: [{status: 2XX}]", "assertions[0].status: write 204, 2xx or 200-299, or several"),
+    ],
+)
+def test_what_is_allowed_is_told_in_words(field: str, told: str) -> None:
+    [error] = errors_of(f"monitors: [{{slug: a, url: 'http://a', {field}}}]")
+    assert f"monitors[0].{told}" in error
+
+
+@pytest.mark.parametrize("domain", ["https://status.acme.dev", "Status.acme.dev", "status.acme.dev.", "a..b", "-a.dev"])
+def test_a_domain_that_no_request_would_name_is_refused(domain: str) -> None:
+    [error] = errors_of(f"pages: [{{slug: a, domains: ['{domain}']}}]")
+    assert "pages[0].domains[0]: write a host name alone, in lower case, like status.acme.dev" in error
+
+
+def test_a_domain_belongs_to_one_page_of_the_document() -> None:
+    text = "pages:\n  - {slug: a, domains: [x.dev]}\n  - {slug: b, domains: [y.dev, x.dev]}\n"
+    assert errors_of(text) == ["pulse.yaml:3:32: pages[1].domains[1]: x.dev is already pages[0].domains[0]"]
+
+
 def test_plain_words_are_texts_and_only_true_and_false_are_not() -> None:
     document = parse_document(
         "monitors: [{slug: a, url: 'http://a', assertions: ["
@@ -181,12 +209,11 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
     assert load_document(path).monitors == []
 
 
-def test_an_error_that_someone_else_found_gets_its_line(tmp_path: Path) -> None:
+def test_errors_that_someone_else_found_get_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "pulse.yaml"
     path.write_text("monitors:\n  - slug: a\n    url: http://a\n    policy:\n      quorum: 3\n")
-    told = error_in(path, ("monitors", 0, "policy", "quorum"), "no")
-    assert str(told) == f"{path}:5:7: monitors[0].policy.quorum: no"
-    assert str(error_in(path, ("monitors", 0, "name"), "no")) == f"{path}:2:5: monitors[0]: no"
+    told = errors_in(path, [(("monitors", 0, "policy", "quorum"), "no"), (("monitors", 0, "name"), "no, too")])
+    assert str(told) == f"{path}:2:5: monitors[0]: no, too\n{path}:5:7: monitors[0].policy.quorum: no"
 
 
 @given(st.text(max_size=200) | st.from_regex(r"[\[\]{}:,&*a<!| \n-]{0,60}", fullmatch=True))

@@ -45,6 +45,8 @@ def test_ordinary_paths_are_allowed_and_come_to_an_end(path: str) -> None:
         "$.",
         "$..a..b",
         "$..*..*",
+        "$..$",
+        "$.a.$",
         "$.a" * 60,
         "$" + ".a" * 60,
         "$" + ".a,b" * 10,

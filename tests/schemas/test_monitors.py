@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from schemas.durations import format_duration
 from schemas.monitors import Assertion, Maintenance, Monitor, Page, Record
 
 API: dict[str, Any] = {"slug": "api", "url": "https://api.example.com/health"}
@@ -100,8 +101,8 @@ monitors = st.fixed_dictionaries(
     },
     optional={
         "name": st.text(max_size=200),
-        "interval": st.integers(1_000, 86_400_000),
-        "latency_threshold": st.integers(0, 366 * 86_400_000),
+        "interval": st.integers(1_000, 86_400_000).map(format_duration),
+        "latency_threshold": st.integers(0, 366 * 86_400_000).map(format_duration),
         "timeout": st.sampled_from(["100ms", "30s"]),
         "headers": st.dictionaries(st.text(max_size=10), st.text(max_size=10), max_size=3),
         "assertions": st.lists(assertions, max_size=3),

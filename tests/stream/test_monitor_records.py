@@ -20,7 +20,7 @@ POLICIES = st.fixed_dictionaries(
         "flap_start": st.none() | st.integers(1, 100),
         "flap_stop": st.integers(1, 100),
     },
-)
+).filter(lambda policy: (policy.get("flap_start", 50) or 100) >= policy.get("flap_stop", 25))
 DOCUMENTS = st.fixed_dictionaries(
     {"slug": st.just("m"), "url": st.just("https://example.com/")},
     optional={

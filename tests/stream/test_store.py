@@ -294,7 +294,7 @@ def test_that_versions_reach_the_log_and_the_store_and_are_found_there(engine_se
             )
             return int(kept.offset)
 
-    active = Monitor(slug="m", url="https://example.com/", interval_ms=30_000)
+    active = Monitor.model_validate({"slug": "m", "url": "https://example.com/", "interval": "30s"})
     paused = active.model_copy(update={"paused": True})
     on_store(engine_settings, act)
     log = asyncio.run(read_log(engine_settings, CHECK_RESULTS))

@@ -203,8 +203,9 @@ class MemoryPasts(Pasts):
         return found
 
     def past_changes(self, monitor: str, since: int) -> list[Any]:
-        standing = (r for r in self._of("status_changes", monitor, "at") if not r["withdrawn"] and r["at"] >= since)
-        return [tuple(row[name] for name in CHANGE_FIELDS) for row in standing]
+        standing = [row for row in self._of("status_changes", monitor, "at") if not row["withdrawn"]]
+        lasted = max((row["at"] for row in standing if row["at"] <= since), default=0)
+        return [tuple(row[name] for name in CHANGE_FIELDS) for row in standing if row["at"] >= lasted]
 
     def past_spans(self, monitor: str, since: int, until: int) -> list[Any]:
         names = ("up_ms", "degraded_ms", "down_ms", "unknown_ms", "maintenance_ms", "paused_ms")

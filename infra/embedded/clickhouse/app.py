@@ -2,12 +2,14 @@
 
 import asyncio
 import faulthandler
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from infra.embedded.clickhouse.access import READER, allow, authenticate, settings_of
@@ -77,7 +79,8 @@ class Gateway:
         await send({"type": "lifespan.shutdown.complete"})
 
     def _open(self) -> None:
-        self._engine = Engine(self._folder.store, self._folder.config_file)
+        os.chdir(self._folder.store.parent)  # the engine takes ? and & in a path for its own
+        self._engine = Engine(Path(self._folder.store.name), Path(self._folder.config_file.name))
         self._sessions = Sessions(self._engine)
         self._killer = self._engine.connect()
 

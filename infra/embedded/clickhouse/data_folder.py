@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
+from xml.sax.saxutils import escape
 
 MEMORY_BYTES: Final = 600 * 1024 * 1024
 """What the engine's queries and caches may take together; above it a query fails with code 241."""
@@ -52,7 +53,7 @@ class DataFolder:
         lock = _lock(folder)
         backups = folder / "backups"
         config_file = folder / "config.xml"
-        config_file.write_text(_CONFIG.format(memory_bytes=MEMORY_BYTES, backups=backups), "utf-8")
+        config_file.write_text(_CONFIG.format(memory_bytes=MEMORY_BYTES, backups=escape(str(backups))), "utf-8")
         return cls(
             store=folder / "store",
             config_file=config_file,

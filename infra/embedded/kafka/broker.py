@@ -4,6 +4,7 @@ import asyncio
 import base64
 import errno
 import hashlib
+import json
 import os
 import shutil
 import socket
@@ -121,7 +122,7 @@ def _prepare(settings: Settings, folder: Path, logs: Path, java: Java, jars: str
 def _write(name: str, folder: Path, settings: Settings) -> Path:
     text = files("infra.embedded.kafka").joinpath(name).read_text("ascii")
     for mark, value in (
-        ("{data}", str(folder / "data")),
+        ("{data}", _in_properties(folder / "data")),
         ("{port}", str(settings.embedded_kafka_port)),
         ("{controller_port}", str(settings.embedded_kafka_controller_port)),
     ):
@@ -129,6 +130,11 @@ def _write(name: str, folder: Path, settings: Settings) -> Path:
     path = folder / name
     path.write_text(text, "utf-8")
     return path
+
+
+def _in_properties(path: Path) -> str:
+    """Java reads a file of properties as Latin-1 with JSON's escapes."""
+    return json.dumps(str(path))[1:-1]
 
 
 def _cluster_id() -> str:

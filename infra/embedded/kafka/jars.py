@@ -58,8 +58,9 @@ def class_path(settings: Settings) -> list[Path]:
     folder = settings.cache.expanduser() / "kafka-jars"
     jars = listed_jars()
     if not all(_is_intact(folder, jar) for jar in jars):
+        mirror = settings.maven_mirror.get_secret_value() if settings.maven_mirror else None
         try:
-            _fetch_missing(folder, jars, settings.maven_mirror)
+            _fetch_missing(folder, jars, mirror)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFull(folder, sum(jar.size_bytes for jar in jars)) from error

@@ -2,12 +2,9 @@
 SELECT
     said.1 AS component, countIf(said.2 = 'degraded') AS degraded, countIf(said.2 = 'down') AS down,
     countIf(said.2 = 'unknown') AS unknown, toUnixTimestamp64Milli(max(scheduled_at)) AS newest
-FROM check_results FINAL
+FROM results_with_annulments
 ARRAY JOIN JSONExtract(detail, 'components', 'Array(Tuple(name String, outcome String))') AS said
-WHERE monitor = {monitor:String} AND detail != '' AND said.2 != 'up'
+WHERE monitor = {monitor:String} AND NOT annulled AND detail != '' AND said.2 != 'up'
   AND scheduled_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
   AND scheduled_at < fromUnixTimestamp64Milli({until:Int64}, 'UTC')
-  AND NOT arrayExists(
-      span -> (span.1 = '' OR span.1 = region) AND scheduled_at >= span.2 AND scheduled_at < span.3,
-      (SELECT groupArray((region, since, until)) FROM annulments WHERE monitor = {monitor:String}))
 GROUP BY component

@@ -11,13 +11,10 @@ SELECT
     arrayMap(
         us -> us / 1000, [avg(dns_us), avg(connect_us), avg(tls_us), avg(ttfb_us), avg(transfer_us), avg(total_us)]
     ) AS phases_ms
-FROM check_results FINAL
+FROM results_with_annulments
 WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) OR monitor IN {monitors:Array(String)})
   AND ({region:String} = '' OR region = {region:String})
   AND scheduled_at >= toDateTime({since:UInt32}, 'UTC') AND scheduled_at < toDateTime({until:UInt32}, 'UTC')
-  AND outcome IN ('up', 'degraded') AND NOT overloaded
-  AND NOT arrayExists(
-      span -> span.1 = monitor AND (span.2 = '' OR span.2 = region) AND scheduled_at >= span.3 AND scheduled_at < span.4,
-      (SELECT groupArray((monitor, region, since, until)) FROM annulments WHERE startsWith(monitor, {prefix:String})))
+  AND outcome IN ('up', 'degraded') AND NOT overloaded AND NOT annulled AND total_us > 0
 GROUP BY monitor, begin, of_region
 ORDER BY monitor, begin, of_region

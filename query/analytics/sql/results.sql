@@ -1,8 +1,8 @@
 -- Results of a monitor, the newest first, before the place ({before}, {before_region}).
 SELECT
     toUnixTimestamp64Milli(scheduled_at) AS scheduled, region, outcome, reason, status_code, started_delay_ms,
-    dns_us, connect_us, tls_us, ttfb_us, transfer_us, total_us, overloaded, late, message, monitor_version
-FROM check_results FINAL
+    dns_us, connect_us, tls_us, ttfb_us, transfer_us, total_us, overloaded, late, annulled, message, monitor_version
+FROM results_with_annulments
 WHERE monitor = {monitor:String}
   AND ({region:String} = '' OR region = {region:String})
   AND ({outcome:String} = '' OR outcome = {outcome:String})

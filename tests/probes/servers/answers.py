@@ -55,6 +55,8 @@ HONEST: dict[str, bytes] = {
     "long-header": sized(HELLO, "Content-Security-Policy: " + "a" * 20_000),
     "doubled-headers": sized(HELLO, "Set-Cookie: a=1", "Set-Cookie: b=2", "Vary: x", "Vary: y"),
     "identity": sized(HELLO, "Content-Encoding: identity"),
+    "charset-as-encoding": encoded("UTF-8", HELLO),
+    "no-encoding-at-all": encoded("none", HELLO),
     "gzip": encoded("gzip", gzip.compress(HELLO)),
     "deflate": encoded("deflate", deflated(HELLO, 15)),
     "bare-deflate": encoded("deflate", deflated(HELLO, -15)),

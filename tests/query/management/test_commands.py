@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from typer.testing import CliRunner
 
 from infra.cli import build
 from infra.settings import get_settings
+from query.management.apply import WRITES_AT_ONCE
+from query.management.commands import create_key_command
 from schemas.moments import format_moment
 from schemas.monitors import Maintenance, Record
 from tests.engines import free_ports
@@ -88,6 +93,26 @@ def test_a_changed_field_is_shown_with_both_values(service: Service, pulse: Puls
     assert entry.document.interval_ms == 60_000
 
 
+def test_a_number_that_becomes_a_boolean_is_a_change(service: Service, pulse: Pulse) -> None:
+    document = DOCUMENT.replace("pages:", "    json: {dry: 1}\n    method: POST\npages:")
+    Path("pulse.yaml").write_text(document)
+    pulse("apply", "--yes")
+    Path("pulse.yaml").write_text(document.replace("dry: 1", "dry: true"))
+    assert 'json: {"dry": 1} → {"dry": true}' in pulse("plan").stdout
+
+
+def test_of_long_values_what_differs_is_shown(service: Service, pulse: Pulse) -> None:
+    written = [f"{{jsonpath: $.component_{n}, equals: ok}}" for n in range(5)]
+    document = DOCUMENT.replace("pages:", f"    assertions: [{', '.join(written)}]\npages:")
+    Path("pulse.yaml").write_text(document)
+    pulse("apply", "--yes")
+    Path("pulse.yaml").write_text(document.replace("component_3, equals: ok", "component_3, equals: fine"))
+    planned = pulse("plan").stdout
+    before, after = planned.partition("assertions: ")[2].splitlines()[0].split(" → ")
+    assert '"$.component_3", "equals": "ok"' in before
+    assert '"$.component_3", "equals": "fine"' in after
+
+
 def test_what_is_only_on_the_service_goes_with_prune_alone(service: Service, pulse: Pulse) -> None:
     pulse("apply", "--yes")
     Path("pulse.yaml").write_text("monitors: [{slug: api, url: 'https://api.example.com/health', interval: 30s}]")
@@ -131,6 +156,8 @@ def test_pruning_takes_only_maintenances_that_have_not_begun(service: Service, p
     pulse("apply", "--yes")
     for slug, begins_in_ms in (("was", -3 * HOUR_MS), ("is", -1_000), ("comes", HOUR_MS)):
         tell_maintenance(service, slug, begins_in_ms, HOUR_MS)
+    assert pulse("plan", "--prune").exit_code == 0, "the file says nothing of maintenances"
+    Path("pulse.yaml").write_text(DOCUMENT + "maintenances: []\n")
     assert "1 on the service are not in the file" in pulse("plan").stdout
     pruned = pulse("apply", "--yes", "--prune")
     assert "- maintenance comes" in pruned.stdout
@@ -186,11 +213,55 @@ def test_every_error_of_the_file_is_told_with_its_line(service: Service, pulse: 
     assert service.log.all("monitors") == []
 
 
-def test_what_the_service_refuses_is_told_with_its_line(service: Service, pulse: Pulse) -> None:
-    Path("pulse.yaml").write_text(DOCUMENT.replace("[api, web]", "[api, nothing]"))
-    told = pulse("apply", "--yes")
+def test_what_the_service_refuses_is_told_with_its_line_and_what_was_made(service: Service, pulse: Pulse) -> None:
+    Path("pulse.yaml").write_text(DOCUMENT + "maintenances:\n" + maintenance_in_file("late", -HOUR_MS // 2))
+    told = pulse("apply", "--yes", "--json")
     assert told.exit_code == 1
-    assert "pulse.yaml:10:42: pages[0].groups[0].monitors[1]: there is no monitor nothing" in told.stderr
+    assert "pulse.yaml:12:51: maintenances[0].starts_at: this is past: it can start now" in told.stderr
+    assert "3 of 4 changes were made" in told.stderr
+    answer = json.loads(told.stdout)
+    assert (answer["applied"], answer["made"]) == (False, 3)
+
+
+def test_a_monitor_that_will_not_be_there_is_told_before_anything_is_made(service: Service, pulse: Pulse) -> None:
+    maintenance = "maintenances:\n" + maintenance_in_file("upgrade", HOUR_MS).replace("[api]", "[api, gone]")
+    Path("pulse.yaml").write_text(DOCUMENT.replace("[api, web]", "[api, nothing]") + maintenance)
+    for command in (["plan"], ["apply", "--yes"]):
+        told = pulse(*command)
+        assert told.exit_code == 2
+        assert "pulse.yaml:10:42: pages[0].groups[0].monitors[1]: there is no monitor nothing\n" in told.stderr
+        assert "maintenances[0].monitors[1]: there is no monitor gone\n" in told.stderr
+    assert service.log.all("monitors") == []
+
+
+def test_a_monitor_that_pruning_would_take_from_a_page_is_told_first(service: Service, pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    Path("pulse.yaml").write_text(DOCUMENT.replace("  - slug: web\n    url: https://example.com/\n", ""))
+    assert pulse("plan").exit_code == 0
+    told = pulse("plan", "--prune")
+    assert told.exit_code == 2
+    assert "pages[0].groups[0].monitors[1]: the monitor web is not in the file, so that --prune" in told.stderr
+
+
+def pages_in_file(**domains: str) -> str:
+    pages = [f"  - {{slug: {slug}, domains: [{named}], groups: []}}\n" for slug, named in domains.items()]
+    return "pages:\n" + "".join(pages)
+
+
+def test_a_domain_moves_with_a_page_that_is_renamed_and_between_pages(service: Service, pulse: Pulse) -> None:
+    catalog = service.context.catalog
+    for pages, owner in (
+        (pages_in_file(acme="status.acme.dev"), "acme"),
+        (pages_in_file(old="", renamed="status.acme.dev"), "renamed"),
+        (pages_in_file(old="status.acme.dev", renamed=""), "old"),
+        (pages_in_file(new="status.acme.dev", old="other.acme.dev"), "new"),
+    ):
+        Path("pulse.yaml").write_text(pages)
+        applied = pulse("apply", "--yes", "--prune")
+        assert applied.exit_code == 0, applied.output
+        entry = catalog.page_of_domain("status.acme.dev")
+        assert entry is not None
+        assert entry.id == owner
 
 
 def test_a_missing_file_is_named(service: Service, pulse: Pulse) -> None:
@@ -255,6 +326,70 @@ def test_a_key_that_is_printed_for_people_is_alone_on_stdout(service: Service, p
     assert made.stdout.count("\n") == 1
 
 
+def test_the_key_of_the_example_applies_a_document(pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = (create_key_command.__doc__ or "").partition("Example: pulse ")[2]
+    made = pulse(*example.split(), "--json")
+    monkeypatch.setenv("PULSE_API_KEY", json.loads(made.stdout)["key"])
+    get_settings.cache_clear()
+    assert pulse("apply", "--yes").exit_code == 0
+
+
+def test_a_key_is_revoked_by_its_text_which_is_not_repeated(service: Service, pulse: Pulse) -> None:
+    key = pulse("keys", "create", "--scope", "push").stdout.strip()
+    revoked = pulse("keys", "revoke", key)
+    assert revoked.exit_code == 0
+    assert service.context.catalog.keys.entries == {}
+    assert key.rpartition("_")[2] not in revoked.output
+
+
+def test_where_there_is_no_terminal_an_answer_is_as_wide_as_it_must_be(pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    begin = ("--at", "2090-12-01T02:00Z", "--for", "2h", "--monitor", "api", "--monitor", "web")
+    slug = pulse("maintenance", "plan", *begin, "--title", "Everything moves to the other data centre").stdout.strip()
+    assert slug in pulse("maintenance", "list").stdout
+
+
+@contextmanager
+def something_else(status: int, **headers: str) -> Iterator[int]:
+    """What answers everything with this, and its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(b"<html>hello</html>")
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "told"),
+    [
+        (200, {"content-type": "text/html"}, "what answers there is not PulseAPI: HTTP 200"),
+        (404, {"content-type": "text/html"}, "what answers there is not PulseAPI: HTTP 404"),
+        (301, {"location": "https://pulse.example.com/"}, "it sends on to https://pulse.example.com/"),
+    ],
+)
+def test_what_is_not_the_service_is_told_apart(
+    pulse: Pulse, monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str], told: str
+) -> None:
+    with something_else(status, **headers) as port:
+        monkeypatch.setenv("PULSE_HTTP", f"127.0.0.1:{port}")
+        get_settings.cache_clear()
+        asked_it = pulse("status")
+    assert asked_it.exit_code == 3
+    assert told in asked_it.stderr
+
+
 def test_without_a_service_the_command_says_what_to_do(pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
     (port,) = free_ports(1)
     monkeypatch.setenv("PULSE_HTTP", f"127.0.0.1:{port}")
@@ -265,8 +400,33 @@ def test_without_a_service_the_command_says_what_to_do(pulse: Pulse, monkeypatch
         assert "`pulse up`" in told.stderr
 
 
-def test_without_kafka_the_command_says_so(service: Service, pulse: Pulse) -> None:
+MANY = "monitors:\n" + "".join(f"  - {{slug: api-{n}, url: 'http://a/{n}'}}\n" for n in range(4 * WRITES_AT_ONCE))
+
+
+def test_without_kafka_the_command_says_so_and_sends_nothing_more(service: Service, pulse: Pulse) -> None:
     service.log.away = True
+    Path("pulse.yaml").write_text(MANY)
     told = pulse("apply", "--yes")
     assert told.exit_code == 3
-    assert "Kafka did not acknowledge" in told.stderr
+    assert 1 <= told.stderr.count("Kafka did not acknowledge") <= WRITES_AT_ONCE
+    assert f"0 of {4 * WRITES_AT_ONCE} changes were made" in told.stderr
+
+
+def test_with_a_key_that_may_not_write_little_is_tried(pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_API_KEY", pulse("keys", "create", "--scope", "read").stdout.strip())
+    get_settings.cache_clear()
+    Path("pulse.yaml").write_text(MANY)
+    told = pulse("apply", "--yes")
+    assert told.exit_code == 2
+    assert 1 <= told.stderr.count("scope `write`") <= WRITES_AT_ONCE
+
+
+def test_while_the_engines_are_away_the_monitors_are_shown_and_what_is_away(service: Service, pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    shown = pulse("status", "--json")
+    answer = json.loads(shown.stdout)
+    assert [monitor["slug"] for monitor in answer["monitors"]] == ["api", "web"]
+    assert answer["system"]["dead_letters"] is None
+    told = pulse("status").stderr
+    assert "Kafka does not answer" in told
+    assert "ClickHouse" in told

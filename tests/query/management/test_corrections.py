@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from query import store
 from schemas.enums import CorrectionKind
 from schemas.events import CorrectionOrdered, PolicyChange, decode_log
 from tests.query.management.service import Service, key_of_another_workspace, with_service
@@ -52,6 +53,7 @@ def test_a_replay_is_in_the_log_before_it_is_answered() -> None:
         ("replays", {"from": ago(days=200), "reason": "r"}, "#/from"),
         ("replays", {"from": ago(hours=1), "reason": ""}, "#/reason"),
         ("replays", {"from": ago(hours=1), "reason": "r", "policy": {"confirmations": 0}}, "#/policy/confirmations"),
+        ("replays", {"from": ago(hours=1), "policy": {"flap_start": 20}, "reason": "r"}, "#/policy/flap_stop"),
         ("annulments", {"from": ago(hours=1), "to": ago(hours=-1), "reason": "r"}, "#/to"),
         ("annulments", {"from": ago(hours=1), "to": ago(hours=2), "reason": "r"}, "#/from"),
         ("annulments", {"from": ago(hours=1), "reason": "r"}, "#/to"),
@@ -69,6 +71,41 @@ def test_an_order_that_cannot_be_carried_out_is_refused_with_its_place(
         assert pointer in [error.get("pointer") for error in answer.json()["errors"]]
         assert orders(service) == []
 
+    with_service(scenario)
+
+
+def test_a_monitor_that_is_checked_seldom_is_corrected_less_far_back_as_its_runs_of_results_are_longer() -> None:
+    async def scenario(service: Service) -> None:
+        daily = {"slug": "api", "url": URL, "interval": "1d"}
+        assert (await service.client.post("/v1/monitors", json=daily)).status_code == 201
+
+        answers = [
+            await service.client.post("/v1/monitors/api/replays", json={"from": ago(days=days), "reason": "r"})
+            for days in (40, 60)
+        ]
+
+        assert [answer.status_code for answer in answers] == [202, 422]
+        assert "results are kept for 90 days; of this monitor the last 46 can be corrected" in answers[1].text
+
+    with_service(scenario)
+
+
+def test_a_correction_whose_results_are_gone_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = int((NOW - timedelta(days=100)).timestamp() * 1000)
+
+    async def rows(*_: Any) -> list[dict[str, Any]]:
+        return [{"kind": CorrectionKind.ANNUL, "begin": begin, "end": begin + 60_000}]
+
+    async def scenario(service: Service) -> None:
+        await monitor(service)
+
+        answer = await service.client.post("/v1/monitors/api/corrections/c1/undo", json={"reason": "it was real"})
+
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["parameter"] == "correction"
+        assert orders(service) == []
+
+    monkeypatch.setattr(store, "rows", rows)
     with_service(scenario)
 
 

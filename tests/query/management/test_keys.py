@@ -96,6 +96,17 @@ def test_an_expiry_in_the_past_is_refused() -> None:
     with_service(scenario)
 
 
+def test_an_expiry_that_cannot_be_told_is_refused_before_the_key_is_made() -> None:
+    async def scenario(service: Service) -> None:
+        wanted = {"scopes": ["read"], "expires_at": "9999-12-31T23:59:59-05:00"}
+        refused = await service.client.post("/v1/keys", json=wanted)
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["pointer"] == "#/expires_at"
+        assert (await service.client.get("/v1/keys")).json() == {"keys": []}
+
+    with_service(scenario)
+
+
 def test_another_workspace_sees_nothing_of_this_one() -> None:
     async def scenario(service: Service) -> None:
         await service.client.post("/v1/monitors", json=API)

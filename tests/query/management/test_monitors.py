@@ -1,6 +1,9 @@
 """`/v1/monitors`, over a log in memory."""
 
 import json
+from typing import Any
+
+import pytest
 
 from infra.kafka import partition_of
 from query.management.models import MonitorDetail, MonitorList
@@ -49,6 +52,20 @@ def test_the_same_document_again_changes_nothing() -> None:
         changed = await service.client.put("/v1/monitors/api", json={**API, "interval": "60s"})
         assert changed.json()["version"] == 1
         assert len(service.log.all("monitors")) == 2
+
+    with_service(scenario)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, True), (0, False), (None, 0), ([1], [True])])
+def test_a_number_that_becomes_a_boolean_is_a_change(before: Any, after: Any) -> None:
+    async def scenario(service: Service) -> None:
+        for value in (before, after):
+            told = {"assertions": [{"jsonpath": "$.x", "equals": value}], "json": value, "method": "POST"}
+            assert (await service.client.put("/v1/monitors/api", json=API | told)).is_success
+        assert len(service.log.all("monitors")) == 2
+        for body in (API, API | {"json": None}):
+            await service.client.put("/v1/monitors/api", json=body)
+        assert len(service.log.all("monitors")) == 4
 
     with_service(scenario)
 
@@ -109,6 +126,19 @@ def test_a_missing_body_and_a_body_that_is_not_json_are_told_apart() -> None:
             "/v1/monitors", content=b'{"slug": "\xff"}', headers={"Content-Type": "application/json"}
         )
         assert bytes_that_are_no_text.status_code == 400
+
+    with_service(scenario)
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", ""])
+def test_a_body_that_is_not_said_to_be_json_is_told_how_to_say_it(content_type: str) -> None:
+    async def scenario(service: Service) -> None:
+        headers = {"Content-Type": content_type} if content_type else {}
+        refused = await service.client.post("/v1/monitors", content=json.dumps(API), headers=headers)
+        assert refused.status_code == 400
+        assert refused.json()["detail"].endswith(f"Content-Type: application/json, and not {content_type!r}")
+        listed = await service.client.post("/v1/monitors", json=[API])
+        assert listed.json()["detail"] == "#: should be a mapping of fields"
 
     with_service(scenario)
 

@@ -1,5 +1,7 @@
 """`/v1/pages`, over a log in memory."""
 
+import asyncio
+
 from query.management.models import PageDetail, PageList
 from tests.query.management.service import Service, with_service
 
@@ -49,6 +51,15 @@ def test_a_domain_belongs_to_one_page() -> None:
         refused = await service.client.post("/v1/pages", json={**ACME, "slug": "other"})
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["pointer"] == "#/domains/0"
+
+    with_service(scenario)
+
+
+def test_of_two_pages_that_ask_for_a_domain_at_once_one_gets_it() -> None:
+    async def scenario(service: Service) -> None:
+        pages = [{"slug": slug, "domains": ["y.acme.test", "status.acme.test"]} for slug in ("acme", "other", "third")]
+        answers = await asyncio.gather(*(service.client.post("/v1/pages", json=page) for page in pages))
+        assert sorted(answer.status_code for answer in answers) == [201, 422, 422]
 
     with_service(scenario)
 

@@ -61,6 +61,22 @@ def test_what_one_process_wrote_another_one_reads(engine_settings: Settings) -> 
     asyncio.run(scenario())
 
 
+def test_what_another_process_has_just_written_counts(engine_settings: Settings) -> None:
+    async def scenario() -> None:
+        async with running(engine_settings) as one, running(engine_settings) as other:
+            for n in range(60):
+                assert (await one.post("/v1/monitors", json=API | {"slug": f"api-{n}"})).status_code == 201
+                page = {"slug": f"acme-{n}", "groups": [{"name": "A", "monitors": [f"api-{n}"]}]}
+                shown = await other.post("/v1/pages", json=page)
+                assert shown.status_code == 201, shown.text
+                assert (await other.delete(f"/v1/pages/acme-{n}")).status_code == 204
+                assert (await one.delete(f"/v1/monitors/api-{n}")).status_code == 204
+            page = {"slug": "acme", "groups": [{"name": "A", "monitors": ["never-was"]}]}
+            assert (await other.post("/v1/pages", json=page)).status_code == 422
+
+    asyncio.run(scenario())
+
+
 def test_incidents_and_history_are_read_from_the_store(engine_settings: Settings) -> None:
     async def scenario() -> None:
         async with running(engine_settings) as client:
@@ -76,6 +92,13 @@ def test_incidents_and_history_are_read_from_the_store(engine_settings: Settings
             assert rest["next_cursor"] is None
             only_open = (await client.get("/v1/incidents", params={"state": "open", "monitor": "api"})).json()
             assert [incident["resolved_at"] for incident in only_open["incidents"]] == [None]
+
+            await client.post("/v1/monitors", json=API | {"slug": "web"})
+            assert (await client.get("/v1/incidents", params={"monitor": "web"})).json()["incidents"] == []
+            assert (await client.get("/v1/incidents", params={"monitor": "misspelt"})).status_code == 404
+            await client.delete("/v1/monitors/api")
+            assert len((await client.get("/v1/incidents", params={"monitor": "api"})).json()["incidents"]) == 3
+            await client.post("/v1/monitors", json=API)
 
             whole = (await client.get("/v1/incidents/incident00003")).json()
             assert [entry["kind"] for entry in whole["timeline"]] == ["opened"]

@@ -2,9 +2,10 @@
 
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
-from query.management.show import show_incidents, show_keys
+from query.management.show import show_incidents, show_keys, show_maintenances, show_monitors
 
 
 def on_a_terminal() -> Console:
@@ -43,3 +44,26 @@ def test_that_a_key_without_an_end_is_good_for_ever() -> None:
 
     assert "never" in printed(console)
     assert "2027-02-25 07:26" in printed(console)
+
+
+def test_that_what_has_to_be_typed_again_is_whole_where_there_is_little_room() -> None:
+    console = on_a_terminal()
+    key = {"id": "hIzNyApSill1", "name": "for the pipeline of everything", "scopes": ["analytics:sql", "write"]}
+    times = {"created_at": "2026-11-27T07:26:31Z", "expires_at": "2027-02-25T07:26:31Z"}
+    slug = "everything-moves-to-the-other-data-centr-20901201-0200"
+    maintenance = {"slug": slug, "title": "Everything moves", "state": "upcoming", "monitors": ["api", "web"]}
+
+    show_keys(console, [key | times | {"created_by": "key:xM8yEQ1Tabcd"}])
+    show_maintenances(console, [maintenance | {"starts_at": "2090-12-01T02:00Z", "ends_at": "2090-12-01T04:00Z"}])
+
+    assert "hIzNyApSill1" in printed(console)
+    assert "…" not in printed(console)
+
+
+def test_that_a_monitor_is_one_line_whatever_its_name_has(capsys: pytest.CaptureFixture[str]) -> None:
+    monitor = {"status": "up", "slug": "api", "title": "Our\nAPI\x1b[2J\n", "since": None, "uptime_24h": 1.0}
+
+    show_monitors(on_a_terminal(), [monitor])
+
+    _, line = capsys.readouterr().out.splitlines()
+    assert "Our API [2J" in line

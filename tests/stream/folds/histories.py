@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckBatch, CheckResult, Component, LogEvent, MaintenanceRevised, MonitorRevised, Tick
@@ -121,6 +122,23 @@ def histories(draw: st.DrawFn, monitors: int = 1) -> History:
     events += [(at, Tick(at)) for at in range(BEGIN + draw(st.integers(0, every_ms)), end, every_ms)]
     events += [(at, Tick(at)) for at in range(end, end + gone_ms, 500_000)]
     return History(results, events, policies, end + gone_ms + 1_800_000)
+
+
+@st.composite
+def days(draw: st.DrawFn) -> History:
+    """Four days of a monitor that is checked twice an hour."""
+    name, interval_ms, length_ms = "default/m0", 1_800_000, 4 * 86_400_000
+    versions = draw(st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True))
+    gaps_ms = st.sampled_from((0, interval_ms, 7_200_000, 36_000_000))
+    policies = {(name, version): replace(draw(terms(interval_ms)), reopen_gap_ms=draw(gaps_ms)) for version in versions}
+    results: list[tuple[str, CheckResult]] = []
+    for region in ("ams", "lon")[: draw(st.integers(1, 2))]:
+        results += [(region, r) for r in draw(_results(name, interval_ms, length_ms, sorted(versions)))]
+    end = BEGIN + length_ms + 1_200_000
+    every_ms = draw(st.sampled_from((1_300_000, interval_ms, 7_200_000)))
+    ticks = range(BEGIN + draw(st.integers(0, every_ms)), end, every_ms)
+    events = [*draw(_decisions(name, length_ms)), *((at, Tick(at)) for at in ticks)]
+    return History(results, events, policies, end + 43_200_000)
 
 
 @st.composite

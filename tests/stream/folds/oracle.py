@@ -194,8 +194,8 @@ def _work_out(monitor: ExpectedMonitor, log: _Log, version_terms: Callable[[int]
             key=lambda r: r.scheduled_at,
         )
         told[region] = [r for r in results if r.outcome is not Outcome.UNKNOWN]
-        regions[region], unbroken = _region(results, offs, log.horizon, terms_of)
-        _components(monitor, region, unbroken)
+        regions[region], quiet = _region(results, offs, log.horizon, terms_of)
+        _components(monitor, region, told[region], quiet)
     _latency(monitor, counted)
     begun = max([log.horizon, *(at for _, at in monitor.results)])
     windows = [
@@ -243,8 +243,9 @@ def _off(offs: list[tuple[int, int, str]], at: int) -> str | None:
 
 def _region(
     results: list[CheckResult], offs: list[tuple[int, int, str]], horizon: int, terms_of: Callable[[CheckResult], Terms]
-) -> tuple[list[_Said], list[CheckResult]]:
-    """The region's statuses over time, stretch by stretch between silences; and the telling results since the last."""
+) -> tuple[list[_Said], list[int]]:
+    """The region's statuses over time, stretch by stretch between silences, and when those began."""
+    silences: list[int] = []
     told = [r for r in results if r.outcome is not Outcome.UNKNOWN]
     said: list[_Said] = []
     stretch: list[CheckResult] = []
@@ -257,15 +258,15 @@ def _region(
         if later is not None and later <= quiet:
             continue
         _stretch(stretch, terms_of, said)
-        if later is None and horizon <= quiet and switched > silence:
-            break
-        if said and said[-1].status is not Status.UNKNOWN:
+        if later is not None or horizon > quiet or switched <= silence:
+            silences.append(quiet)
+        if silences[-1:] == [quiet] and said and said[-1].status is not Status.UNKNOWN:
             doubts = [
                 r for r in results if r.outcome is Outcome.UNKNOWN and result.scheduled_at < r.scheduled_at <= quiet
             ]
             said.append(_Said(quiet, Status.UNKNOWN, quiet, doubts[-1] if doubts else None))
         stretch = []
-    return said, stretch
+    return said, silences
 
 
 def _stretch(results: list[CheckResult], terms_of: Callable[[CheckResult], Terms], said: list[_Said]) -> None:
@@ -513,7 +514,7 @@ def _uptime(monitor: ExpectedMonitor, history: list[tuple[int, str, object]], ho
 
 def _latency(monitor: ExpectedMonitor, counted: dict[tuple[str, int], CheckResult]) -> None:
     for (region, at), result in counted.items():
-        if result.outcome not in (Outcome.UP, Outcome.DEGRADED) or result.overloaded:
+        if result.outcome not in (Outcome.UP, Outcome.DEGRADED) or result.overloaded or not result.total_us:
             continue
         place = (region, at - at % HOUR_MS)
         checks, total_us, bins = monitor.latency.get(place, (0, 0, {}))
@@ -522,12 +523,14 @@ def _latency(monitor: ExpectedMonitor, counted: dict[tuple[str, int], CheckResul
         monitor.latency[place] = (checks + 1, total_us + result.total_us, bins | {found: bins.get(found, 0) + 1})
 
 
-def _components(monitor: ExpectedMonitor, region: str, told: list[CheckResult]) -> None:
+def _components(monitor: ExpectedMonitor, region: str, told: list[CheckResult], silences: list[int]) -> None:
     documents = [r for r in told if r.components or r.outcome is Outcome.UP]
     for component in documents[-1].components if documents else ():
         since = documents[-1].scheduled_at
+        quiet = next((at for at in silences if at > since), None)
         for earlier in reversed(documents):
-            if component not in earlier.components:
+            if component not in earlier.components or any(earlier.scheduled_at < at <= since for at in silences):
                 break
             since = earlier.scheduled_at
-        monitor.components[region, component.name] = (since, component.outcome, component.message)
+        said = (since, component.outcome, component.message) if quiet is None else (quiet, Outcome.UNKNOWN, "")
+        monitor.components[region, component.name] = said

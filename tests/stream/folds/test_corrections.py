@@ -40,6 +40,7 @@ class Stream:
     """A fold and its tables, which carries out corrections as the worker does."""
 
     def __init__(self, terms_of: Callable[[str, int], Terms | None]) -> None:
+        self.terms_of = terms_of
         self.fold = PartitionFold(terms_of)
         self.tables = Tables()
         self.log: list[LogEvent] = []
@@ -89,8 +90,9 @@ class Stream:
             if incident.state is not IncidentState.ANNULLED or any(entry.by for entry in incident.entries)
         ]
         lasting = [i for i in incidents if i.state is IncidentState.OPEN or (i.resolved_at or i.opened_at) >= since]
-        changes = [c for c in self.tables.of("change", order.monitor) if not c.withdrawn and c.at >= since]
-        return History(tuple(lasting), tuple(changes))
+        changes = [c for c in self.tables.of("change", order.monitor) if not c.withdrawn]
+        lasted = max((c.at for c in changes if c.at <= since), default=0)
+        return History(tuple(sorted(lasting, key=lambda i: i.opened_at)), tuple(c for c in changes if c.at >= lasted))
 
     def _stored(self, rewriting: Rewriting, version: int, orders: Sequence[CorrectionOrdered]) -> list[Found]:
         spans = [(one.since, one.until) for one in standing(orders) if one.kind is CorrectionKind.REPLAY]
@@ -116,19 +118,21 @@ def _as_stored(result: CheckResult) -> CheckResult:
 @st.composite
 def corrected(draw: st.DrawFn) -> histories.History:
     """A history whose record was corrected once or a few times."""
-    history = draw(histories.histories())
+    history, unit = draw(
+        st.one_of(st.tuples(histories.histories(), st.just(MINUTE)), st.tuples(histories.days(), st.just(30 * MINUTE)))
+    )
     name = next(monitor for monitor, _ in history.terms)
     orders: list[tuple[int, LogEvent]] = []
     for number in range(draw(st.integers(1, 4))):
-        told_at = draw(st.integers(BEGIN + 5 * MINUTE, history.end))
+        told_at = draw(st.integers(BEGIN + 5 * unit, history.end))
         earlier = [order for at, order in orders if at < told_at and order.kind is not CorrectionKind.UNDO]
-        orders.append((told_at, draw(_order(name, f"c{number}", told_at, earlier))))
+        orders.append((told_at, draw(_order(name, f"c{number}", told_at, unit, earlier))))
     return replace(history, events=[*history.events, *orders])
 
 
 @st.composite
 def _order(
-    draw: st.DrawFn, monitor: str, name: str, told_at: int, earlier: list[CorrectionOrdered]
+    draw: st.DrawFn, monitor: str, name: str, told_at: int, unit: int, earlier: list[CorrectionOrdered]
 ) -> CorrectionOrdered:
     kind = draw(st.sampled_from([*CorrectionKind] if earlier else [CorrectionKind.REPLAY, CorrectionKind.ANNUL]))
     if kind is CorrectionKind.UNDO:
@@ -136,8 +140,8 @@ def _order(
         return CorrectionOrdered(
             name, monitor, kind, told_at, undone.since, undone.until, "somebody", REASON, undoes=undone.id
         )
-    since = max(BEGIN, told_at - draw(st.sampled_from((MINUTE, 5 * MINUTE, 30 * MINUTE, 3 * HOUR))))
-    until = min(told_at, since + draw(st.sampled_from((MINUTE, 7 * MINUTE, 40 * MINUTE, 3 * HOUR))))
+    since = max(BEGIN, told_at - draw(st.sampled_from((unit, 5 * unit, 30 * unit, 180 * unit))))
+    until = min(told_at, since + draw(st.sampled_from((unit, 7 * unit, 40 * unit, 180 * unit))))
     policy, region = PolicyChange(), ""
     if kind is CorrectionKind.REPLAY and draw(st.booleans()):
         policy = PolicyChange(
@@ -244,3 +248,49 @@ def test_a_monitor_of_which_nothing_was_seen_for_days_keeps_its_incident_through
 
     assert len(before) == 1
     assert stream.tables.incidents("default/m") == before
+
+
+def told_of_days(bad: set[int], hours: int, terms: Terms, slots: range, policy: PolicyChange | None = None) -> Stream:
+    """Results every half hour, `bad` ones down; then those of `slots` are annulled, or replayed under a policy."""
+    stream = Stream(lambda monitor, version: terms)
+    for slot in range(2 * hours):
+        at = BEGIN + slot * 30 * MINUTE
+        seen = (Outcome.DOWN, Reason.TIMEOUT) if slot in bad else (Outcome.UP, Reason.OK)
+        stream.take(CheckBatch("p", "ams", at, (CheckResult("default/m", at, at, 1, *seen),)))
+        stream.take(Tick(at))
+    now, since, until = (BEGIN + slot * 30 * MINUTE for slot in (2 * hours, slots.start, slots.stop))
+    kind = CorrectionKind.REPLAY if policy else CorrectionKind.ANNUL
+    order = CorrectionOrdered("c", "default/m", kind, now, since, until, "somebody", REASON, policy or PolicyChange())
+    stream.take(order)
+    return stream
+
+
+HALF_HOURLY = Terms(interval_ms=30 * MINUTE, silence_ms=HOUR, confirmations=1, recoveries=1, reopen_gap_ms=2 * HOUR)
+
+
+@pytest.mark.parametrize("hours", [54, 78])
+def test_an_incident_that_reopened_around_the_beginning_of_what_is_folded_anew_is_told_as_it_was(hours: int) -> None:
+    """Over twenty minutes before a midnight, back ten minutes after it; ordered the day after that, or a day later."""
+    newest = range(2 * hours - 3, 2 * hours - 2)
+    stream = told_of_days({*range(40, 2 * hours)} - {48}, hours, HALF_HOURLY, newest)
+
+    (expected,) = expect(stream.log, stream.terms_of).values()
+    assert [entry[0] for entry in expected.incidents[0].entries] == ["opened", "resolved", "reopened"]
+    assert stream.tables.incidents("default/m") == expected.incidents
+
+
+def test_an_outage_in_which_one_check_was_good_at_the_beginning_of_what_is_read_stays_one_incident() -> None:
+    terms = msgspec.structs.replace(HALF_HOURLY, confirmations=2, recoveries=2, reopen_gap_ms=0)
+    stream = told_of_days({*range(1, 156)} - {49}, 78, terms, range(153, 154))
+
+    (expected,) = expect(stream.log, stream.terms_of).values()
+    assert len(expected.incidents) == 1
+    assert stream.tables.incidents("default/m") == expected.incidents
+
+
+def test_a_monitor_whose_outage_is_taken_away_is_up_since_it_was_up_before() -> None:
+    outage = range(150, 156)
+    stream = told_of_days({*outage}, 78, HALF_HOURLY, outage, PolicyChange(confirmations=9))
+
+    (expected,) = expect(stream.log, stream.terms_of).values()
+    assert stream.tables.current("default/m") == expected.current

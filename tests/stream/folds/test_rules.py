@@ -7,6 +7,7 @@ from math import floor, log2
 import pytest
 from msgspec.structs import replace
 
+from schemas.durations import format_duration
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import CheckBatch, CheckResult, Component, MaintenanceRevised, MonitorRevised, Tick, encode
 from schemas.monitors import Monitor
@@ -156,7 +157,8 @@ def test_silence_is_unknown_once_a_tick_tells_so() -> None:
 
 @pytest.mark.parametrize("interval_ms", [10_000, 45_000, 60_000, 90_000])
 def test_a_target_that_hangs_until_its_timeout_is_down_and_never_silent(interval_ms: int) -> None:
-    monitor = Monitor(slug="m", url="http://m/", interval_ms=interval_ms, timeout_ms=60_000)
+    written = {"slug": "m", "url": "http://m/", "interval": format_duration(interval_ms), "timeout": "60s"}
+    monitor = Monitor.model_validate(written)
     log, statuses = Log(Terms.of(monitor)), []
     told_at = {BEGIN + n * interval_ms + 60_300: BEGIN + n * interval_ms for n in range(20)}
     for now in range(BEGIN, BEGIN + 20 * interval_ms, 100):
@@ -278,15 +280,6 @@ def test_an_incident_stays_small_enough_for_a_record_however_many_components_fai
     assert len(encode(incident)) < 500_000
 
 
-def test_a_region_that_has_fallen_silent_says_nothing_of_components_any_more() -> None:
-    log = Log()
-    failing = replace(batch("d", 0).results[0], components=(Component("cache", Outcome.DOWN),))
-    log.add(CheckBatch("probe", "ams", BEGIN, (failing,)))
-    (told,) = log.add(Tick(BEGIN + 3 * MINUTE)).components
-
-    assert (told.region, told.component, told.gone) == ("ams", "cache", True)
-
-
 def test_a_region_that_keeps_changing_is_degraded_until_it_is_steady() -> None:
     facts = Log(Terms(confirmations=3)).see("ud" * 12 + "u" * 20)
 
@@ -323,6 +316,29 @@ def test_bins_are_eighths_of_octaves_of_milliseconds() -> None:
 
     assert [bisect_right(EDGES, us) for us in spread] == [min(floor(log2(us / 1000) * 8), 127) for us in spread]
     assert [bisect_right(EDGES, us) for us in (0, 1_000, 2_000, 1_000 << 15, 1 << 32)] == [0, 0, 8, 120, 127]
+
+
+def test_nobody_knows_how_the_components_of_a_silent_region_are() -> None:
+    log = Log()
+    broken = (Component("db", Outcome.DOWN, "refused"),)
+    result = CheckResult(NAME, BEGIN, BEGIN, 1, Outcome.DEGRADED, Reason.COMPONENT, components=broken)
+    log.add(CheckBatch("probe", "ams", BEGIN, (result,)))
+    log.see("uuuuu", region="fra")
+    (told,) = log.add(Tick(BEGIN + 10 * MINUTE)).components
+
+    silence_ms = DEFAULT_TERMS.silence_ms
+    assert (told.component, told.outcome, told.message, told.gone) == ("db", Outcome.UNKNOWN, "", False)
+    assert told.at == BEGIN + silence_ms
+
+
+def test_what_measured_nothing_is_no_quick_answer() -> None:
+    log = Log()
+    for minute, total_us in enumerate((0, 900, 0, 65_000)):
+        at = BEGIN + minute * MINUTE
+        log.add(CheckBatch("office", "ams", at, (CheckResult(NAME, at, at, 1, Outcome.UP, total_us=total_us),)))
+    (hour,) = log.add(Tick(BEGIN + 60 * MINUTE)).latency
+
+    assert (hour.checks, hour.phases_us[5], sum(hour.histogram), hour.histogram[0]) == (2, 65_900, 2, 1)
 
 
 @pytest.mark.parametrize(("bins", "histogram"), [(((3, 2), (1, 4), (9, 0)), (0, 4, 0, 2)), (((9, 0),), ()), ((), ())])

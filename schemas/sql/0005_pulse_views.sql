@@ -50,19 +50,20 @@ CREATE VIEW IF NOT EXISTS pulse_results {on_cluster}
     tls_us           UInt32 COMMENT 'microseconds of the TLS handshake',
     ttfb_us          UInt32 COMMENT 'microseconds from the request to the first byte',
     transfer_us      UInt32 COMMENT 'microseconds from the first byte to the last',
-    total_us         UInt32 COMMENT 'microseconds of the whole check',
+    total_us         UInt32 COMMENT 'microseconds of the whole check; 0 where nothing was measured',
     overloaded       Bool COMMENT 'the probe had too much to do: its latency does not count',
     late             Bool COMMENT 'it came too late to change any status',
     message          String COMMENT 'what was wrong, in words',
     detail           String COMMENT 'JSON of failures, components and evidence; empty when up',
-    monitor_version  UInt64 COMMENT 'the version of the monitor under which it was taken'
+    monitor_version  UInt64 COMMENT 'the version of the monitor under which it was taken',
+    annulled         Bool COMMENT 'a person has taken it out of the record: it counts nowhere'
 )
 COMMENT 'Check results, each once, for as long as raw results are kept.'
 AS SELECT
     substringIndex(results.monitor, '/', 1) AS workspace, results.monitor AS monitor, region, scheduled_at,
     started_delay_ms, outcome, reason, status_code, dns_us, connect_us, tls_us, ttfb_us, transfer_us, total_us,
-    overloaded, late, message, detail, monitor_version
-FROM check_results AS results FINAL;
+    overloaded, late, message, detail, monitor_version, annulled
+FROM results_with_annulments AS results;
 
 CREATE VIEW IF NOT EXISTS pulse_results_minutely {on_cluster}
 (
@@ -75,10 +76,10 @@ CREATE VIEW IF NOT EXISTS pulse_results_minutely {on_cluster}
     degraded      UInt64 COMMENT 'results that were degraded',
     down          UInt64 COMMENT 'results that were down',
     unknown       UInt64 COMMENT 'results of which the probe could not tell',
-    mean_total_us Nullable(Float64) COMMENT 'microseconds; NULL where nothing was measured',
-    max_total_us  Nullable(UInt32) COMMENT 'microseconds; NULL where nothing was measured'
+    mean_total_us Nullable(Float64) COMMENT 'microseconds, of answers as in pulse_latency_hourly; NULL without any',
+    max_total_us  Nullable(UInt32) COMMENT 'microseconds, of the same answers'
 )
-COMMENT 'Results by minute and region, of the last seven days.'
+COMMENT 'Results by minute and region, of the last seven days, without annulled ones.'
 AS SELECT
     substringIndex(minutes.monitor, '/', 1) AS workspace, minutes.monitor AS monitor, region, minute,
     checks, up, degraded, down, unknown, mean_total_us, max_total_us
@@ -147,7 +148,7 @@ CREATE VIEW IF NOT EXISTS pulse_latency_hourly {on_cluster}
     monitor     String COMMENT 'workspace/slug',
     region      String COMMENT 'where the probe runs',
     hour        DateTime('UTC') COMMENT 'its begin',
-    checks      UInt32 COMMENT 'answered ones, without those of an overloaded probe',
+    checks      UInt32 COMMENT 'answered ones that were measured, without those of an overloaded probe',
     dns_us      UInt64 COMMENT 'sum over the checks, as all of these: divide by checks',
     connect_us  UInt64 COMMENT 'sum over the checks',
     tls_us      UInt64 COMMENT 'sum over the checks',
@@ -234,7 +235,7 @@ CREATE VIEW IF NOT EXISTS pulse_component_status {on_cluster}
     monitor   String COMMENT 'workspace/slug',
     region    String COMMENT 'where the probe runs',
     component String COMMENT 'as the health document names it',
-    outcome   String COMMENT 'what it last was',
+    outcome   String COMMENT 'what it last was; unknown where its region is silent',
     at        DateTime64(3, 'UTC') COMMENT 'when a result last said so',
     message   String COMMENT 'what was wrong, in words'
 )

@@ -42,4 +42,35 @@ ORDER BY (monitor, id);
 CREATE VIEW IF NOT EXISTS annulments {on_cluster} AS
 SELECT monitor, region, since, until, id, by, reason
 FROM corrections FINAL
-WHERE kind = 'annul' AND id NOT IN (SELECT undoes FROM corrections FINAL WHERE kind = 'undo');
+WHERE kind = 'annul' AND NOT has((SELECT groupArray(undoes) FROM corrections FINAL WHERE kind = 'undo'), id);
+
+-- Results, each once, and whether it is in such a span.
+CREATE VIEW IF NOT EXISTS results_with_annulments {on_cluster} AS
+WITH (
+    SELECT mapFromArrays(groupArray(monitor), groupArray(spans))
+    FROM (SELECT monitor, groupArray((region, since, until)) AS spans FROM annulments GROUP BY monitor)
+) AS spans_of
+SELECT
+    *,
+    arrayExists(
+        span -> (span.1 = '' OR span.1 = region) AND scheduled_at >= span.2 AND scheduled_at < span.3,
+        spans_of[toString(monitor)]
+    )::Bool AS annulled
+FROM check_results FINAL;
+
+-- Minutes of the last seven days, by region, without annulled results: as few make a minute, they themselves are read.
+CREATE VIEW IF NOT EXISTS results_minutely {on_cluster} AS
+SELECT
+    monitor,
+    region,
+    toStartOfMinute(toDateTime(scheduled_at)) AS minute,
+    count() AS checks,
+    countIf(outcome = 'up') AS up,
+    countIf(outcome = 'degraded') AS degraded,
+    countIf(outcome = 'down') AS down,
+    countIf(outcome = 'unknown') AS unknown,
+    avgOrNullIf(total_us, outcome IN ('up', 'degraded') AND NOT overloaded AND total_us > 0) AS mean_total_us,
+    maxOrNullIf(total_us, outcome IN ('up', 'degraded') AND NOT overloaded AND total_us > 0) AS max_total_us
+FROM results_with_annulments
+WHERE NOT annulled AND scheduled_at >= now() - toIntervalDay(7)
+GROUP BY monitor, region, minute;
