@@ -138,4 +138,7 @@ class MonitorTerms:
 
         for monitor, version, document in await until_it_works("read monitor versions", attempt):
             if document:
-                self._terms[monitor, version] = terms_of(document)
+                try:
+                    self._terms[monitor, version] = terms_of(document)
+                except UNREADABLE_MONITOR as error:  # written under rules that have grown stricter since: it is lost
+                    _log.error("a monitor cannot be read", monitor=monitor, version=version, error=str(error)[:500])

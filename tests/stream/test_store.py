@@ -278,12 +278,14 @@ def test_that_versions_reach_the_log_and_the_store_and_are_found_there(engine_se
             await Forwarder(None, terms, None, sink, outbox, 8).forward(owned)  # type: ignore[arg-type]
             following.cancel()
 
+            refused = [monitor, 10**5, '{"interval": "1s", "policy": {"flap_start": 10, "flap_stop": 40}}']
+            await client.insert("monitor_versions", [refused], ["monitor", "version", "document"])
             afresh = MonitorTerms(engine_settings, client)
             following = asyncio.create_task(afresh.run())
-            lost = await afresh.find({(monitor, versions[0]), (monitor, 10**6), ("default/ghost", 0)})
+            lost = await afresh.find({(monitor, versions[0]), (monitor, 10**5), (monitor, 10**6), ("default/ghost", 0)})
             following.cancel()
             assert afresh.get(monitor, versions[0]) == Terms.of(active)
-            assert lost == {(monitor, 10**6), ("default/ghost", 0)}
+            assert lost == {(monitor, 10**5), (monitor, 10**6), ("default/ghost", 0)}
             assert afresh.knows(monitor) and not afresh.knows("default/ghost")
 
     async def write(document: Monitor | None) -> int:
