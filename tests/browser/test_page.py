@@ -140,8 +140,8 @@ def test_without_its_script_the_page_tells_everything(chromium: Chromium) -> Non
 @pytest.mark.parametrize(
     ("name", "size", "flags"),
     [
-        ("page-light.png", "1200,2200", ()),
-        ("page-dark.png", "1200,2200", (DARK,)),
+        ("page-light.png", "1200,2600", ()),
+        ("page-dark.png", "1200,2600", (DARK,)),
         ("page-narrow.png", "500,2600", ()),
     ],
 )
