@@ -6,4 +6,4 @@ FROM incidents FINAL
 WHERE monitor = {monitor:String}
   AND (state = 'open' OR ifNull(resolved_at, opened_at) >= fromUnixTimestamp64Milli({since:Int64}, 'UTC'))
   AND (state != 'annulled' OR arrayExists(entry -> entry.by != '', entries))
-ORDER BY opened_at
+ORDER BY opened_at, id
