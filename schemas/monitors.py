@@ -67,10 +67,11 @@ JsonPath = Annotated[str, AfterValidator(_checked_jsonpath), Field(examples=["$.
 Regex = Annotated[str, AfterValidator(_checked_regex)]
 
 
-REFERENCE_PATTERN: Final = r"^\$\{[A-Z][A-Z0-9_]{0,63}\}$"
+_REFERRED_NAME: Final = "[A-Z][A-Z0-9_]{0,63}"
+REFERENCE_PATTERN: Final = rf"^\$\{{{_REFERRED_NAME}\}}$"
 SecretReference = Annotated[str, Field(pattern=REFERENCE_PATTERN, examples=["${API_TOKEN}"])]
 """A secret's name; only the probe knows what it stands for."""
-SECRET_REFERENCE: Final = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,63})\}")
+SECRET_REFERENCE: Final = re.compile(rf"\$\{{({_REFERRED_NAME})\}}")
 """The same within a longer text."""
 CREDENTIAL_HEADERS: Final = frozenset({"authorization", "proxy-authorization"})
 """Never in plain text: a log keeps what it was given."""
@@ -247,9 +248,14 @@ class Policy(Document):
 
     @model_validator(mode="after")
     def _flapping_ends_below_where_it_starts(self) -> Self:
-        if self.flap_start is not None and self.flap_start < self.flap_stop:
-            raise ValueError(f"flap_stop ({self.flap_stop}) is at most flap_start ({self.flap_start})")
+        check_flapping(self.flap_start, self.flap_stop)
         return self
+
+
+def check_flapping(start: int | None, stop: int) -> None:
+    """Raises ValueError for what would begin to flap and end it in turns, result by result; None never begins."""
+    if start is not None and start < stop:
+        raise ValueError(f"flap_stop ({stop}) is at most flap_start ({start})")
 
 
 USERNAME_PATTERN: Final = r"^[^:]*$"

@@ -12,17 +12,15 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
-from aiokafka import TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from infra.kafka import LogRecord, TableReader, partition_of
+from infra.kafka import LogRecord, TableReader, log_ends, partition_of
 from infra.logs import get_logger
 from infra.settings import Settings
 from schemas.topics import MONITORS
 from stream import metrics
 from stream.folds import Terms
 from stream.monitor_records import UNREADABLE_MONITOR, Revision, read_revision, terms_of
-from stream.offsets import open_consumer
 from stream.patience import until_it_works
 from stream.queries import query
 
@@ -106,7 +104,7 @@ class MonitorTerms:
             versions[partition] = max(version, versions.get(partition, -1))
         if await self._passed(versions, PATIENCE_S):
             return
-        ends = await until_it_works("ask where monitors ends", lambda: self._ends(versions))
+        ends = await until_it_works("ask where monitors ends", lambda: log_ends(self._settings, MONITORS))
         await self._passed({p: min(version, ends[p] - 1) for p, version in versions.items()}, None)
 
     async def _passed(self, versions: dict[int, int], patience_s: float | None) -> bool:
@@ -117,11 +115,6 @@ class MonitorTerms:
         except TimeoutError:
             return False
         return True
-
-    async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        async with open_consumer(self._settings) as consumer:
-            ends = await consumer.end_offsets([TopicPartition(MONITORS.name, p) for p in partitions])
-        return {partition.partition: end for partition, end in ends.items()}
 
     def _remember_lost(self, lost: set[Naming]) -> None:
         if len(self._lost) > MAX_LOST:

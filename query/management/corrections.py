@@ -26,7 +26,7 @@ from query.windows import EARLIEST, LATEST
 from schemas.durations import DurationMs, lasting
 from schemas.enums import CorrectionKind, IncidentState, Severity, Status
 from schemas.events import LONGEST_RUN, CorrectionOrdered, PolicyChange, encode
-from schemas.monitors import Monitor, Policy, Slug
+from schemas.monitors import Monitor, Policy, Slug, check_flapping
 from schemas.topics import CHECK_RESULTS
 
 router: Final = APIRouter(prefix="/monitors/{slug}", tags=["corrections"])
@@ -192,12 +192,13 @@ def _span(begin: datetime, end: datetime) -> tuple[int, int]:
 
 
 def _check_flapping(change: PolicyChange, policy: Policy) -> None:
-    """Raises ProblemError for what would begin to flap and end it in turns, result by result."""
+    """Raises ProblemError for thresholds that no policy may have; a change's `flap_start` of 0 is no flap detection."""
     start = policy.flap_start if change.flap_start is None else change.flap_start
     stop = policy.flap_stop if change.flap_stop is None else change.flap_stop
-    if start and start < stop:
-        told = f"flap_stop ({stop}) is at most flap_start ({start})"
-        raise invalid([FieldProblem(detail=told, pointer="#/policy/flap_stop")])
+    try:
+        check_flapping(start or None, stop)
+    except ValueError as error:
+        raise invalid([FieldProblem(detail=str(error), pointer="#/policy/flap_stop")]) from None
 
 
 def _expect_kept(context: Context, monitor: Monitor, kind: CorrectionKind, since: int) -> None:

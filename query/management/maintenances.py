@@ -15,7 +15,7 @@ from query.maintenances import MaintenanceState, objections, state_at
 from query.management.lists import Limit, WithDocument
 from query.management.models import MaintenanceDetail, MaintenanceList
 from query.management.versions import IfMatch, expect_version, versioned
-from query.management.writes import catch_up, delete, write, writing
+from query.management.writes import delete, still, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from query.times import iso
 from schemas.monitors import Maintenance, maintenance_id, monitor_id
@@ -134,10 +134,9 @@ async def _write(
         raise ProblemError(
             ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} maintenances at most; delete some that are over"
         )
-    if any(_unknown_monitors(context, caller, present, wanted)):
-        await catch_up(context, MONITORS)
+    unknown = await still(lambda: [*_unknown_monitors(context, caller, present, wanted)], context, MONITORS)
     wrong = [FieldProblem(detail=why, pointer=f"#/{field}") for field, why in objections(present, wanted, _now())]
-    wrong += _unknown_monitors(context, caller, present, wanted)
+    wrong += unknown
     if wrong:
         raise invalid(wrong)
     return await write(context, caller, MAINTENANCES, identity, wanted)

@@ -16,7 +16,7 @@ from query.management.lists import Limit, WithDocument, listed
 from query.management.models import MonitorDetail, MonitorList
 from query.management.states import state_of
 from query.management.versions import IfMatch, expect_version, versioned
-from query.management.writes import catch_up, delete, write, writing
+from query.management.writes import delete, still, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from schemas.monitors import Monitor, monitor_id
 from schemas.topics import MONITORS, PAGES
@@ -105,9 +105,7 @@ async def delete_monitor(context: CurrentContext, caller: Writer, slug: str, if_
     identity = monitor_id(caller.workspace, slug)
     async with writing(MONITORS, identity):
         expect_version(if_match, found_monitor(context, caller, slug).version)
-        if _pages_that_show(context, caller.workspace, slug):
-            await catch_up(context, PAGES)
-        if pages := _pages_that_show(context, caller.workspace, slug):
+        if pages := await still(lambda: _pages_that_show(context, caller.workspace, slug), context, PAGES):
             raise ProblemError(ProblemKind.CONFLICT, f"first take it off the pages that show it: {', '.join(pages)}")
         await delete(context, caller, MONITORS, identity)
 

@@ -14,7 +14,7 @@ from query.keys import Caller, Reader, Writer
 from query.management.lists import Limit, WithDocument, listed
 from query.management.models import PageDetail, PageList
 from query.management.versions import IfMatch, expect_version, versioned
-from query.management.writes import catch_up, delete, write, writing
+from query.management.writes import delete, still, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from schemas.monitors import Page, monitor_id
 from schemas.topics import MONITORS, PAGES
@@ -113,9 +113,7 @@ async def _check(context: Context, caller: Caller, page: Page) -> None:
     def wrong() -> list[FieldProblem]:
         return [*_unknown_monitors(context, caller, page), *_taken_domains(context, page)]
 
-    if wrong():
-        await catch_up(context, MONITORS, PAGES)
-    if still_wrong := wrong():
+    if still_wrong := await still(wrong, context, MONITORS, PAGES):
         raise invalid(still_wrong)
 
 

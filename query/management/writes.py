@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -22,6 +22,8 @@ from schemas.topics import MONITORS, Topic
 SEND_TIMEOUT_S: Final = 5.0
 READ_BACK_TIMEOUT_S: Final = 5.0
 RETRY_AFTER_S: Final = 5
+
+T = TypeVar("T")
 
 _log = get_logger(__name__)
 _writing: Final[WeakValueDictionary[tuple[str, str], asyncio.Lock]] = WeakValueDictionary()
@@ -68,11 +70,17 @@ async def _write(context: Context, topic: Topic, document_id: str, value: bytes)
     return offset
 
 
-async def catch_up(context: Context, *topics: Topic) -> None:
-    """Read all that these topics hold by now: what is missed here, another process may just have written.
+async def still(find: Callable[[], list[T]], context: Context, *topics: Topic) -> list[T]:
+    """What `find` finds in the way of a write, once what another process may just have written is read here, too."""
+    found = find()
+    if not found:
+        return found
+    await _catch_up(context, topics)
+    return find()
 
-    Without Kafka what is known here has to do.
-    """
+
+async def _catch_up(context: Context, topics: Iterable[Topic]) -> None:
+    """Read all that these topics hold by now. Without Kafka what is known here has to do."""
     try:
         async with asyncio.timeout(READ_BACK_TIMEOUT_S):
             for topic in topics:
