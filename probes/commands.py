@@ -15,8 +15,10 @@ from infra.ports import PortTaken
 from infra.quiet import quieten
 from infra.settings import get_settings
 from probes.check_command import check_command
+from probes.emit import spool_folder
 from probes.own_health import InvalidCanary
 from probes.service import ProbeService
+from probes.spool import SpoolInUse, claim
 
 COLLECT_GARBAGE_AFTER: Final = 20_000
 """Objects. A check leaves no rings of references; by default Python looks for them every few checks."""
@@ -38,8 +40,9 @@ def probe_command() -> None:
     quieten("aiokafka")
     gc.set_threshold(COLLECT_GARBAGE_AFTER)
     try:
+        claim(spool_folder(settings))
         uvloop.run(_probe())
-    except (KafkaNotConfigured, PortTaken, InvalidCanary) as error:
+    except (SpoolInUse, KafkaNotConfigured, PortTaken, InvalidCanary) as error:
         fail(str(error), Exit.USAGE)
 
 

@@ -1,14 +1,22 @@
 """Results on disk: in order, bounded, and whole after a crash."""
 
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from infra.cli import Exit
+from infra.settings import Settings
 from probes import spool as spool_module
-from probes.spool import Frame, Spool
+from probes.emit import spool_folder
+from probes.spool import Frame, Spool, claim
+
+PATIENCE_S = 60
 
 
 def frame(number: int, size: int = 10) -> Frame:
@@ -135,3 +143,16 @@ def test_room_is_made_while_the_oldest_are_being_delivered(tmp_path: Path) -> No
     kept = drained(spool)
     assert kept == [frame(n) for n in range(30 - len(kept), 30)]
     assert spool.lost_results + len(kept) == 30, "what made room is not taken for delivered"
+
+
+def test_a_second_probe_of_the_same_name_is_told_to_take_another_one(tmp_path: Path) -> None:
+    claim(spool_folder(Settings(data=tmp_path)))
+
+    settings = {"PULSE_DATA": str(tmp_path), "PULSE_KAFKA": "127.0.0.1:1"}
+    command = [sys.executable, "-m", "infra.cli", "probe"]
+    ended = subprocess.run(
+        command, env=os.environ | settings, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+
+    assert ended.returncode == Exit.USAGE
+    assert "PULSE_PROBE" in ended.stderr
