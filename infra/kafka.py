@@ -127,7 +127,7 @@ async def provision_topics(settings: Settings) -> list[str]:
                 raise PartitionsDiffer(topic.name, existing[topic.name], expected)
         missing = [topic for topic in TOPICS if topic.name not in existing]
         if missing:
-            await _create(admin, [_new_topic(topic, settings) for topic in missing])
+            await _create(admin, [new_topic(topic, settings) for topic in missing])
             await _until_shown(admin, missing)
         await _configure(admin, [topic for topic in TOPICS if topic not in missing])
         return [topic.name for topic in missing]
@@ -177,12 +177,14 @@ async def _configure(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
                 raise TopicNotConfigured(name, message or for_code(code).__name__)
 
 
-def _new_topic(topic: Topic, settings: Settings) -> NewTopic:
+def new_topic(topic: Topic, settings: Settings) -> NewTopic:
+    """Half of its replicas at least have what is acknowledged: by default Kafka is content with the leader alone."""
+    replicas = settings.kafka_replication
     return NewTopic(
         topic.name,
         num_partitions=partition_count(topic, settings),
-        replication_factor=settings.kafka_replication,
-        topic_configs=topic.config,
+        replication_factor=replicas,
+        topic_configs=topic.config | {"min.insync.replicas": str((replicas + 1) // 2)},
     )
 
 

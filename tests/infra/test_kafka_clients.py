@@ -18,6 +18,7 @@ from infra.kafka import (
     PartitionsDiffer,
     TableReader,
     connection_options,
+    new_topic,
     open_producer,
     partition_of,
     provision_topics,
@@ -83,6 +84,14 @@ class Reading:
 def test_partitions_are_those_of_kafkas_own_partitioner(key: str, murmur2: int) -> None:
     """The hashes are the ones of Kafka's UtilsTest."""
     assert partition_of(key, 32) == (murmur2 & 0x7FFFFFFF) % 32
+
+
+@pytest.mark.parametrize(("replicas", "in_sync"), [(1, "1"), (2, "1"), (3, "2"), (5, "3")])
+def test_what_is_acknowledged_outlives_a_broker_where_the_others_can_go_on(replicas: int, in_sync: str) -> None:
+    topic = new_topic(CHECK_RESULTS, Settings(kafka_replication=replicas))
+
+    assert topic.replication_factor == replicas
+    assert topic.topic_configs["min.insync.replicas"] == in_sync
 
 
 @pytest.mark.engines
