@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra import kafka as clients
@@ -148,6 +148,23 @@ async def _config_of(settings: Settings, topic: str) -> dict[str, str]:
 def test_another_partition_count_is_refused(engine_settings: Settings) -> None:
     with pytest.raises(PartitionsDiffer, match="PULSE_PARTITIONS=8"):
         run(provision_topics(engine_settings.model_copy(update={"partitions": 16})))
+
+
+@pytest.mark.engines
+def test_partitions_that_somebody_added_to_a_topic_change_nothing(engine_settings: Settings) -> None:
+    async def work() -> None:
+        admin = AIOKafkaAdminClient(**connection_options(engine_settings))
+        await admin.start()
+        try:
+            await admin.create_partitions({CHECK_RESULTS.name: NewPartitions(16)})
+            while len((await admin.describe_topics([CHECK_RESULTS.name]))[0]["partitions"]) < 16:
+                await asyncio.sleep(0.05)
+        finally:
+            await admin.close()
+
+        assert await provision_topics(engine_settings) == []
+
+    run(work())
 
 
 @pytest.mark.engines
