@@ -108,7 +108,7 @@ def _assert_resolved(product: Product, incident: dict[str, Any]) -> None:
 def test_a_breakage_is_seen_as_what_it_is_and_so_is_the_recovery(
     product: Product, chromium: Chromium, switches: tuple[str, ...]
 ) -> None:
-    """Those of different monitors at once, as each takes its checks."""
+    """Those of different monitors go together, since each takes some checks to be seen."""
     wait_until(product.everything_is_up, "everything is up before the breakage")
 
     broken = {switch: _break(product, switch) for switch in switches}
