@@ -191,7 +191,10 @@ class StatusDocument:
     incidents: Annotated[list[IncidentView], Field(description="Open ones, then those of 14 days, newest first.")]
     maintenances: Annotated[
         list[MaintenanceView],
-        Field(description="Those of 14 days, those that run, and those of the next 30 days, by their start."),
+        Field(
+            description="Those of 14 days, those that run, those of the next 30 days, and at least the next 5, "
+            "by their start."
+        ),
     ]
     generated_at: datetime
     stale_since: Annotated[

@@ -320,7 +320,7 @@ def test_a_page_tells_maintenances_of_its_monitors_from_two_weeks_back_to_a_mont
     for slug in ("api", "web", "elsewhere"):
         filled.monitor(slug, name=slug.upper())
     filled.page("acme", "api", "web")
-    begins = {"gone": -15, "was": -13, "is": 0, "soon": 1, "later": 29, "far": 31}
+    begins = {"gone": -15, "was": -13, "is": 0, **{f"in-{days}": days for days in range(1, 32)}}
     for slug, days in begins.items():
         filled.maintenance(slug, NOW + days * DAY_MS, NOW + days * DAY_MS + HOUR_MS, "elsewhere", "web")
     filled.maintenance("other", NOW, NOW + HOUR_MS, "elsewhere")
@@ -330,10 +330,23 @@ def test_a_page_tells_maintenances_of_its_monitors_from_two_weeks_back_to_a_mont
     assert [(each.slug, each.state) for each in maintenances] == [
         ("was", MaintenanceState.PAST),
         ("is", MaintenanceState.ACTIVE),
-        ("soon", MaintenanceState.UPCOMING),
-        ("later", MaintenanceState.UPCOMING),
+        *((f"in-{days}", MaintenanceState.UPCOMING) for days in range(1, 30)),
     ]
     assert all((each.monitors, each.monitor_names) == (["web"], ["WEB"]) for each in maintenances)
+
+
+def test_the_next_five_maintenances_are_told_however_far_they_are(filled: Filled) -> None:
+    filled.monitor("api")
+    filled.page("acme", "api")
+    filled.maintenance("now", NOW, NOW + HOUR_MS, "api")
+    for days in (400, 20, 31, 100, 200, 300):
+        filled.maintenance(f"in-{days}", NOW + days * DAY_MS, NOW + days * DAY_MS + HOUR_MS, "api")
+
+    document = document_of(filled)
+
+    assert [each.slug for each in document.maintenances] == ["now", "in-20", "in-31", "in-100", "in-200", "in-300"]
+    farthest = document.maintenances[-1].starts_at
+    assert f"{farthest.day} {farthest:%b %Y, %H:%M} UTC" in at_once(render_page(document)).decode()
 
 
 def test_a_cancelled_maintenance_is_told_until_it_would_have_been_over(filled: Filled) -> None:
