@@ -79,7 +79,7 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
         status=worst([view.status for view in views.values()]),
         headline=headline([(view.name, view.status) for view in views.values()]),
         groups=[
-            GroupView(group.name, [views[slug] for slug in group.monitors if slug in views])
+            GroupView(group.name, [views[slug] for slug in dict.fromkeys(group.monitors) if slug in views])
             for group in page.document.groups
         ],
         incidents=sorted(incidents, key=lambda view: (view.state is IncidentState.OPEN, view.opened_at), reverse=True),

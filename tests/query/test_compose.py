@@ -262,7 +262,7 @@ def test_whatever_people_write_is_escaped_on_the_page(filled: Filled) -> None:
     assert page.count("<script") == 1
 
 
-def test_a_monitor_may_stand_in_two_groups_and_every_id_of_the_page_is_there_once(filled: Filled) -> None:
+def test_a_monitor_may_stand_in_two_groups_once_in_each_and_every_id_of_the_page_is_there_once(filled: Filled) -> None:
     api = filled.monitor("api", name="Public API")
     filled.page("acme", groups=[Group(name=name, monitors=["api", "api"]) for name in ("Shop", "All")])
     filled.status(api, Status.DOWN, NOW, Reason.TIMEOUT)
@@ -272,7 +272,7 @@ def test_a_monitor_may_stand_in_two_groups_and_every_id_of_the_page_is_there_onc
     page = at_once(render_page(document_of(filled))).decode()
     ids = Counter(re.findall(r' id="([^"]*)"', page))
 
-    assert page.count('<section class="monitor"') == 4
+    assert page.count('<section class="monitor"') == 2
     assert set(ids.values()) == {1}
     assert set(re.findall(r'aria-labelledby="([^"]*)"', page)) <= ids.keys()
 
@@ -330,7 +330,7 @@ def test_a_page_tells_maintenances_of_its_monitors_from_two_weeks_back_to_a_mont
     assert [(each.slug, each.state) for each in maintenances] == [
         ("was", MaintenanceState.PAST),
         ("is", MaintenanceState.ACTIVE),
-        *((f"in-{days}", MaintenanceState.UPCOMING) for days in range(1, 30)),
+        *((f"in-{days}", MaintenanceState.UPCOMING) for days in range(1, 31)),
     ]
     assert all((each.monitors, each.monitor_names) == (["web"], ["WEB"]) for each in maintenances)
 
