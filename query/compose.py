@@ -273,10 +273,15 @@ def _lasted_ms(incident: Incident, status: Status, ended: int) -> int:
 
 
 def _message_of(entry: TimelineEntry, incident: Incident) -> str:
-    """Its message, where it is for everyone; where there is none for what the monitor became, the status in words."""
-    if entry.kind is EntryKind.UPDATE and (entry.status is Status.UNKNOWN or not entry.message):
-        return f"It is {PREDICATES[entry.status]}."
-    return "" if incident.reason in UNTOLD and entry.message == incident.message else entry.message
+    """Its message, where it is for everyone; where there is none for what the monitor became, the status in words.
+
+    A line does not say for which reason a monitor turned: that is known of what opened the incident alone.
+    """
+    is_of_opening = entry.kind is EntryKind.OPENED or entry.message == incident.message
+    has_no_cause = entry.by or entry.status not in (*TROUBLE, Status.UNKNOWN)
+    message = entry.message if has_no_cause or (is_of_opening and incident.reason not in UNTOLD) else ""
+    is_turn = entry.kind not in (EntryKind.OPENED, EntryKind.RESOLVED)
+    return f"It is {PREDICATES[entry.status]}." if is_turn and not message else message
 
 
 def _announced_maintenances(

@@ -208,7 +208,28 @@ def test_what_is_the_operators_business_is_not_told_to_everyone(filled: Filled, 
     assert [each.message for each in document.incidents[0].timeline] == ["It is unknown to us.", ""]
 
 
-@pytest.mark.parametrize("kind", [EntryKind.ESCALATED, EntryKind.UPDATE])
+def test_of_what_followed_an_opening_everyone_hears_the_status_and_no_message_whose_reason_is_not_known(
+    filled: Filled,
+) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    opened = TimelineEntry(EntryKind.OPENED, NOW - 9, Status.DEGRADED, "cache: fail")
+    story = (
+        (TimelineEntry(EntryKind.ESCALATED, NOW - 8, Status.DOWN, "db.internal: there is no such name"), "It is down."),
+        (TimelineEntry(EntryKind.UPDATE, NOW - 7, Status.DOWN, "We know.", "Ada"), "We know."),
+        (TimelineEntry(EntryKind.EASED, NOW - 6, Status.DEGRADED, "cache: fail"), "cache: fail"),
+        (TimelineEntry(EntryKind.RESOLVED, NOW - 5, Status.PAUSED, "It was paused."), "It was paused."),
+        (TimelineEntry(EntryKind.REOPENED, NOW - 4, Status.DOWN, "10.0.0.7 is not public"), "It is down."),
+    )
+    entries = (opened, *(entry for entry, _ in story))
+    filled.facts.take_incident(open_incident(api, reason=Reason.COMPONENT, message="cache: fail", entries=entries))
+
+    (incident,) = document_of(filled).incidents
+
+    assert [each.message for each in reversed(incident.timeline)] == ["cache: fail", *(told for _, told in story)]
+
+
+@pytest.mark.parametrize("kind", [EntryKind.ESCALATED, EntryKind.REOPENED, EntryKind.UPDATE])
 def test_a_cause_that_opened_an_incident_is_not_called_that_of_what_became_of_it(
     filled: Filled, kind: EntryKind
 ) -> None:
@@ -220,7 +241,7 @@ def test_a_cause_that_opened_an_incident_is_not_called_that_of_what_became_of_it
 
     page = at_once(render_page(document_of(filled))).decode()
 
-    assert ("<dt>Cause at first</dt>" in page) == (kind is EntryKind.ESCALATED)
+    assert ("<dt>Cause at first</dt>" in page) == (kind is not EntryKind.UPDATE)
 
 
 def test_a_resolved_incident_is_shown_for_14_days_and_marks_its_day_for_90(filled: Filled) -> None:
