@@ -10,6 +10,7 @@ from query.facts import Facts, MonitorFacts
 from query.maintenances import state_at
 from query.reads import ComponentState, Current
 from query.status_document import (
+    RESOLVED_TOLD,
     ComponentView,
     Day,
     FailureView,
@@ -82,7 +83,7 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
             GroupView(group.name, [views[slug] for slug in dict.fromkeys(group.monitors) if slug in views])
             for group in page.document.groups
         ],
-        incidents=sorted(incidents, key=lambda view: (view.state is IncidentState.OPEN, view.opened_at), reverse=True),
+        incidents=incidents,
         maintenances=[
             _maintenance(entry, views, now) for entry in _announced_maintenances(page.workspace, views, catalog, now)
         ],
@@ -219,11 +220,16 @@ def _incident_days(facts: MonitorFacts, now: int) -> dict[int, list[str]]:
 
 def _recent_incidents(
     page: Entry[Page], catalog: Catalog, facts: Facts, now: int
-) -> Iterator[tuple[Entry[Monitor], Incident]]:
-    for entry in monitors_of(page, catalog):
-        for incident in facts.of(entry.id).incidents_that_were():
-            if incident.state is IncidentState.OPEN or incident.resolved_at > now - RECENT_MS:
-                yield entry, incident
+) -> list[tuple[Entry[Monitor], Incident]]:
+    """Open ones, then the last ones that are over, the newest first."""
+    newest_first = sorted(
+        ((entry, each) for entry in monitors_of(page, catalog) for each in facts.of(entry.id).incidents_that_were()),
+        key=lambda found: found[1].opened_at,
+        reverse=True,
+    )
+    open_ones = [found for found in newest_first if found[1].state is IncidentState.OPEN]
+    resolved = [found for found in newest_first if found[1].resolved_at > now - RECENT_MS]
+    return open_ones + resolved[:RESOLVED_TOLD]
 
 
 def _incident(monitor: MonitorView, incident: Incident, known_until: int) -> IncidentView:

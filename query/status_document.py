@@ -6,12 +6,15 @@ Plain dataclasses: orjson writes them as they are, FastAPI describes them in Ope
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from query.maintenances import MaintenanceState
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
+
+RESOLVED_TOLD: Final = 100
+"""Incidents that are over: a page of many monitors has thousands, where all fail together again and again."""
 
 
 class Window(StrEnum):
@@ -188,7 +191,10 @@ class StatusDocument:
     status: Annotated[Status, Field(description="Of everything on the page together.")]
     headline: Annotated[str, Field(description="The status in words.")]
     groups: list[GroupView]
-    incidents: Annotated[list[IncidentView], Field(description="Open ones, then those of 14 days, newest first.")]
+    incidents: Annotated[
+        list[IncidentView],
+        Field(description=f"Open ones, then the last {RESOLVED_TOLD} of those of 14 days, newest first."),
+    ]
     maintenances: Annotated[
         list[MaintenanceView],
         Field(

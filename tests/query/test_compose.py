@@ -356,6 +356,24 @@ def test_a_page_tells_maintenances_of_its_monitors_from_two_weeks_back_to_a_mont
     assert all((each.monitors, each.monitor_names) == (["web"], ["WEB"]) for each in maintenances)
 
 
+def test_of_many_resolved_incidents_the_newest_hundred_are_told_after_all_that_are_open(filled: Filled) -> None:
+    slugs = [f"m{number}" for number in range(60)]
+    for place, slug in enumerate(slugs):
+        monitor, begin = filled.monitor(slug), NOW - (place + 3) * 60_000
+        ended = {"state": IncidentState.RESOLVED, "resolved_at": begin + 1_000}
+        for name, at in (("i-1", begin), ("i-2", begin - HOUR_MS)):
+            filled.facts.take_incident(open_incident(monitor, id=name, opened_at=at, **ended))
+    filled.facts.take_incident(open_incident("default/m59", id="i-0", opened_at=NOW - 10 * DAY_MS))
+    filled.page("acme", *slugs)
+
+    document = document_of(filled)
+    resolved = [f"{each.monitor} {each.id}" for each in document.incidents[1:]]
+
+    assert document.incidents[0].state is IncidentState.OPEN
+    assert resolved == [*(f"{slug} i-1" for slug in slugs), *(f"{slug} i-2" for slug in slugs)][:100]
+    assert "The newest 100 incidents are shown." in at_once(render_page(document)).decode()
+
+
 def test_the_next_five_maintenances_are_told_however_far_they_are(filled: Filled) -> None:
     filled.monitor("api")
     filled.page("acme", "api")
