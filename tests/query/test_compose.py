@@ -190,6 +190,8 @@ def test_an_incident_tells_its_cause_and_no_body_header_or_address(filled: Fille
     [
         (Reason.BLOCKED_ADDRESS, "10.0.0.7 is not public (private); open networks with PULSE_PROBE_ALLOW"),
         (Reason.DNS_ERROR, "db.internal: there is no such name"),
+        (Reason.TLS_ERROR, "the certificate is for another name than db.internal"),
+        (Reason.REDIRECT, "cannot follow the Location: no host: 'ftp://db.internal/?token=x'"),
     ],
 )
 def test_what_is_the_operators_business_is_not_told_to_everyone(filled: Filled, reason: Reason, message: str) -> None:
