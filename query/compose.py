@@ -10,6 +10,7 @@ from query.facts import Facts, MonitorFacts
 from query.maintenances import state_at
 from query.reads import ComponentState, Current
 from query.status_document import (
+    ANNOUNCED,
     RESOLVED_TOLD,
     ComponentView,
     Day,
@@ -34,9 +35,6 @@ from schemas.monitors import Maintenance, Monitor, Page, monitor_id, told_every_
 
 VERSION: Final = 1
 RECENT_MS: Final = 14 * DAY_MS
-ANNOUNCED_MS: Final = 30 * DAY_MS
-ANNOUNCED_AT_LEAST: Final = 5
-"""Maintenances that have not begun: the next ones are told, however far they are."""
 LAG_ALLOWED_MS: Final = 60_000
 PAST_DAYS_KEPT: Final = 20_000
 DAYS_OF: Final = {Window.WEEK: 7, Window.MONTH: 30, Window.QUARTER: 90}
@@ -294,15 +292,14 @@ def _announced_maintenances(
     workspace: str, shown: Mapping[str, MonitorView], catalog: Catalog, now: int
 ) -> list[Entry[Maintenance]]:
     """Those of the monitors that the page shows, by their start; a cancelled one until it would have been over."""
-    planned = [
+    told = [
         entry
         for entry in catalog.maintenances.of_workspace(workspace)
         if entry.document.ends_at > now - (0 if entry.document.cancelled else RECENT_MS)
         and any(slug in shown for slug in entry.document.monitors)
     ]
-    begun, soon = (sum(entry.document.starts_at <= at for entry in planned) for at in (now, now + ANNOUNCED_MS))
-    by_start = sorted(planned, key=lambda entry: (entry.document.starts_at, entry.id))
-    return by_start[: max(soon, begun + ANNOUNCED_AT_LEAST)]
+    begun = sum(entry.document.starts_at <= now for entry in told)
+    return sorted(told, key=lambda entry: (entry.document.starts_at, entry.id))[: begun + ANNOUNCED]
 
 
 def _maintenance(entry: Entry[Maintenance], shown: Mapping[str, MonitorView], now: int) -> MaintenanceView:

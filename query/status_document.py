@@ -15,6 +15,8 @@ from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, S
 
 RESOLVED_TOLD: Final = 100
 """Incidents that are over: a page of many monitors has thousands, where all fail together again and again."""
+ANNOUNCED: Final = 20
+"""Maintenances that have not begun: the next ones, however far they are."""
 
 
 class Window(StrEnum):
@@ -197,10 +199,7 @@ class StatusDocument:
     ]
     maintenances: Annotated[
         list[MaintenanceView],
-        Field(
-            description="Those of 14 days, those that run, those of the next 30 days, and at least the next 5, "
-            "by their start."
-        ),
+        Field(description=f"Those of 14 days, those that run, and the next {ANNOUNCED}, by their start."),
     ]
     generated_at: datetime
     stale_since: Annotated[
