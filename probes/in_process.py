@@ -6,8 +6,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Self
-
-from starlette.testclient import TestClient
+from warnings import catch_warnings, simplefilter
 
 from probes.compiled import build_request
 from probes.fetch import BODY_LIMIT_BYTES, Fetched, Phases, Response
@@ -18,6 +17,10 @@ from probes.text import Redactor
 from schemas.enums import Reason
 from schemas.events import CheckResult
 from schemas.monitors import DEFAULT_WORKSPACE, Monitor, monitor_id
+
+with catch_warnings():  # of its use of httpx, which in the tests of others may be an error
+    simplefilter("ignore")
+    from starlette.testclient import TestClient
 
 OF_A_DEPLOYMENT = frozenset({"latency", "certificate_days"})
 """What an application inside a test has no say in."""
