@@ -175,7 +175,7 @@ class Catalog:
         """Set once everything that stood in the topics at the start is here."""
         self.trouble: str = "the topics of the configuration were not read to their end yet"
         """Why it is not caught up, in words."""
-        self._settings = settings
+        self._readers = {table.topic: self._reader(settings, table) for table in self._tables}
         self._listeners: list[Callable[[Topic, str], None]] = []
         self._page_by_domain: dict[str, str] = {}
         self._domains_of_page: dict[str, list[str]] = {}
@@ -210,13 +210,21 @@ class Catalog:
         """Return once the record at `offset` of `partition` can be read here. Waits for ever: bound it."""
         await next(table for table in self._tables if table.topic is topic).wait_for(partition, offset)
 
+    async def catch_up(self, *topics: Topic) -> None:
+        """Return once all that these topics hold by now can be read here, whoever wrote it. Waits for ever: bound it.
+
+        Raises KafkaError, OSError.
+        """
+        for topic in topics:
+            for partition, end in (await self._readers[topic].ends()).items():
+                await self.wait_for(topic, partition, end - 1)
+
     async def run(self) -> None:
         """Follow the topics until cancelled; Kafka may be away, now or later."""
         async with asyncio.TaskGroup() as group:
-            readers = [self._reader(table) for table in self._tables]
-            for reader in readers:
+            for reader in self._readers.values():
                 group.create_task(reader.run())
-            for reader in readers:
+            for reader in self._readers.values():
                 await reader.caught_up.wait()
             self.settle()
             self.trouble = ""
@@ -226,8 +234,8 @@ class Catalog:
     def _tables(self) -> tuple[AnyTable, ...]:
         return self.monitors, self.pages, self.maintenances, self.keys
 
-    def _reader(self, table: AnyTable) -> TableReader:
-        return TableReader(self._settings, table.topic, lambda record: self.take(table, record))
+    def _reader(self, settings: Settings, table: AnyTable) -> TableReader:
+        return TableReader(settings, table.topic, lambda record: self.take(table, record))
 
     def take(self, table: AnyTable, record: LogRecord) -> None:
         """Take a record of a table's topic in, and tell the listeners."""
