@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
 from infra.logs import get_logger
@@ -197,22 +197,34 @@ class LogRecord:
     value: bytes | None
 
 
-async def log_ends(settings: Settings, topic: Topic) -> dict[int, int]:
-    """By partition: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
+class LogEnds:
+    """Asks where topics end, over a connection of its own: one that reads answers nothing else while it waits."""
+
+    def __init__(self, settings: Settings, consumer: AIOKafkaConsumer) -> None:
+        self._settings = settings
+        self._consumer = consumer
+
+    async def of(self, topic: Topic) -> dict[int, int]:
+        """By partition: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
+        partitions = [TopicPartition(topic.name, n) for n in range(partition_count(topic, self._settings))]
+        return {at.partition: end for at, end in (await self._consumer.end_offsets(partitions)).items()}
+
+
+@asynccontextmanager
+async def open_log_ends(settings: Settings) -> AsyncIterator[LogEnds]:
+    """Raises KafkaError when the brokers cannot be reached."""
     consumer = AIOKafkaConsumer(**connection_options(settings), group_id=None)
     try:
         await consumer.start()
-        return await _ends(consumer, _partitions(topic, settings))
+        yield LogEnds(settings, consumer)
     finally:
         await consumer.stop()
 
 
-async def _ends(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[int, int]:
-    return {at.partition: end for at, end in (await consumer.end_offsets(partitions)).items()}
-
-
-def _partitions(topic: Topic, settings: Settings) -> list[TopicPartition]:
-    return [TopicPartition(topic.name, n) for n in range(partition_count(topic, settings))]
+async def log_ends(settings: Settings, topic: Topic) -> dict[int, int]:
+    """By partition: the offset that comes next, asked once. Raises KafkaError when the brokers cannot be reached."""
+    async with open_log_ends(settings) as ends:
+        return await ends.of(topic)
 
 
 class TableReader:
@@ -226,9 +238,7 @@ class TableReader:
         self._settings = settings
         self._topic = topic
         self._on_record = on_record
-        self._partitions = _partitions(topic, settings)
         self._next_offsets: dict[TopicPartition, int] = {}
-        self._consumer: AIOKafkaConsumer | None = None
         self.caught_up = asyncio.Event()
         self.trouble: str | None = None
 
@@ -244,12 +254,6 @@ class TableReader:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, RETRY_UP_TO_S)
 
-    async def ends(self) -> dict[int, int]:
-        """By partition: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
-        if self._consumer is None:
-            raise KafkaConnectionError(self.trouble)
-        return await _ends(self._consumer, self._partitions)
-
     async def _read(self) -> None:
         consumer = AIOKafkaConsumer(
             **connection_options(self._settings),
@@ -261,18 +265,17 @@ class TableReader:
         )
         try:
             await consumer.start()
-            self._consumer = consumer
             await self._follow(consumer)
         finally:
-            self._consumer = None
             await consumer.stop()
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         # Assigned by hand: a subscription would begin anew whenever a starting broker does not know the topic yet.
-        consumer.assign(self._partitions)
+        partitions = [TopicPartition(self._topic.name, n) for n in range(partition_count(self._topic, self._settings))]
+        consumer.assign(partitions)
         for partition, offset in self._next_offsets.items():
             consumer.seek(partition, offset)
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(self._partitions)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         self.trouble = None
         while True:
             if not self.caught_up.is_set() and await _reached(consumer, ends):

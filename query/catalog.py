@@ -8,13 +8,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from infra.kafka import LogRecord, TableReader
+from infra.kafka import LogEnds, LogRecord, TableReader, open_log_ends
 from infra.logs import get_logger
 from infra.settings import Settings
+from query.connections import Connection
 from query.metrics import LEFT_OUT
 from schemas.monitors import Document, Key, Maintenance, Monitor, Page, Record
 from schemas.topics import KEYS, MAINTENANCES, MONITORS, PAGES, Topic
@@ -175,7 +177,8 @@ class Catalog:
         """Set once everything that stood in the topics at the start is here."""
         self.trouble: str = "the topics of the configuration were not read to their end yet"
         """Why it is not caught up, in words."""
-        self._readers = {table.topic: self._reader(settings, table) for table in self._tables}
+        self._settings = settings
+        self._ends: Connection[LogEnds] = Connection("Kafka", partial(open_log_ends, settings))
         self._listeners: list[Callable[[Topic, str], None]] = []
         self._page_by_domain: dict[str, str] = {}
         self._domains_of_page: dict[str, list[str]] = {}
@@ -213,19 +216,22 @@ class Catalog:
     async def catch_up(self, *topics: Topic) -> None:
         """Return once all that these topics hold by now can be read here, whoever wrote it. Waits for ever: bound it.
 
-        Raises KafkaError, OSError.
+        Raises Away, KafkaError, OSError.
         """
         for topic in topics:
-            for partition, end in (await self._readers[topic].ends()).items():
+            for partition, end in (await self._ends.get().of(topic)).items():
                 await self.wait_for(topic, partition, end - 1)
 
     async def run(self) -> None:
         """Follow the topics until cancelled; Kafka may be away, now or later."""
         async with asyncio.TaskGroup() as group:
-            for reader in self._readers.values():
+            group.create_task(self._ends.hold())
+            readers = [self._reader(table) for table in self._tables]
+            for reader in readers:
                 group.create_task(reader.run())
-            for reader in self._readers.values():
+            for reader in readers:
                 await reader.caught_up.wait()
+            await self._ends.opened.wait()
             self.settle()
             self.trouble = ""
             self.caught_up.set()
@@ -234,8 +240,8 @@ class Catalog:
     def _tables(self) -> tuple[AnyTable, ...]:
         return self.monitors, self.pages, self.maintenances, self.keys
 
-    def _reader(self, settings: Settings, table: AnyTable) -> TableReader:
-        return TableReader(settings, table.topic, lambda record: self.take(table, record))
+    def _reader(self, table: AnyTable) -> TableReader:
+        return TableReader(self._settings, table.topic, lambda record: self.take(table, record))
 
     def take(self, table: AnyTable, record: LogRecord) -> None:
         """Take a record of a table's topic in, and tell the listeners."""

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from query.connections import Away
 from query.context import Context, CurrentContext
 from query.limits import RatePolicy, limited
 from query.problems import ProblemError, ProblemKind
@@ -85,7 +86,7 @@ async def _just_made(context: Context, text: str) -> Caller | None:
     parts = parse_key(text)
     if parts is None or context.catalog.key(parts[0]) is not None:
         return None
-    with suppress(KafkaError, TimeoutError, OSError):
+    with suppress(Away, KafkaError, TimeoutError, OSError):
         await asyncio.wait_for(context.catalog.catch_up(KEYS), LOOK_LIMIT_S)
     return caller_of(context, text)
 

@@ -79,7 +79,7 @@ async def _write(context: Context, topic: Topic, document_id: str, value: bytes)
 async def _catch_up(context: Context, *topics: Topic) -> None:
     try:
         await asyncio.wait_for(context.catalog.catch_up(*topics), READ_BACK_TIMEOUT_S)
-    except (KafkaError, TimeoutError, OSError) as error:
+    except (Away, KafkaError, TimeoutError, OSError) as error:
         _log.warning("the log cannot be read before a write", error=repr(error))
         raise log_away() from None
 
