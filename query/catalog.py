@@ -44,9 +44,10 @@ class Entry(Generic[DocumentT]):
 
 
 class Shelf(Generic[DocumentT]):
-    """Living documents by id, and by workspace."""
+    """Living documents by id, and by workspace; of deleted ones the ids."""
 
     def __init__(self) -> None:
+        self.deleted: set[str] = set()
         self.entries: dict[str, Entry[DocumentT]] = {}
         self.by_workspace: defaultdict[str, dict[str, Entry[DocumentT]]] = defaultdict(dict)
         self._ids: dict[str, list[str]] = {}
@@ -57,7 +58,10 @@ class Shelf(Generic[DocumentT]):
         if previous is not None and (current is None or current.workspace != previous.workspace):
             del self.by_workspace[previous.workspace][name]
             self._ids.pop(previous.workspace, None)
-        if current is not None:
+        if current is None:
+            self.deleted.add(name)
+        else:
+            self.deleted.discard(name)
             if name not in self.by_workspace[current.workspace]:
                 self._ids.pop(current.workspace, None)
             self.entries[name] = current
@@ -87,6 +91,11 @@ class Table(Generic[DocumentT]):
     def entries(self) -> dict[str, Entry[DocumentT]]:
         """The living documents."""
         return self._shown.entries
+
+    @property
+    def deleted(self) -> set[str]:
+        """The ids of documents that there were."""
+        return self._shown.deleted
 
     @property
     def is_stood_in_for(self) -> bool:

@@ -101,7 +101,7 @@ async def put_monitor(
     responses=problems(*READ, ProblemKind.NOT_FOUND, ProblemKind.CONFLICT, ProblemKind.VERSION_MISMATCH),
 )
 async def delete_monitor(context: CurrentContext, caller: Writer, slug: str, if_match: IfMatch = None) -> None:
-    """Delete a monitor that no page shows. Its history stays in the store."""
+    """Delete a monitor that no page shows. Its history stays, and can be read by its slug."""
     identity = monitor_id(caller.workspace, slug)
     async with writing(context, MONITORS, identity, reads=PAGES):
         expect_version(if_match, found_monitor(context, caller, slug).version)
@@ -123,6 +123,12 @@ def found_monitor(context: Context, caller: Caller, slug: str) -> Entry[Monitor]
     if entry is None:
         raise ProblemError(ProblemKind.NOT_FOUND, f"there is no monitor {slug}")
     return entry
+
+
+def known_monitor(context: Context, caller: Caller, slug: str) -> str:
+    """The id of the caller's monitor of this slug, deleted or not. Raises ProblemError for one that never was."""
+    identity = monitor_id(caller.workspace, slug)
+    return identity if identity in context.catalog.monitors.deleted else found_monitor(context, caller, slug).id
 
 
 def _pages_that_show(context: Context, workspace: str, slug: str) -> list[str]:

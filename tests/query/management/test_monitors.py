@@ -231,6 +231,23 @@ def test_a_deleted_monitor_is_gone_and_its_record_says_who_did_it() -> None:
     with_service(scenario)
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["monitors/{}/history", "monitors/{}/corrections", "analytics/budget?monitor={}&objective=0.99"]
+    + [f"analytics/{kind}?monitor={{}}" for kind in ("uptime", "latency", "reasons", "results", "components")],
+)
+def test_the_history_of_a_deleted_monitor_can_be_asked_for_and_of_one_that_never_was_not(address: str) -> None:
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json=API)
+        await service.client.delete("/v1/monitors/api")
+        told = await service.client.get(f"/v1/{address.format('api')}")
+        assert told.json()["type"] == "urn:pulse:problem:store-away", "there is no ClickHouse here to answer"
+        told = await service.client.get(f"/v1/{address.format('apy')}")
+        assert told.status_code == 404
+
+    with_service(scenario)
+
+
 def test_a_monitor_that_a_page_shows_is_not_deleted() -> None:
     async def scenario(service: Service) -> None:
         await service.client.post("/v1/monitors", json=API)

@@ -105,6 +105,7 @@ def test_incidents_and_history_are_read_from_the_store(engine_settings: Settings
             assert (await client.get("/v1/incidents", params={"monitor": "misspelt"})).status_code == 404
             await client.delete("/v1/monitors/api")
             assert len((await client.get("/v1/incidents", params={"monitor": "api"})).json()["incidents"]) == 3
+            assert len((await client.get("/v1/monitors/api/history")).json()["spans"]) == 3
             await client.post("/v1/monitors", json=API)
 
             whole = (await client.get("/v1/incidents/incident00003")).json()
