@@ -197,34 +197,30 @@ class LogRecord:
     value: bytes | None
 
 
-class LogEnds:
-    """Asks where topics end, over a connection of its own: one that reads answers nothing else while it waits."""
-
-    def __init__(self, settings: Settings, consumer: AIOKafkaConsumer) -> None:
-        self._settings = settings
-        self._consumer = consumer
-
-    async def of(self, topic: Topic) -> dict[int, int]:
-        """By partition: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
-        partitions = [TopicPartition(topic.name, n) for n in range(partition_count(topic, self._settings))]
-        return {at.partition: end for at, end in (await self._consumer.end_offsets(partitions)).items()}
-
-
 @asynccontextmanager
-async def open_log_ends(settings: Settings) -> AsyncIterator[LogEnds]:
-    """Raises KafkaError when the brokers cannot be reached."""
+async def open_consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of nothing, to ask for offsets: one that reads answers nothing else while it waits for a record.
+
+    Raises KafkaError when the brokers cannot be reached.
+    """
     consumer = AIOKafkaConsumer(**connection_options(settings), group_id=None)
     try:
         await consumer.start()
-        yield LogEnds(settings, consumer)
+        yield consumer
     finally:
         await consumer.stop()
 
 
+async def ends_of(consumer: AIOKafkaConsumer, topic: Topic, settings: Settings) -> dict[int, int]:
+    """By partition of the topic: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
+    partitions = [TopicPartition(topic.name, n) for n in range(partition_count(topic, settings))]
+    return {at.partition: end for at, end in (await consumer.end_offsets(partitions)).items()}
+
+
 async def log_ends(settings: Settings, topic: Topic) -> dict[int, int]:
-    """By partition: the offset that comes next, asked once. Raises KafkaError when the brokers cannot be reached."""
-    async with open_log_ends(settings) as ends:
-        return await ends.of(topic)
+    """The same, asked once."""
+    async with open_consumer(settings) as consumer:
+        return await ends_of(consumer, topic, settings)
 
 
 class TableReader:

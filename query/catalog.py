@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
+from aiokafka import AIOKafkaConsumer
 from pydantic import ValidationError
 
-from infra.kafka import LogEnds, LogRecord, TableReader, open_log_ends
+from infra.kafka import LogRecord, TableReader, ends_of, open_consumer
 from infra.logs import get_logger
 from infra.settings import Settings
 from query.connections import Connection
@@ -187,7 +188,7 @@ class Catalog:
         self.trouble: str = "the topics of the configuration were not read to their end yet"
         """Why it is not caught up, in words."""
         self._settings = settings
-        self._ends: Connection[LogEnds] = Connection("Kafka", partial(open_log_ends, settings))
+        self._asking: Connection[AIOKafkaConsumer] = Connection("Kafka", partial(open_consumer, settings))
         self._listeners: list[Callable[[Topic, str], None]] = []
         self._page_by_domain: dict[str, str] = {}
         self._domains_of_page: dict[str, list[str]] = {}
@@ -228,19 +229,20 @@ class Catalog:
         Raises Away, KafkaError, OSError.
         """
         for topic in topics:
-            for partition, end in (await self._ends.get().of(topic)).items():
+            ends = await ends_of(self._asking.get(), topic, self._settings)
+            for partition, end in ends.items():
                 await self.wait_for(topic, partition, end - 1)
 
     async def run(self) -> None:
         """Follow the topics until cancelled; Kafka may be away, now or later."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._ends.hold())
+            group.create_task(self._asking.hold())
             readers = [self._reader(table) for table in self._tables]
             for reader in readers:
                 group.create_task(reader.run())
             for reader in readers:
                 await reader.caught_up.wait()
-            await self._ends.opened.wait()
+            await self._asking.opened.wait()
             self.settle()
             self.trouble = ""
             self.caught_up.set()

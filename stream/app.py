@@ -19,7 +19,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from infra.clickhouse import open_client
-from infra.kafka import connection_options
+from infra.kafka import connection_options, open_consumer
 from infra.logs import configure_logs, get_logger
 from infra.metrics import serve_metrics
 from infra.quiet import quieten
@@ -28,7 +28,6 @@ from schemas.topics import CHECK_RESULTS
 from stream.dead_letters import LogRecord
 from stream.epochs import LogMismatch, first_epoch, identify_log, settle_epoch
 from stream.maintenances import Maintenances
-from stream.offsets import open_consumer
 from stream.outbox import Outbox
 from stream.partition import Delivery
 from stream.pasts import Pasts
