@@ -106,9 +106,9 @@ async def put_maintenance(
     identity = maintenance_id(caller.workspace, slug)
     async with writing(context, MAINTENANCES, identity, reads=MONITORS):
         present = context.catalog.maintenance(identity)
-        expect_version(if_match, present.version if present else None)
         if present is not None and present.document == maintenance:
             return _answer(present)
+        expect_version(if_match, present.version if present else None)
         entry = await _write(context, caller, identity, present.document if present else None, maintenance)
         return _answer(entry, 200 if present else 201)
 

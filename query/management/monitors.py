@@ -86,11 +86,11 @@ async def put_monitor(
     identity = monitor_id(caller.workspace, slug)
     async with writing(context, MONITORS, identity):
         present = context.catalog.monitor(identity)
+        if present is not None and present.document == monitor:
+            return _answer(context, present)
         expect_version(if_match, present.version if present else None)
         if present is None:
             return _answer(context, await _create(context, caller, identity, monitor), 201)
-        if present.document == monitor:
-            return _answer(context, present)
         return _answer(context, await write(context, caller, MONITORS, identity, monitor))
 
 

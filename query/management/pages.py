@@ -78,11 +78,11 @@ async def put_page(
         present = context.catalog.page(slug)
         if present is not None and present.workspace != caller.workspace:
             raise _taken(slug)
+        if present is not None and present.document == page:
+            return _answer(context, present)
         expect_version(if_match, present.version if present else None)
         if present is None:
             return _answer(context, await _create(context, caller, page), 201)
-        if present.document == page:
-            return _answer(context, present)
         _check(context, caller, page)
         return _answer(context, await write(context, caller, PAGES, slug, page))
 
