@@ -136,6 +136,9 @@ def message_of(error: ErrorDetails, model: type[BaseModel]) -> str:
         return PATTERNS[error["ctx"]["pattern"]]
     if error["type"] == "literal_error" and error["ctx"]["expected"] == "True":
         return "this can only be true; `exists` and `absent` are each other's opposites"
+    if error["type"] in ("too_short", "too_long") and error["ctx"]["field_type"] == "Value":
+        least, most = error["ctx"].get("min_length"), error["ctx"].get("max_length")
+        return f"has {least} characters at least" if most is None else f"has {most} characters at most"
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][-1])
         near = get_close_matches(name, _known_fields(model, error["loc"][:-1]), n=1)

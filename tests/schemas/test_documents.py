@@ -157,6 +157,7 @@ def test_two_monitors_cannot_have_one_slug() -> None:
             "assertions[0].matches: not a regular expression (RE2): missing ): é(",
         ),
         ("assertions: [{jsonpath: $.a, exists: false}]", "assertions[0].exists: this can only be true; `exists` and"),
+        (f"name: {'x' * 201}", "name: has 200 characters at most"),
         ("assertions: [{status: 2XX}]", "assertions[0].status: write 204, 2xx or 200-299, or several"),
     ],
 )
