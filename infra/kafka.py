@@ -239,7 +239,10 @@ class TableReader:
         self.trouble: str | None = None
 
     async def run(self) -> None:
-        """Read until cancelled. Brokers away, now or later: it tries again, and goes on where it was."""
+        """Read until cancelled. Brokers away, now or later: it tries again, and goes on where it was.
+
+        Raises PartitionsDiffer: of a part of the topic nothing right can be made.
+        """
         wait_s = RETRY_FROM_S
         while True:
             try:
@@ -271,6 +274,10 @@ class TableReader:
         consumer.assign(partitions)
         for partition, offset in self._next_offsets.items():
             consumer.seek(partition, offset)
+        await consumer.end_offsets(partitions[:1])  # from now on the consumer knows the topic
+        found = len(consumer.partitions_for_topic(self._topic.name))
+        if found != len(partitions):
+            raise PartitionsDiffer(self._topic.name, found, len(partitions))
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         self.trouble = None
         while True:
