@@ -178,9 +178,8 @@ def revoke_key_command(
     key: Annotated[str, typer.Argument(help="Its id, from `pulse keys list`, or the key itself.")],
 ) -> None:
     """Revoke a key: it opens nothing any more. Example: pulse keys revoke 6fJq0aBc1xYz"""
-    key_id = name_in_address(
-        key.removeprefix("pulse_").partition("_")[0]
-    )  # who finds a key somewhere has its whole text, not its id
+    # Who finds a key somewhere has its whole text, not its id.
+    key_id = name_in_address(key.removeprefix("pulse_").partition("_")[0])
     ask(lambda service: service.send("DELETE", f"/v1/keys/{key_id}"))
     typer.echo(f"{key_id} is revoked.", err=True)
 
