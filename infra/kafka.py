@@ -197,15 +197,30 @@ class LogRecord:
     value: bytes | None
 
 
-async def log_ends(settings: Settings, topic: Topic) -> dict[int, int]:
-    """By partition: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
+@asynccontextmanager
+async def open_consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of nothing, to ask for offsets: one that reads answers nothing else while it waits for a record.
+
+    Raises KafkaError when the brokers cannot be reached.
+    """
     consumer = AIOKafkaConsumer(**connection_options(settings), group_id=None)
-    partitions = [TopicPartition(topic.name, n) for n in range(partition_count(topic, settings))]
     try:
         await consumer.start()
-        return {at.partition: end for at, end in (await consumer.end_offsets(partitions)).items()}
+        yield consumer
     finally:
         await consumer.stop()
+
+
+async def ends_of(consumer: AIOKafkaConsumer, topic: Topic, settings: Settings) -> dict[int, int]:
+    """By partition of the topic: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
+    partitions = [TopicPartition(topic.name, n) for n in range(partition_count(topic, settings))]
+    return {at.partition: end for at, end in (await consumer.end_offsets(partitions)).items()}
+
+
+async def log_ends(settings: Settings, topic: Topic) -> dict[int, int]:
+    """The same, asked once."""
+    async with open_consumer(settings) as consumer:
+        return await ends_of(consumer, topic, settings)
 
 
 class TableReader:
@@ -224,7 +239,10 @@ class TableReader:
         self.trouble: str | None = None
 
     async def run(self) -> None:
-        """Read until cancelled. Brokers away, now or later: it tries again, and goes on where it was."""
+        """Read until cancelled. Brokers away, now or later: it tries again, and goes on where it was.
+
+        Raises PartitionsDiffer: of a part of the topic nothing right can be made.
+        """
         wait_s = RETRY_FROM_S
         while True:
             try:
@@ -256,6 +274,10 @@ class TableReader:
         consumer.assign(partitions)
         for partition, offset in self._next_offsets.items():
             consumer.seek(partition, offset)
+        await consumer.end_offsets(partitions[:1])  # from now on the consumer knows the topic
+        found = len(consumer.partitions_for_topic(self._topic.name))
+        if found != len(partitions):
+            raise PartitionsDiffer(self._topic.name, found, len(partitions))
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         self.trouble = None
         while True:

@@ -64,7 +64,7 @@ class AppUnderTest:
         self._client.__exit__(kind, error, trace)
 
     def check(self, monitor: Monitor) -> CheckResult:
-        """One check, less what belongs to a deployment: latency and certificate."""
+        """One check, less what belongs to a deployment: latency and certificates."""
         name = monitor_id(DEFAULT_WORKSPACE, monitor.slug)
         rules = compile_rules(name, 0, [a for a in monitor.assertions if a.subject not in OF_A_DEPLOYMENT], None)
         reveal = Revealer(Secrets(None), DEFAULT_WORKSPACE)
@@ -74,7 +74,7 @@ class AppUnderTest:
 
     def _fetch(self, monitor: Monitor, reveal: Revealer) -> Fetched:
         try:
-            request = build_request(monitor, reveal)
+            request = build_request(monitor.model_copy(update={"client_certificate": None}), reveal)
         except MissingSecret as error:
             return Fetched(Reason.BAD_REQUEST, str(error))
         self._client.cookies.clear()  # no check has those of another

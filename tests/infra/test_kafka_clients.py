@@ -142,6 +142,14 @@ def test_another_partition_count_is_refused(engine_settings: Settings) -> None:
 
 
 @pytest.mark.engines
+@pytest.mark.parametrize("count", [4, 16])
+def test_a_reader_reads_no_part_of_a_topic(engine_settings: Settings, count: int) -> None:
+    other = engine_settings.model_copy(update={"partitions": count})
+    with pytest.raises(PartitionsDiffer, match="PULSE_PARTITIONS=8"):
+        run(TableReader(other, MONITORS, lambda _: None).run())
+
+
+@pytest.mark.engines
 def test_a_refused_topic_says_why(engine_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "TOPICS", (replace(PAGES, name="not a name"),))
 
