@@ -118,10 +118,9 @@ def _as_stored(result: CheckResult) -> CheckResult:
 @st.composite
 def corrected(draw: st.DrawFn) -> histories.History:
     """A history whose record was corrected once or a few times."""
-    history, unit = draw(
-        st.one_of(st.tuples(histories.histories(), st.just(MINUTE)), st.tuples(histories.days(), st.just(30 * MINUTE)))
-    )
-    name = next(monitor for monitor, _ in history.terms)
+    history = draw(st.one_of(histories.histories(), histories.days()))
+    (name, _), terms = next(iter(history.terms.items()))
+    unit = max(MINUTE, terms.interval_ms)
     orders: list[tuple[int, LogEvent]] = []
     for number in range(draw(st.integers(1, 4))):
         told_at = draw(st.integers(BEGIN + 5 * unit, history.end))
@@ -251,14 +250,15 @@ def test_a_monitor_of_which_nothing_was_seen_for_days_keeps_its_incident_through
 
 
 def told_of_days(bad: set[int], hours: int, terms: Terms, slots: range, policy: PolicyChange | None = None) -> Stream:
-    """Results every half hour, `bad` ones down; then those of `slots` are annulled, or replayed under a policy."""
+    """A result every interval, `bad` ones down; then those of `slots` are annulled, or replayed under a policy."""
     stream = Stream(lambda monitor, version: terms)
-    for slot in range(2 * hours):
-        at = BEGIN + slot * 30 * MINUTE
+    count = hours * HOUR // terms.interval_ms
+    for slot in range(count):
+        at = BEGIN + slot * terms.interval_ms
         seen = (Outcome.DOWN, Reason.TIMEOUT) if slot in bad else (Outcome.UP, Reason.OK)
         stream.take(CheckBatch("p", "ams", at, (CheckResult("default/m", at, at, 1, *seen),)))
         stream.take(Tick(at))
-    now, since, until = (BEGIN + slot * 30 * MINUTE for slot in (2 * hours, slots.start, slots.stop))
+    now, since, until = (BEGIN + slot * terms.interval_ms for slot in (count, slots.start, slots.stop))
     kind = CorrectionKind.REPLAY if policy else CorrectionKind.ANNUL
     order = CorrectionOrdered("c", "default/m", kind, now, since, until, "somebody", REASON, policy or PolicyChange())
     stream.take(order)
@@ -295,6 +295,15 @@ def test_what_has_flapped_for_days_flaps_on_at_the_beginning_of_what_is_folded_a
 
     (expected,) = expect(stream.log, stream.terms_of).values()
     assert [entry[0] for entry in expected.incidents[0].entries] == ["opened"]
+    assert stream.tables.incidents("default/m") == expected.incidents
+
+
+def test_how_a_monitor_that_is_checked_seldom_flapped_is_known_at_the_beginning_of_what_is_folded_anew() -> None:
+    terms = Terms(interval_ms=6 * HOUR, silence_ms=12 * HOUR, recoveries=1, reopen_gap_ms=0)
+    stream = told_of_days({*range(1, 27, 2)}, 300, terms, range(49, 50))
+
+    (expected,) = expect(stream.log, stream.terms_of).values()
+    assert stream.tables.changes("default/m") == expected.changes
     assert stream.tables.incidents("default/m") == expected.incidents
 
 
