@@ -217,6 +217,24 @@ def test_a_deleted_monitor_is_told_no_more_once_all_of_it_is_settled_and_goes_on
     } | dict.fromkeys((Status.DEGRADED, Status.UNKNOWN, Status.MAINTENANCE, Status.PAUSED), 0)
 
 
+def test_a_deleted_monitor_is_kept_packed_with_its_maintenance_which_holds_when_it_is_made_anew() -> None:
+    log, begin, day = Log(), BEGIN + 1_440 * MINUTE, 1_440 * MINUTE
+    log.see("uu")
+    log.add(MaintenanceRevised("m", NAME, BEGIN + MINUTE, begin, begin + day))
+    log.add(MonitorRevised(NAME, 2, BEGIN + 2 * MINUTE, "deleted"))
+    for minute in range(3, 120):
+        log.add(Tick(BEGIN + minute * MINUTE))
+    (row,) = log.fold.changed()
+    watched, held = [*log.fold.monitors], log.fold.monitors_in("m")
+    log.add(MonitorRevised(NAME, 3, begin - MINUTE, "active"))
+
+    (told,) = log.add(Tick(begin + MINUTE)).changes
+
+    assert (row.monitor, watched) == (NAME, [])
+    assert (held, log.fold.monitors_in("n")) == ({NAME}, set())
+    assert (told.status, told.at) == (Status.MAINTENANCE, begin)
+
+
 def in_a_new_log(before: Log, terms: Terms = DEFAULT_TERMS) -> Log:
     """The states of a log that is gone, under the next."""
     log = Log(terms)
