@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.enums import CorrectionKind, EntryKind, IncidentState, Outcome, Reason
+from schemas.enums import CorrectionKind, EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import (
     CheckBatch,
     CheckResult,
@@ -212,6 +212,22 @@ def test_a_change_of_the_day_before_is_corrected_where_results_after_midnight_co
     (expected,) = expect(stream.log, lambda monitor, version: terms).values()
     assert stream.tables.changes("default/m") == expected.changes
     assert stream.tables.incidents("default/m") == expected.incidents
+
+
+def test_a_pause_of_which_the_log_was_told_too_late_holds_from_its_beginning_once_its_day_is_corrected() -> None:
+    stream = Stream(lambda monitor, version: Terms())
+    for minute in range(30, 90):
+        at = BEGIN + minute * MINUTE
+        stream.take(CheckBatch("p", "ams", at, (CheckResult("default/m", at, at, 1, Outcome.UP),)))
+    now, paused_at = BEGIN + 90 * MINUTE, BEGIN + 40 * MINUTE
+    stream.take(MonitorRevised("default/m", 2, paused_at, "paused"))
+    told = stream.tables.changes("default/m")
+    order = CorrectionOrdered("c", "default/m", CorrectionKind.REPLAY, now, now - MINUTE, now, "somebody", REASON)
+    stream.take(order)
+
+    corrected = stream.tables.changes("default/m")
+    assert [change.at for change in told if change.status is Status.PAUSED] == [now - 11 * MINUTE]
+    assert [change.at for change in corrected if change.status is Status.PAUSED] == [paused_at]
 
 
 @pytest.mark.parametrize("results", [72, 20], ids=["seen until now", "silent for days"])
