@@ -66,7 +66,7 @@ from stream.folds.facts import (
 from stream.folds.partition import FoldedEvent, PartitionFold, StateRow
 from stream.folds.terms import Terms, TermsOf
 
-RULES = 6
+RULES = 7
 """Grows when the same log is to give other facts."""
 SHAPE = 2
 """Grows when a state is written in another way: a worker reads states of no other shape."""
