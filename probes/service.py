@@ -54,7 +54,7 @@ class ProbeService:
         REGISTRY.register(metrics)
         host, port = self._settings.metrics_host, self._settings.probe_metrics_port
         try:
-            async with serve_metrics(host, port, "PULSE_PROBE_METRICS_PORT", self._problem):
+            async with serve_metrics(host, port, "PULSE_PROBE_METRICS_PORT", self.problem):
                 await self._probe(stop)
         finally:
             REGISTRY.unregister(metrics)
@@ -104,10 +104,12 @@ class ProbeService:
         self.results[result.outcome, result.reason] += 1
         self.emitter.add(result, monitor.partition)
 
-    def _problem(self) -> str | None:
+    def problem(self) -> str | None:
         """What /healthz says."""
         waiting = self.emitter.spool.results
-        return f"Kafka does not answer; {waiting} results wait on disk" if waiting else None
+        if waiting:
+            return f"Kafka does not answer; {waiting} results wait on disk"
+        return self.network.verdict if self.network.offline else None
 
 
 def open_files() -> int:

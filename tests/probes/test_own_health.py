@@ -2,23 +2,30 @@
 
 import asyncio
 from errno import ENETUNREACH
+from functools import partial
+from pathlib import Path
 from socket import AF_INET, AF_INET6, AddressFamily
 from socket import socket as Socket  # noqa: N812
 
+import aiodns
 import pytest
 
-from probes.own_health import Canary, InvalidCanary, OwnNetwork, Target, has_route, parse_canary
+from infra.settings import Settings
+from probes.own_health import Canary, InvalidCanary, OwnNetwork, Target, finds_out, has_route, parse_canary
+from probes.service import ProbeService
 from schemas.enums import Outcome, Reason
-from schemas.events import CheckResult
+from schemas.events import CheckResult, Evidence
 from tests.engines import free_ports
+from tests.probes.servers.dns import NXDOMAIN, SERVFAIL, name_server
 
 
-def result(reason: Reason, connect_us: int = 0) -> CheckResult:
+def result(reason: Reason, connect_us: int = 0, address: str = "") -> CheckResult:
     outcome = Outcome.UP if reason is Reason.OK else Outcome.DOWN
-    return CheckResult("default/a", 1, 1, 1, outcome, reason, connect_us=connect_us)
+    evidence = Evidence(address=address) if address else None
+    return CheckResult("default/a", 1, 1, 1, outcome, reason, connect_us=connect_us, evidence=evidence)
 
 
-UP, LOST, REFUSED = result(Reason.OK), result(Reason.CONNECT_ERROR), result(Reason.CONNECT_REFUSED)
+UP, LOST, REFUSED = result(Reason.OK, 400), result(Reason.CONNECT_ERROR), result(Reason.CONNECT_REFUSED)
 NAMELESS, SILENT, SLOW = result(Reason.DNS_ERROR), result(Reason.TIMEOUT), result(Reason.TIMEOUT, connect_us=400)
 
 
@@ -41,6 +48,14 @@ def cut_off() -> bool:
     return False
 
 
+async def answering(domain: str) -> bool:
+    return True
+
+
+async def silent(domain: str) -> bool:
+    return False
+
+
 def test_one_target_that_fails_among_others_is_down() -> None:
     network = OwnNetwork(route=connected)
 
@@ -49,7 +64,7 @@ def test_one_target_that_fails_among_others_is_down() -> None:
 
 @pytest.mark.parametrize("failure", [LOST, NAMELESS, SILENT])
 def test_when_everything_fails_at_once_it_is_the_probe(failure: CheckResult) -> None:
-    network = OwnNetwork(route=connected)
+    network = OwnNetwork(route=connected, resolver=silent)
     fine = [(n, UP) for n in range(8)]
 
     found = blamed(network, *fine, *((n, failure) for n in range(8)))
@@ -58,16 +73,74 @@ def test_when_everything_fails_at_once_it_is_the_probe(failure: CheckResult) -> 
     assert network.offline
 
 
+@pytest.mark.parametrize(
+    "addresses", [["203.0.114.7"], ["203.0.114.7", "203.0.114.8", "2600::1", "2600::2", "203.0.114.9"]]
+)
+def test_all_that_one_server_has_may_vanish_with_it(addresses: list[str]) -> None:
+    network = OwnNetwork(route=connected, resolver=answering)
+    gone = [result(Reason.TIMEOUT, address=address) for address in addresses]
+
+    assert not any(blamed(network, *((n, gone[n % len(gone)]) for _ in range(3) for n in range(40))))
+
+
+def test_names_that_expire_together_are_down_while_the_resolver_finds_others() -> None:
+    assert not any(blamed(OwnNetwork(route=connected, resolver=answering), *((n, NAMELESS) for n in range(40))))
+    assert any(blamed(OwnNetwork(route=connected, resolver=silent), *((n, NAMELESS) for n in range(40))))
+
+
+def test_many_places_do_not_vanish_at_once_though_the_resolver_is_near() -> None:
+    gone = [(n, result(Reason.TIMEOUT, address=f"203.0.{n}.7")) for n in range(8)]
+
+    assert blamed(OwnNetwork(route=connected, resolver=answering), *gone) == [False] * 4 + [True] * 4
+
+
+def test_ports_of_one_address_need_no_resolver_to_vanish() -> None:
+    async def main() -> list[bool]:
+        network = OwnNetwork(route=connected, resolver=silent)
+        gone = result(Reason.TIMEOUT, address="8.8.4.4")
+        return [await network.is_to_blame(("8.8.4.4", port), gone) for port in range(1, 40)]
+
+    assert not any(asyncio.run(main()))
+
+
+def test_private_addresses_side_by_side_are_as_many_places() -> None:
+    async def main() -> list[bool]:
+        network = OwnNetwork(route=connected, resolver=silent)
+        hosts = [f"10.0.0.{n}" for n in range(8)]
+        return [await network.is_to_blame((host, 80), result(Reason.CONNECT_ERROR, address=host)) for host in hosts]
+
+    assert asyncio.run(main()) == [False] * 4 + [True] * 4
+
+
+def test_a_resolver_proves_itself_by_a_name_that_was_never_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probes.own_health.CANARY_TIMEOUT_S", 0.3)
+
+    async def main() -> tuple[list[bool], set[str]]:
+        async with name_server({}) as server:
+            channel = partial(aiodns.DNSResolver, [f"127.0.0.1:{server.port}"])
+            monkeypatch.setattr("probes.own_health.aiodns.DNSResolver", channel)
+            found = []
+            for code in (NXDOMAIN, SERVFAIL, NXDOMAIN, None):
+                server.others = code
+                found.append(await finds_out("com"))
+            return found, set(server.questions)
+
+    found, questions = asyncio.run(main())
+    assert found == [True, False, True, False]
+    assert len(questions) == 4
+    assert all(question.endswith(".com") for question in questions)
+
+
 def test_an_answer_of_anybody_ends_it() -> None:
-    network = OwnNetwork(route=connected)
+    network = OwnNetwork(route=connected, resolver=silent)
     blamed(network, *((n, LOST) for n in range(8)))
 
     assert blamed(network, (1, UP), (2, LOST)) == [False, False]
     assert not network.offline
 
 
-@pytest.mark.parametrize("alive", [REFUSED, SLOW, result(Reason.TLS_ERROR), result(Reason.HTTP_STATUS)])
-def test_a_refusal_or_a_late_answer_is_a_sign_of_life(alive: CheckResult) -> None:
+@pytest.mark.parametrize("alive", [REFUSED, SLOW, result(Reason.TLS_ERROR, 1), result(Reason.CONNECT_ERROR, 1)])
+def test_a_refusal_a_late_answer_or_the_first_of_redirects_is_a_sign_of_life(alive: CheckResult) -> None:
     network = OwnNetwork(route=connected)
 
     assert not any(blamed(network, *((n, alive) for n in range(20)), (1, LOST)))
@@ -116,9 +189,9 @@ def test_while_the_world_answers_private_targets_are_down_however_many() -> None
     assert not any(asyncio.run(main()))
 
 
-@pytest.mark.parametrize("reason", [Reason.BAD_REQUEST, Reason.BLOCKED_ADDRESS, Reason.PROBE_OVERLOADED])
-def test_a_check_that_sent_nothing_is_no_sign_of_life(reason: Reason) -> None:
-    network = OwnNetwork(route=connected)
+@pytest.mark.parametrize("reason", [Reason.BAD_REQUEST, Reason.BLOCKED_ADDRESS, Reason.PROBE_OVERLOADED, Reason.OK])
+def test_a_check_that_reached_nobody_is_no_sign_of_life(reason: Reason) -> None:
+    network = OwnNetwork(route=connected, resolver=silent)
     lost = [(n, LOST) for n in range(8)]
 
     found = blamed(network, *lost, (9, result(reason)), *lost)
@@ -169,3 +242,12 @@ def test_canaries_are_host_and_port(text: str, canary: Canary) -> None:
 def test_what_is_no_canary_is_refused_and_the_message_shows_one(text: str) -> None:
     with pytest.raises(InvalidCanary, match="write host:port"):
         parse_canary(text)
+
+
+def test_a_probe_that_takes_its_network_for_lost_says_so_at_healthz(tmp_path: Path) -> None:
+    service = ProbeService(Settings(kafka="127.0.0.1:1", data=tmp_path))
+    assert service.problem() is None
+
+    service.network.offline = True
+
+    assert service.problem() == service.network.verdict
