@@ -1,10 +1,10 @@
 """The probe's own network: before an all-down minute is believed, the probe asks whether it is the one that is cut off.
 
 With canaries (addresses that the operator names) each network failure is believed only while one of them can be
-reached. Without them the share decides: when many targets in a row fail before anyone has answered, it is us, unless
-they all are in few places, like everything that runs on one server, while the resolver still finds things out. A
-machine without any route to the world is offline. What is near (this machine, a private network) is reached without
-the world, so that its answers say nothing of targets out there.
+reached. Without them it is us when nothing answers, and there is no route to the world, or the resolver finds nothing
+out; and when targets in many places fail in a row before anyone has answered. All that runs on one server may well
+vanish at once. What is near (this machine, a private network) is reached without the world, so that its answers say
+nothing of targets out there.
 """
 
 import asyncio
@@ -164,10 +164,11 @@ class OwnNetwork:
         self._prune()
         sides = (self._near, self._far) if near else (self._far,)
         failing, seen = sum(len(side.failing) for side in sides), sum(len(side.seen) for side in sides)
-        if not near and failing == seen and not self._route():
-            return True
-        if failing < _many(seen):
+        everything = not near and failing >= seen
+        if not everything and failing < _many(seen):
             return False
+        if everything and not self._route():
+            return True
         places = {_place(address) for side in sides for address in side.failing.values() if address}
         return len(places) >= MANY_PLACES or not await self._resolver_answers.get()
 
@@ -185,8 +186,9 @@ class OwnNetwork:
         return any(answers)
 
     async def _ask_resolver(self) -> bool:
-        """Whether it finds things out; where only addresses fail there is nothing to ask."""
-        last_labels = (host.rpartition(".")[2] for host, _ in self._far.failing if ":" not in host)
+        """Whether it finds things out; there is nothing to ask of addresses, nor of names that lead to near ones."""
+        names = (host for (host, _), at in self._far.failing.items() if ":" not in host and not (at and _is_near(at)))
+        last_labels = (name.rpartition(".")[2] for name in names)
         domain = next((label for label in last_labels if not label.isdigit()), None)
         return domain is None or await self._resolver(domain)
 

@@ -133,7 +133,7 @@ def test_a_resolver_proves_itself_by_a_name_that_was_never_asked_for(monkeypatch
 
 def test_an_answer_of_anybody_ends_it() -> None:
     network = OwnNetwork(route=connected, resolver=silent)
-    blamed(network, *((n, LOST) for n in range(8)))
+    assert any(blamed(network, *((n, LOST) for n in range(8))))
 
     assert blamed(network, (1, UP), (2, LOST)) == [False, False]
     assert not network.offline
@@ -153,9 +153,20 @@ def test_half_of_many_targets_failing_is_not_the_probe() -> None:
     assert not any(blamed(network, *seen))
 
 
-def test_a_single_target_is_believed_while_there_is_a_route() -> None:
-    assert blamed(OwnNetwork(route=connected), (1, LOST)) == [False]
-    assert blamed(OwnNetwork(route=cut_off), (1, LOST)) == [True]
+def test_a_single_target_is_believed_while_there_is_a_route_and_the_resolver_finds_things_out() -> None:
+    assert blamed(OwnNetwork(route=connected, resolver=answering), (1, LOST)) == [False]
+    assert blamed(OwnNetwork(route=connected, resolver=silent), (1, LOST)) == [True]
+    assert blamed(OwnNetwork(route=cut_off, resolver=answering), (1, LOST)) == [True]
+
+
+def test_one_that_fails_beside_one_that_does_not_is_believed_without_asking() -> None:
+    assert blamed(OwnNetwork(route=cut_off, resolver=silent), (2, UP), (1, LOST), (1, LOST)) == [False] * 3
+
+
+def test_the_name_of_a_private_address_is_believed_where_the_resolver_knows_private_names_alone() -> None:
+    lost = result(Reason.TIMEOUT, address="10.0.0.7")
+
+    assert blamed(OwnNetwork(route=connected, resolver=silent), (1, lost)) == [False]
 
 
 def test_without_a_route_a_private_target_is_believed_all_the_same() -> None:
@@ -196,7 +207,7 @@ def test_a_check_that_reached_nobody_is_no_sign_of_life(reason: Reason) -> None:
 
     found = blamed(network, *lost, (9, result(reason)), *lost)
 
-    assert found == [False] * 4 + [True] * 4 + [False] + [True] * 8
+    assert found == [True] * 8 + [False] + [True] * 8
 
 
 @pytest.mark.parametrize(("routed", "found"), [({AF_INET}, True), ({AF_INET6}, True), (set(), False)])
