@@ -68,7 +68,7 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
         yield
     stale = stale_since(monitors_of(page, catalog), facts, now)
     incidents = [
-        _incident(views[entry.document.slug], each, stale or now)
+        _incident(views[entry.document.slug], each, stale or now, told=_is_told(each.reason, entry.document))
         for entry, each in _recent_incidents(page, catalog, facts, now)
     ]
     return StatusDocument(
@@ -150,7 +150,7 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
         since=moment(told.since) if told else None,
         reason=told.reason if told else None,
         cause=CAUSES[told.reason] if told else "",
-        message=told.message if told and status is not Status.UP and told.reason not in UNTOLD else "",
+        message=told.message if told and status is not Status.UP and _is_told(told.reason, entry.document) else "",
         known_until=moment(current.known_until) if current else None,
         components=[_component(each, can_tell=_answers(status, told)) for each in facts.components],
         days=_days(days, _incident_days(facts, now), now // DAY_MS),
@@ -162,6 +162,11 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
         if facts.latency
         else None,
     )
+
+
+def _is_told(reason: Reason, monitor: Monitor) -> bool:
+    """Whether the messages are for everyone: those of a dns:// check have the names and addresses that it found."""
+    return reason not in UNTOLD and not monitor.url.lower().startswith("dns://")
 
 
 def _answers(status: Status, told: Current | None) -> bool:
@@ -224,8 +229,8 @@ def _recent_incidents(
                 yield entry, incident
 
 
-def _incident(monitor: MonitorView, incident: Incident, known_until: int) -> IncidentView:
-    """An incident as it was at `known_until`, int ms."""
+def _incident(monitor: MonitorView, incident: Incident, known_until: int, *, told: bool) -> IncidentView:
+    """An incident as it was at `known_until`, int ms; with what checks said of it, where that is `told` to everyone."""
     ended = incident.resolved_at if incident.state is IncidentState.RESOLVED else None
     return IncidentView(
         id=incident.id,
@@ -242,11 +247,12 @@ def _incident(monitor: MonitorView, incident: Incident, known_until: int) -> Inc
         regions=list(incident.regions),
         components=list(incident.components),
         failures=[
-            FailureView(each.test, each.severity, each.expected, each.seen, each.message) for each in incident.failures
+            FailureView(each.test, each.severity, each.expected, each.seen, each.message)
+            for each in (incident.failures if told else ())
         ],
         answered=incident.evidence.status_line if incident.evidence else "",
         timeline=[
-            TimelineView(each.kind, moment(each.at), each.status, _message_of(each, incident))
+            TimelineView(each.kind, moment(each.at), each.status, _message_of(each, told=told))
             for each in reversed(incident.entries)
         ],
     )
@@ -270,11 +276,11 @@ def _lasted_ms(incident: Incident, status: Status, ended: int) -> int:
     return sum(max(0, end - at) for (at, each), end in zip(turns, ends, strict=True) if each is status)
 
 
-def _message_of(entry: TimelineEntry, incident: Incident) -> str:
+def _message_of(entry: TimelineEntry, *, told: bool) -> str:
     """Its message, where it is for everyone; where there is none for what the monitor became, the status in words."""
     if entry.kind is EntryKind.UPDATE and (entry.status is Status.UNKNOWN or not entry.message):
         return f"It is {PREDICATES[entry.status]}."
-    return "" if incident.reason in UNTOLD and entry.message == incident.message else entry.message
+    return entry.message if told or entry.by or entry.status not in TROUBLE else ""
 
 
 def _announced_maintenances(
