@@ -97,7 +97,7 @@ class ProbeService:
         self._emit(monitor, result)
 
     def _missed(self, monitor: CompiledMonitor, scheduled_at: int) -> None:
-        message = "the check could not start within its interval: the probe has too much to do"
+        message = "the check could not start within its interval: the probe had too much to do, or its machine slept"
         self._emit(monitor, untold(monitor, scheduled_at, Reason.PROBE_OVERLOADED, message))
 
     def _emit(self, monitor: CompiledMonitor, result: CheckResult) -> None:
