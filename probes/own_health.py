@@ -112,6 +112,10 @@ class _Targets:
     failing: dict[Target, str] = field(default_factory=dict)
     """The address at which each was tried; none where its name led to none."""
 
+    def forget(self, target: Target) -> None:
+        self.seen.pop(target, None)
+        self.failing.pop(target, None)
+
 
 class OwnNetwork:
     """Judges whether a network failure is the target's or ours. A target is a host and a port."""
@@ -135,13 +139,14 @@ class OwnNetwork:
         self._canary_answers = Shared(self._ask_canaries, ANSWER_KEPT_S)
         self._resolver_answers = Shared(self._ask_resolver, ANSWER_KEPT_S)
 
-    async def is_to_blame(self, target: Target, result: CheckResult) -> bool:
-        """Take a result into account; True when its failure is the probe's own."""
+    async def is_to_blame(self, target: Target, address: str, result: CheckResult) -> bool:
+        """Take a result, and where it was looked for, into account; True when its failure is the probe's own."""
         alive = reached(result)
         if not alive and result.reason not in UNREACHED:
             return False  # nothing was sent, or only a resolver was asked
-        near = _is_near(target[0])
-        side = self._near if near else self._far
+        near = _is_near(address or target[0])
+        side, other = (self._near, self._far) if near else (self._far, self._near)
+        other.forget(target)  # its name led elsewhere, or nowhere
         side.seen[target] = asyncio.get_running_loop().time()
         if alive:
             self._near.failing.clear()
@@ -149,7 +154,7 @@ class OwnNetwork:
                 self._far.failing.clear()
             self._conclude(offline=self.offline and bool(self._far.failing))
             return False
-        side.failing[target] = result.evidence.address if result.evidence else ""
+        side.failing[target] = address
         self._conclude(offline=await self._is_offline(near=near))
         return self.offline
 
@@ -186,9 +191,8 @@ class OwnNetwork:
         return any(answers)
 
     async def _ask_resolver(self) -> bool:
-        """Whether it finds things out; there is nothing to ask of addresses, nor of names that lead to near ones."""
-        names = (host for (host, _), at in self._far.failing.items() if ":" not in host and not (at and _is_near(at)))
-        last_labels = (name.rpartition(".")[2] for name in names)
+        """Whether it finds things out; where only addresses fail there is nothing to ask."""
+        last_labels = (host.rpartition(".")[2] for host, _ in self._far.failing if ":" not in host)
         domain = next((label for label in last_labels if not label.isdigit()), None)
         return domain is None or await self._resolver(domain)
 

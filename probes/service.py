@@ -87,10 +87,7 @@ class ProbeService:
 
     async def _check(self, monitor: CompiledMonitor, scheduled_at: int) -> None:
         try:
-            result = await check(monitor, scheduled_at, self.lag)
-            if await self.network.is_to_blame(monitor.target, result):
-                message = f"{self.network.verdict} (here: {result.message})"
-                result = untold(monitor, scheduled_at, Reason.PROBE_OFFLINE, message, result.started_at)
+            result = await check(monitor, scheduled_at, self.lag, self.network)
         except asyncio.CancelledError:
             self._emit(monitor, untold(monitor, scheduled_at, Reason.PROBE_OFFLINE, "the probe was stopped meanwhile"))
             raise
