@@ -175,6 +175,14 @@ def test_a_name_beside_us_that_answers_says_nothing_of_the_way_to_the_world() ->
     assert found == [False, True, False, True]
 
 
+def test_a_name_that_led_nowhere_for_a_while_is_where_it_was_again() -> None:
+    network = OwnNetwork(route=connected, resolver=silent)
+
+    found = blamed(network, (1, NAMELESS), (1, UP), (2, SILENT), addresses=["", "10.0.0.7", "8.8.4.4"])
+
+    assert found == [True, False, True]
+
+
 def test_without_a_route_a_private_target_is_believed_all_the_same() -> None:
     network = OwnNetwork(route=cut_off)
 
@@ -186,10 +194,9 @@ def test_what_is_near_and_answers_says_nothing_of_the_way_to_the_world(near: str
     async def main() -> list[bool]:
         network = OwnNetwork(route=cut_off)
         await network.is_to_blame((near, 80), "", UP)
-        return [
-            await network.is_to_blame(*each)
-            for each in [(target(1), "", NAMELESS), ((near, 80), "", UP), (target(1), "", LOST)]
-        ]
+        found = [await network.is_to_blame(target(1), "", NAMELESS)]
+        found.append(await network.is_to_blame((near, 80), "", UP))
+        return [*found, await network.is_to_blame(target(1), "", LOST)]
 
     assert asyncio.run(main()) == [True, False, True]
 
