@@ -133,6 +133,8 @@ class OwnNetwork:
         self._canaries = canaries
         self._route = route
         self._resolver = resolver
+        self._resolver_answered: bool | None = None
+        """Whether it found things out when all was well; one that does not tells nothing by not doing it later."""
         self._near = _Targets()
         self._far = _Targets()
         self._pruned_at = 0.0
@@ -153,6 +155,8 @@ class OwnNetwork:
             if not near:
                 self._far.failing.clear()
             self._conclude(offline=self.offline and bool(self._far.failing))
+            if not near and self._resolver_answered is None and not self._canaries:
+                await self._learn_of_resolver(target[0])
             return False
         side.failing[target] = address
         self._conclude(offline=await self._is_offline(near=near))
@@ -175,7 +179,9 @@ class OwnNetwork:
         if everything and not self._route():
             return True
         places = {_place(address) for side in sides for address in side.failing.values() if address}
-        return len(places) >= MANY_PLACES or not await self._resolver_answers.get()
+        if len(places) >= MANY_PLACES:
+            return True
+        return self._resolver_answered is not False and not await self._resolver_answers.get()
 
     def _prune(self) -> None:
         """Forget targets that are checked no more."""
@@ -192,14 +198,26 @@ class OwnNetwork:
 
     async def _ask_resolver(self) -> bool:
         """Whether it finds things out; where only addresses fail there is nothing to ask."""
-        last_labels = (host.rpartition(".")[2] for host, _ in self._far.failing if ":" not in host)
-        domain = next((label for label in last_labels if not label.isdigit()), None)
+        domains = filter(None, (_domain_of(host) for host, _ in self._far.failing))
+        domain = next(domains, None)
         return domain is None or await self._resolver(domain)
+
+    async def _learn_of_resolver(self, host: str) -> None:
+        domain = _domain_of(host)
+        if domain is not None:
+            self._resolver_answered = True  # nobody asks a second time
+            self._resolver_answered = await self._resolver(domain)
 
 
 def _many(seen: int) -> int:
     """So many different targets in a row fail by chance no more: half of those there are, from 5 to 30."""
     return max(LEAST_TARGETS, min(seen // 2 + 1, ENOUGH_TARGETS))
+
+
+def _domain_of(host: str) -> str | None:
+    """The last label of a name, None of an address."""
+    label = host.rpartition(".")[2]
+    return None if ":" in host or label.isdigit() else label
 
 
 @lru_cache(maxsize=4_096)

@@ -1,7 +1,7 @@
 """Whose failure it is: the target's, or the probe's own network's."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from errno import ENETUNREACH
 from functools import partial
 from itertools import cycle
@@ -58,15 +58,25 @@ async def silent(domain: str) -> bool:
     return False
 
 
+def answering_once() -> Callable[[str], Awaitable[bool]]:
+    """A resolver that answers while all is well, and is lost then."""
+    answers = iter([True])
+
+    async def resolver(domain: str) -> bool:
+        return next(answers, False)
+
+    return resolver
+
+
 def test_one_target_that_fails_among_others_is_down() -> None:
-    network = OwnNetwork(route=connected)
+    network = OwnNetwork(route=connected, resolver=answering)
 
     assert blamed(network, (1, UP), (2, LOST), (3, UP), (2, SILENT), (4, NAMELESS), (1, UP)) == [False] * 6
 
 
 @pytest.mark.parametrize("failure", [LOST, NAMELESS, SILENT])
 def test_when_everything_fails_at_once_it_is_the_probe(failure: CheckResult) -> None:
-    network = OwnNetwork(route=connected, resolver=silent)
+    network = OwnNetwork(route=connected, resolver=answering_once())
     fine = [(n, UP) for n in range(8)]
 
     found = blamed(network, *fine, *((n, failure) for n in range(8)))
@@ -141,13 +151,13 @@ def test_an_answer_of_anybody_ends_it() -> None:
 
 @pytest.mark.parametrize("alive", [REFUSED, SLOW, result(Reason.TLS_ERROR, 1), result(Reason.CONNECT_ERROR, 1)])
 def test_a_refusal_a_late_answer_or_the_first_of_redirects_is_a_sign_of_life(alive: CheckResult) -> None:
-    network = OwnNetwork(route=connected)
+    network = OwnNetwork(route=connected, resolver=answering)
 
     assert not any(blamed(network, *((n, alive) for n in range(20)), (1, LOST)))
 
 
 def test_half_of_many_targets_failing_is_not_the_probe() -> None:
-    network = OwnNetwork(route=connected)
+    network = OwnNetwork(route=connected, resolver=answering)
     seen = [(n, LOST if n % 2 else UP) for _ in range(5) for n in range(100)]
 
     assert not any(blamed(network, *seen))
@@ -165,6 +175,13 @@ def test_one_that_fails_beside_one_that_does_not_is_believed_without_asking() ->
 
 def test_the_name_of_a_private_address_is_believed_where_the_resolver_knows_private_names_alone() -> None:
     assert blamed(OwnNetwork(route=cut_off, resolver=silent), (1, SILENT), addresses=["10.0.0.7"]) == [False]
+
+
+def test_a_resolver_that_finds_nothing_out_when_all_is_well_tells_nothing_when_it_is_not() -> None:
+    network = OwnNetwork(route=connected, resolver=silent)
+
+    assert blamed(network, (1, UP), (1, SILENT)) == [False, False]
+    assert blamed(OwnNetwork(route=connected, resolver=answering_once()), (1, UP), (1, SILENT)) == [False, True]
 
 
 def test_a_name_beside_us_that_answers_says_nothing_of_the_way_to_the_world() -> None:
@@ -203,7 +220,7 @@ def test_what_is_near_and_answers_says_nothing_of_the_way_to_the_world(near: str
 
 def test_while_the_world_answers_private_targets_are_down_however_many() -> None:
     async def main() -> list[bool]:
-        network = OwnNetwork(route=connected)
+        network = OwnNetwork(route=connected, resolver=answering)
         await network.is_to_blame(target(1), "", UP)
         found = []
         for number in range(8):
