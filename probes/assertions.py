@@ -4,6 +4,7 @@ Their meaning: no match fails every operator but `absent`; of several matches al
 true is never a number; there is no order across types.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +31,7 @@ STEPS_A_LOOK: Final = 64
 MAX_REGEX_TEXT: Final = 65_536
 DAY_MS: Final = 86_400_000
 MISSING: Final = object()
+_ESCAPE: Final = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL)
 TOO_MUCH: Final = "too much to search"
 TOO_MUCH_WHY: Final = "the answer is too long for all that the assertions look for: it would hold up other checks"
 
@@ -107,7 +109,7 @@ def parse_json(body: bytes) -> Any:
     if not body.strip():
         raise BadJson("the body is empty")
     try:
-        value = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        value = _decode(body.removeprefix(b"\xef\xbb\xbf"))
     except RecursionError:
         raise BadJson(f"the body's JSON is nested deeper than {MAX_JSON_DEPTH} levels") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -115,6 +117,17 @@ def parse_json(body: bytes) -> Any:
     if body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH and _deeper_than(value, MAX_JSON_DEPTH):
         raise BadJson(f"the body's JSON is nested deeper than {MAX_JSON_DEPTH} levels")
     return value
+
+
+def _decode(body: bytes) -> Any:
+    """Half a character of two escapes, as JavaScript leaves it where it cuts a text, is replaced."""
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        whole = _ESCAPE.sub(lambda match: rb"\ufffd" if match["half"] else match[0], body)
+        if whole == body:
+            raise
+        return msgspec.json.decode(whole)
 
 
 def _deeper_than(value: Any, limit: int) -> bool:

@@ -200,6 +200,19 @@ def test_equality_is_symmetric_and_never_takes_true_for_one(left: Any, right: An
     assert not json_equal([left, True], [left, 1])
 
 
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (rb'{"a": "cut \ud83d", "b": 1}', "cut \ufffd"),
+        (rb'{"a": "cut \uDE00", "b": 1}', "cut \ufffd"),
+        (rb'{"a": "\ud83d\ude00\ud83d", "b": 1}', "\U0001f600\ufffd"),
+        (rb'{"a": "\\ud83d \ud83d", "b": 1}', "\\ud83d \ufffd"),
+    ],
+)
+def test_half_a_character_does_not_spoil_the_rest_of_the_json(body: bytes, text: str) -> None:
+    assert parse_json(body) == {"a": text, "b": 1}
+
+
 CHOICES = [*range(1_000, 1_099), 9]
 
 
