@@ -3,6 +3,7 @@
 import asyncio
 import resource
 from collections import Counter
+from contextlib import suppress
 from typing import Final
 
 from aiokafka.errors import KafkaError
@@ -29,6 +30,7 @@ LEAVE_GROUP_S: Final = 2.0
 LAST_DELIVERY_S: Final = 3.0
 RECONNECT_S: Final = 2.0
 SPARE_FILES: Final = 200
+MACOS_FILES: Final = 10_240
 _log = get_logger(__name__)
 
 
@@ -112,6 +114,9 @@ class ProbeService:
 def open_files() -> int:
     """How many files this process may have open, after asking for all that it may ask for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard if hard != resource.RLIM_INFINITY else 1 << 20
+    for more in (hard, MACOS_FILES):  # macOS refuses its own hard limit, which is infinite
+        if soft < more <= hard:
+            with suppress(ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+                return more
+    return soft if soft != resource.RLIM_INFINITY else 1 << 20

@@ -5,16 +5,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from errno import ENETUNREACH
 from functools import partial
 from itertools import cycle
-from pathlib import Path
 from socket import AF_INET, AF_INET6, AddressFamily
 from socket import socket as Socket  # noqa: N812
 
 import aiodns
 import pytest
 
-from infra.settings import Settings
 from probes.own_health import Canary, InvalidCanary, OwnNetwork, Target, finds_out, has_route, parse_canary
-from probes.service import ProbeService
 from schemas.enums import Outcome, Reason
 from schemas.events import CheckResult
 from tests.engines import free_ports
@@ -284,12 +281,3 @@ def test_canaries_are_host_and_port(text: str, canary: Canary) -> None:
 def test_what_is_no_canary_is_refused_and_the_message_shows_one(text: str) -> None:
     with pytest.raises(InvalidCanary, match="write host:port"):
         parse_canary(text)
-
-
-def test_a_probe_that_takes_its_network_for_lost_says_so_at_healthz(tmp_path: Path) -> None:
-    service = ProbeService(Settings(kafka="127.0.0.1:1", data=tmp_path))
-    assert service.problem() is None
-
-    service.network.offline = True
-
-    assert service.problem() == service.network.verdict
