@@ -144,8 +144,11 @@ class OwnNetwork:
     async def is_to_blame(self, target: Target, address: str, result: CheckResult) -> bool:
         """Take a result, and where it was looked for, into account; True when its failure is the probe's own."""
         alive = reached(result)
-        if not alive and result.reason not in UNREACHED:
-            return False  # nothing was sent, or only a resolver was asked
+        if not alive and result.reason not in UNREACHED:  # nothing was sent, or only the resolver was asked
+            if result.dns_us:
+                self._far.failing.pop(target, None)
+                self._conclude(offline=self.offline and bool(self._far.failing))
+            return False
         near = _is_near(address or target[0])
         side, other = (self._near, self._far) if near else (self._far, self._near)
         other.forget(target)  # its name led elsewhere, or nowhere

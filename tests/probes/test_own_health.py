@@ -174,6 +174,16 @@ def test_the_name_of_a_private_address_is_believed_where_the_resolver_knows_priv
     assert blamed(OwnNetwork(route=cut_off, resolver=silent), (1, SILENT), addresses=["10.0.0.7"]) == [False]
 
 
+def test_a_dns_check_that_is_answered_ends_its_own_failure_and_speaks_for_no_other() -> None:
+    network = OwnNetwork(route=connected, resolver=silent)
+    answered = CheckResult("default/a", 1, 1, 1, Outcome.UP, dns_us=400)
+
+    assert blamed(network, (1, NAMELESS), (2, LOST), (1, answered)) == [True, True, False]
+    assert network.offline
+    assert blamed(network, (2, answered)) == [False]
+    assert not network.offline
+
+
 def test_a_resolver_that_finds_nothing_out_when_all_is_well_tells_nothing_when_it_is_not() -> None:
     network = OwnNetwork(route=connected, resolver=silent)
 
