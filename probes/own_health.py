@@ -112,10 +112,6 @@ class _Targets:
     failing: dict[Target, str] = field(default_factory=dict)
     """The address at which each was tried; none where its name led to none."""
 
-    def forget(self, target: Target) -> None:
-        self.seen.pop(target, None)
-        self.failing.pop(target, None)
-
 
 class OwnNetwork:
     """Judges whether a network failure is the target's or ours. A target is a host and a port."""
@@ -143,27 +139,29 @@ class OwnNetwork:
 
     async def is_to_blame(self, target: Target, address: str, result: CheckResult) -> bool:
         """Take a result, and where it was looked for, into account; True when its failure is the probe's own."""
-        alive = reached(result)
-        if not alive and result.reason not in UNREACHED:  # nothing was sent, or only the resolver was asked
-            if result.dns_us:
-                self._far.failing.pop(target, None)
-                self._conclude(offline=self.offline and bool(self._far.failing))
-            return False
         near = _is_near(address or target[0])
-        side, other = (self._near, self._far) if near else (self._far, self._near)
-        other.forget(target)  # its name led elsewhere, or nowhere
-        side.seen[target] = asyncio.get_running_loop().time()
-        if alive:
+        if reached(result):
+            self._see(target, near=near)
             self._near.failing.clear()
             if not near:
                 self._far.failing.clear()
-            self._conclude(offline=self.offline and bool(self._far.failing))
-            if not near and self._resolver_answered is None and not self._canaries:
                 await self._learn_of_resolver(target[0])
-            return False
-        side.failing[target] = address
-        self._conclude(offline=await self._is_offline(near=near))
-        return self.offline
+        elif result.reason in UNREACHED:
+            self._see(target, near=near).failing[target] = address
+            self._conclude(offline=await self._is_offline(near=near))
+            return self.offline
+        elif result.dns_us:  # nobody but a resolver was asked
+            self._far.failing.pop(target, None)
+        self._conclude(offline=self.offline and bool(self._far.failing))
+        return False
+
+    def _see(self, target: Target, *, near: bool) -> _Targets:
+        """Its side from now on: a name may lead elsewhere, or nowhere for a while."""
+        side, other = (self._near, self._far) if near else (self._far, self._near)
+        other.seen.pop(target, None)
+        other.failing.pop(target, None)
+        side.seen[target] = asyncio.get_running_loop().time()
+        return side
 
     def _conclude(self, *, offline: bool) -> None:
         if offline != self.offline:
@@ -206,9 +204,10 @@ class OwnNetwork:
         return domain is None or await self._resolver(domain)
 
     async def _learn_of_resolver(self, host: str) -> None:
+        """Ask it once while all is well; with canaries nobody asks it."""
         domain = _domain_of(host)
-        if domain is not None:
-            self._resolver_answered = True  # nobody asks a second time
+        if domain is not None and self._resolver_answered is None and not self._canaries:
+            self._resolver_answered = True  # what is meant until it is known
             self._resolver_answered = await self._resolver(domain)
 
 
