@@ -3,6 +3,9 @@
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
+
+_FILE: Final = "lock"
 
 
 class FolderInUse(RuntimeError):
@@ -15,7 +18,7 @@ def lock(folder: Path, instead: str) -> int:
     `instead` says what a person can do but to stop the other process. Raises FolderInUse, OSError.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -25,3 +28,13 @@ def lock(folder: Path, instead: str) -> int:
     os.ftruncate(file, 0)
     os.pwrite(file, str(os.getpid()).encode(), 0)
     return file
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process works in it. Raises FileNotFoundError where none ever did."""
+    with (folder / _FILE).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False

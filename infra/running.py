@@ -3,7 +3,6 @@
 It counts only while the folder is locked, so that one left by a crash misleads nobody.
 """
 
-import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -11,10 +10,9 @@ from typing import Final, Self
 
 import msgspec
 
-from infra.locks import lock
+from infra.locks import is_locked, lock
 
 _FILE: Final = "run.json"
-_LOCK: Final = "lock"
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,17 +56,8 @@ class DataLock:
 def read_running(folder: Path) -> Running | None:
     """What runs on this folder, or None. Raises PermissionError for another user's folder."""
     try:
-        if not _is_locked(folder / _LOCK):
+        if not is_locked(folder):
             return None
         return msgspec.json.decode((folder / _FILE).read_bytes(), type=Running)
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _is_locked(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
