@@ -95,8 +95,7 @@ class AppUnderTest:
             headers=[(name.lower(), value) for name, value in answer.headers.multi_items()],
             body=body[:BODY_LIMIT_BYTES],
             body_truncated=len(body) > BODY_LIMIT_BYTES,
-            address="in this process",
             redirects=len(answer.history),
             certificate_expires_at=0,
         )
-        return Fetched(Reason.OK, "", response, Phases(ttfb_us=total_us, total_us=total_us))
+        return Fetched(Reason.OK, "", response, Phases(ttfb_us=total_us, total_us=total_us), "in this process")

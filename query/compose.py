@@ -69,7 +69,7 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
         yield
     stale = stale_since(monitors_of(page, catalog), facts, now)
     incidents = [
-        _incident(views[entry.document.slug], each, stale or now)
+        _incident(views[entry.document.slug], each, stale or now, told=_is_told(each.reason, entry.document))
         for entry, each in _recent_incidents(page, catalog, facts, now)
     ]
     return StatusDocument(
@@ -151,7 +151,7 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
         since=moment(told.since) if told else None,
         reason=told.reason if told else None,
         cause=CAUSES[told.reason] if told else "",
-        message=told.message if told and status is not Status.UP and told.reason not in UNTOLD else "",
+        message=told.message if told and status is not Status.UP and _is_told(told.reason, entry.document) else "",
         known_until=moment(current.known_until) if current else None,
         components=[_component(each, can_tell=_answers(status, told)) for each in facts.components],
         days=_days(days, _incident_days(facts, now), now // DAY_MS),
@@ -163,6 +163,11 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
         if facts.latency
         else None,
     )
+
+
+def _is_told(reason: Reason, monitor: Monitor) -> bool:
+    """Whether the messages are for everyone: those of a dns:// check have the names and addresses that it found."""
+    return reason not in UNTOLD and not monitor.url.lower().startswith("dns://")
 
 
 def _answers(status: Status, told: Current | None) -> bool:
@@ -230,8 +235,8 @@ def _recent_incidents(
     return open_ones + resolved[:RESOLVED_TOLD]
 
 
-def _incident(monitor: MonitorView, incident: Incident, known_until: int) -> IncidentView:
-    """An incident as it was at `known_until`, int ms."""
+def _incident(monitor: MonitorView, incident: Incident, known_until: int, *, told: bool) -> IncidentView:
+    """An incident as it was at `known_until`, int ms; with what checks said of it, where that is `told` to everyone."""
     ended = incident.resolved_at if incident.state is IncidentState.RESOLVED else None
     return IncidentView(
         id=incident.id,
@@ -248,11 +253,12 @@ def _incident(monitor: MonitorView, incident: Incident, known_until: int) -> Inc
         regions=list(incident.regions),
         components=list(incident.components),
         failures=[
-            FailureView(each.test, each.severity, each.expected, each.seen, each.message) for each in incident.failures
+            FailureView(each.test, each.severity, each.expected, each.seen, each.message)
+            for each in (incident.failures if told else ())
         ],
         answered=incident.evidence.status_line if incident.evidence else "",
         timeline=[
-            TimelineView(each.kind, moment(each.at), each.status, _message_of(each, incident))
+            TimelineView(each.kind, moment(each.at), each.status, _message_of(each, incident, told=told))
             for each in reversed(incident.entries)
         ],
     )
@@ -276,14 +282,14 @@ def _lasted_ms(incident: Incident, status: Status, ended: int) -> int:
     return sum(max(0, end - at) for (at, each), end in zip(turns, ends, strict=True) if each is status)
 
 
-def _message_of(entry: TimelineEntry, incident: Incident) -> str:
+def _message_of(entry: TimelineEntry, incident: Incident, *, told: bool) -> str:
     """Its message, where it is for everyone; where there is none for what the monitor became, the status in words.
 
     A line does not say for which reason a monitor turned: that is known of what opened the incident alone.
     """
     is_of_opening = entry.kind is EntryKind.OPENED or entry.message == incident.message
     has_no_cause = entry.by or entry.status not in (*TROUBLE, Status.UNKNOWN)
-    message = entry.message if has_no_cause or (is_of_opening and incident.reason not in UNTOLD) else ""
+    message = entry.message if has_no_cause or (is_of_opening and told) else ""
     is_turn = entry.kind not in (EntryKind.OPENED, EntryKind.RESOLVED)
     return f"It is {PREDICATES[entry.status]}." if is_turn and not message else message
 

@@ -22,6 +22,7 @@ from schemas.events import Evidence, Failure, Incident, TimelineEntry
 from schemas.monitors import Group, told_every_ms
 from tests.query.filled import Filled
 
+URL = "https://acme.test/"
 NOW = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS + DAY_MS // 2
 
 
@@ -186,28 +187,35 @@ def test_an_incident_tells_its_cause_and_no_body_header_or_address(filled: Fille
 
 
 @pytest.mark.parametrize(
-    ("reason", "message"),
+    ("url", "reason", "message"),
     [
-        (Reason.BLOCKED_ADDRESS, "10.0.0.7 is not public (private); open networks with PULSE_PROBE_ALLOW"),
-        (Reason.DNS_ERROR, "db.internal: there is no such name"),
-        (Reason.TLS_ERROR, "the certificate is for another name than db.internal"),
-        (Reason.REDIRECT, "cannot follow the Location: no host: 'ftp://db.internal/?token=x'"),
+        (URL, Reason.BLOCKED_ADDRESS, "10.0.0.7 is not public (private); open networks with PULSE_PROBE_ALLOW"),
+        (URL, Reason.DNS_ERROR, "db.internal: there is no such name"),
+        (URL, Reason.TLS_ERROR, "the certificate is for another name than db.internal"),
+        (URL, Reason.REDIRECT, "cannot follow the Location: no host: 'ftp://db.internal/?token=x'"),
+        ("dns://db.internal", Reason.ASSERTION, '$.records is ["10.0.0.7"]; expected: contains "10.0.0.8"'),
     ],
 )
-def test_what_is_the_operators_business_is_not_told_to_everyone(filled: Filled, reason: Reason, message: str) -> None:
-    api = filled.monitor("api")
+def test_what_is_the_operators_business_is_not_told_to_everyone(
+    filled: Filled, url: str, reason: Reason, message: str
+) -> None:
+    api = filled.monitor("api", url=url)
     filled.page("acme", "api")
     filled.facts.take_current(api, Current(1, Status.DOWN, NOW - HOUR_MS, NOW, reason, message))
     opened = TimelineEntry(EntryKind.OPENED, NOW - HOUR_MS, Status.DOWN, message)
     doubted = TimelineEntry(EntryKind.UPDATE, NOW, Status.UNKNOWN, "no secret PULSE_SECRET_TOKEN")
-    filled.facts.take_incident(open_incident(api, reason=reason, message=message, entries=(opened, doubted)))
+    worse = TimelineEntry(EntryKind.ESCALATED, NOW, Status.DOWN, message + ", again")
+    failure = Failure("$.records", Severity.DOWN, "10.0.0.7", "10.0.0.7", message)
+    filled.facts.take_incident(
+        open_incident(api, reason=reason, message=message, failures=(failure,), entries=(opened, doubted, worse))
+    )
 
     document = document_of(filled)
     everything = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS) + at_once(render_page(document))
 
     for named in (b"10.0.0.7", b"PULSE_", b"db.internal"):
         assert named not in everything
-    assert [each.message for each in document.incidents[0].timeline] == ["It is unknown to us.", ""]
+    assert [each.message for each in document.incidents[0].timeline] == ["It is down.", "It is unknown to us.", ""]
 
 
 def test_of_what_followed_an_opening_everyone_hears_the_status_and_no_message_whose_reason_is_not_known(
