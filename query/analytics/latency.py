@@ -1,5 +1,6 @@
 """Latency by window, step, region and phase."""
 
+from operator import itemgetter
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
@@ -50,7 +51,7 @@ async def analyse_latency(
         **answer_window(since, until, source, [min(row["as_of"], until) for row in rows]),
         monitor=monitor,
         phase=phase,
-        points=[_latency_point(row) for row in rows],
+        points=[_latency_point(row) for row in sorted(rows, key=itemgetter("begin", "of_region"))],
     )
 
 
@@ -60,7 +61,7 @@ def quantiles_of(row: store.Row) -> dict[str, float]:
 
 
 def _latency_point(row: store.Row) -> LatencyPoint:
-    phases = {f"{phase}_ms": mean for phase, mean in zip(Phase, row["phases_ms"], strict=True)}
+    phases = {f"{phase}_ms": us / row["answered"] / 1000 for phase, us in zip(Phase, row["phases_us"], strict=True)}
     return LatencyPoint(
         begin=iso(row["begin"] * 1000),
         region=row["of_region"] or None,
