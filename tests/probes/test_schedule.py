@@ -188,6 +188,28 @@ def test_a_target_at_its_bound_holds_back_its_own_checks_alone() -> None:
     assert told >= 18, "each of 20 slots started or was told as missed; two may still wait"
 
 
+def test_a_monitor_that_was_given_another_target_does_not_wait_at_the_old_one() -> None:
+    log = Log()
+
+    async def check(job: Job) -> None:
+        await asyncio.sleep(3_600 if job.target == "hanging" else 0)
+
+    schedule = scheduled(log, check, limits=Limits(in_flight=10, per_target=1))
+
+    async def main() -> None:
+        schedule.put(Job("a", target="hanging"))
+        schedule.put(Job("b", target="hanging"))
+        schedule.start()
+        await asyncio.sleep(15)
+        waits = "b" if log.slots("a") else "a"
+        schedule.put(Job(waits, target="fine"))
+        await asyncio.sleep(20)
+        await schedule.stop(0)
+        assert len(log.slots(waits)) == 2
+
+    run_virtual(main())
+
+
 def test_no_slot_is_silently_missed_when_the_probe_is_at_its_bound() -> None:
     log = Log()
 

@@ -101,6 +101,16 @@ def test_the_end_of_a_maintenance_is_told_even_if_its_results_are_settled_before
     assert [(change.status, change.at) for change in changes] == [(Status.UP, BEGIN + 3 * MINUTE)]
 
 
+def test_a_maintenance_that_is_told_again_does_not_bring_back_what_was_called_off_since() -> None:
+    log = Log()
+    log.see("uu")
+    planned = MaintenanceRevised("m", NAME, BEGIN, BEGIN + 2 * MINUTE, BEGIN + 5 * MINUTE, version=1)
+    called_off = replace(planned, ends_at=planned.starts_at, version=2)
+    log.add(planned, called_off, planned)
+
+    assert not log.add(Tick(BEGIN + 3 * MINUTE)).changes
+
+
 def test_one_failure_and_unknown_results_confirm_nothing() -> None:
     assert not [facts.changes for facts in Log().see("uuud?u?d?u")[1:] if facts.changes]
 
