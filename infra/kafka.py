@@ -204,15 +204,30 @@ class LogRecord:
     value: bytes | None
 
 
-async def log_ends(settings: Settings, topic: Topic) -> dict[int, int]:
-    """By partition: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
+@asynccontextmanager
+async def open_consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of nothing, to ask for offsets: one that reads answers nothing else while it waits for a record.
+
+    Raises KafkaError when the brokers cannot be reached.
+    """
     consumer = AIOKafkaConsumer(**connection_options(settings), group_id=None)
-    partitions = [TopicPartition(topic.name, n) for n in range(partition_count(topic, settings))]
     try:
         await consumer.start()
-        return {at.partition: end for at, end in (await consumer.end_offsets(partitions)).items()}
+        yield consumer
     finally:
         await consumer.stop()
+
+
+async def ends_of(consumer: AIOKafkaConsumer, topic: Topic, settings: Settings) -> dict[int, int]:
+    """By partition of the topic: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
+    partitions = [TopicPartition(topic.name, n) for n in range(partition_count(topic, settings))]
+    return {at.partition: end for at, end in (await consumer.end_offsets(partitions)).items()}
+
+
+async def log_ends(settings: Settings, topic: Topic) -> dict[int, int]:
+    """The same, asked once."""
+    async with open_consumer(settings) as consumer:
+        return await ends_of(consumer, topic, settings)
 
 
 class TableReader:
@@ -231,7 +246,10 @@ class TableReader:
         self.trouble: str | None = None
 
     async def run(self) -> None:
-        """Read until cancelled. Brokers away, now or later: it tries again, and goes on where it was."""
+        """Read until cancelled. Brokers away, now or later: it tries again, and goes on where it was.
+
+        Raises PartitionsDiffer: of a part of the topic nothing right can be made.
+        """
         wait_s = RETRY_FROM_S
         while True:
             try:
@@ -263,7 +281,13 @@ class TableReader:
         consumer.assign(partitions)
         for partition, offset in self._next_offsets.items():
             consumer.seek(partition, offset)
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        await consumer.end_offsets(partitions[:1])  # from now on the consumer knows the topic
+        found = [TopicPartition(self._topic.name, n) for n in consumer.partitions_for_topic(self._topic.name)]
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(found)
+        added = ends.keys() - set(partitions)
+        # What somebody has added to a topic is empty, as nobody uses it.
+        if len(found) < len(partitions) or any(ends.pop(each) for each in added):
+            raise PartitionsDiffer(self._topic.name, len(found), len(partitions))
         self.trouble = None
         while True:
             if not self.caught_up.is_set() and await _reached(consumer, ends):

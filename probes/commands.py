@@ -10,6 +10,7 @@ import uvloop
 
 from infra.cli import Exit, fail
 from infra.kafka import KafkaNotConfigured
+from infra.locks import FolderInUse, lock
 from infra.logs import configure_logs
 from infra.ports import PortTaken
 from infra.quiet import quieten
@@ -18,7 +19,6 @@ from probes.check_command import check_command
 from probes.emit import spool_folder
 from probes.own_health import InvalidCanary
 from probes.service import ProbeService
-from probes.spool import SpoolInUse, claim
 
 COLLECT_GARBAGE_AFTER: Final = 20_000
 """Objects. A check leaves no rings of references; by default Python looks for them every few checks."""
@@ -40,9 +40,9 @@ def probe_command() -> None:
     quieten("aiokafka")
     gc.set_threshold(COLLECT_GARBAGE_AFTER)
     try:
-        claim(spool_folder(settings))
+        lock(spool_folder(settings), "give this probe another name with PULSE_PROBE")
         uvloop.run(_probe())
-    except (SpoolInUse, KafkaNotConfigured, PortTaken, InvalidCanary) as error:
+    except (KafkaNotConfigured, PortTaken, InvalidCanary, FolderInUse) as error:
         fail(str(error), Exit.USAGE)
 
 

@@ -250,12 +250,12 @@ class Emitter:
             self.counters.spooled += results
 
 
+def spool_folder(settings: Settings) -> Path:
+    """Where the results of this probe wait: its name tells it from others on this machine."""
+    return settings.data / "spool" / settings.probe
+
+
 def kafka_emitter(settings: Settings) -> Emitter:
     """An emitter to the installation's Kafka, with its spool below the data folder."""
     spool = Spool(spool_folder(settings), settings.probe_spool_bytes)
     return Emitter(probe=settings.probe, region=settings.region, delivery=KafkaDelivery(settings), spool=spool)
-
-
-def spool_folder(settings: Settings) -> Path:
-    """Where this probe's results wait."""
-    return settings.data / "spool" / settings.probe

@@ -5,8 +5,6 @@ off at a segment's end is left out; frames that were delivered just before it ar
 a result's identity makes a double the same result.
 """
 
-import fcntl
-import os
 import struct
 import zlib
 from collections import deque
@@ -17,16 +15,6 @@ from typing import Final
 
 SEGMENT_BYTES: Final = 4 << 20
 _HEADER: Final = struct.Struct(">IIII")
-
-
-class SpoolInUse(RuntimeError):
-    """Another probe keeps its results there."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            f"The spool {folder} is in use by another probe: give each probe of a data folder a name of its own, "
-            f"like PULSE_PROBE=probe-1."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +113,6 @@ class Spool:
         self._head = None
         if segment is self._tail:
             self._tail = None
-
-
-def claim(folder: Path) -> None:
-    """Have the spool to ourselves as long as this process lives. Raises SpoolInUse."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise SpoolInUse(folder) from None
 
 
 def _encoded(frame: Frame) -> bytes:

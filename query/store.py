@@ -27,10 +27,10 @@ _log = get_logger(__name__)
 Row = dict[str, Any]
 
 
-async def rows(context: Context, package: str, name: str, parameters: Row) -> list[Row]:
+async def rows(context: Context, package: str, name: str, parameters: Row, **marks: str) -> list[Row]:
     """The rows of `sql/<name>.sql` of a package, by column name. Raises ProblemError."""
     try:
-        asking = context.clickhouse.get().query(sql(package, name), parameters=parameters, settings=limits())
+        asking = context.clickhouse.get().query(sql(package, name, **marks), parameters=parameters, settings=limits())
         result = await asyncio.wait_for(asking, MAX_EXECUTION_S + GRACE_S)
     except FAILURES as error:
         raise refusal(error) from None
@@ -73,6 +73,9 @@ def refusal(error: Exception) -> ProblemError:
 
 
 @cache
-def sql(package: str, name: str) -> str:
-    """The text of `sql/<name>.sql` of a package."""
-    return files(package).joinpath("sql", f"{name}.sql").read_text("utf-8")
+def sql(package: str, name: str, **marks: str) -> str:
+    """The text of `sql/<name>.sql` of a package, with SQL in the place of its marks."""
+    text = files(package).joinpath("sql", f"{name}.sql").read_text("utf-8")
+    for mark, value in marks.items():
+        text = text.replace(f"{{{mark}}}", value)
+    return text

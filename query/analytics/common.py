@@ -1,5 +1,7 @@
 """What the routes of `/v1/analytics` share: who may ask, which monitors, and the rows of uptime."""
 
+from bisect import bisect_right
+from collections import defaultdict
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Query
@@ -9,9 +11,9 @@ from query.analytics.models import newest
 from query.context import Context
 from query.keys import Caller, requires
 from query.limits import RatePolicy, limited
-from query.management.monitors import found_monitor
+from query.management.monitors import known_monitor
 from query.times import iso
-from query.uptime import Spans
+from query.uptime import DAY_MS, HOUR_MS, Spans, total
 from schemas.monitors import KeyScope, Slug
 
 PACKAGE: Final = "query.analytics"
@@ -19,6 +21,9 @@ MAX_DAYS: Final = 3_660
 MAX_RAW_DAYS: Final = 93
 MAX_MONITORS: Final = 50
 SPANS: Final = ("up", "degraded", "down", "unknown", "maintenance", "paused")
+BUCKET_MS: Final = {"uptime_hourly": HOUR_MS, "uptime_daily": DAY_MS}
+FEW_BUCKETS: Final = 1_000
+"""Summed here in less time than ClickHouse takes to plan it."""
 
 Analyst = Annotated[Caller, Depends(limited(RatePolicy("analytics", quota=300, window_s=60), requires(KeyScope.READ)))]
 Monitors = Annotated[
@@ -28,9 +33,9 @@ OneMonitor = Annotated[str, Query(alias="monitor", description="Its slug.", exam
 
 
 def wanted_monitors(context: Context, caller: Caller, monitors: list[str]) -> list[str]:
-    """The ids of the monitors that were asked for, of all without. Raises ProblemError for an unknown one."""
+    """The ids of the monitors that were asked for, deleted or not, or of all that there are. Raises ProblemError."""
     if monitors:
-        return [found_monitor(context, caller, slug).id for slug in dict.fromkeys(monitors)]
+        return [known_monitor(context, caller, slug) for slug in dict.fromkeys(monitors)]
     return sorted(entry.id for entry in context.catalog.monitors.of_workspace(caller.workspace))
 
 
@@ -38,21 +43,46 @@ async def rows_of(context: Context, monitors: list[str], name: str, parameters: 
     """The rows of a question about these monitors (ids). Many are asked for by their workspace: a query is no list."""
     if not monitors:
         return []
-    chosen = chosen_among(monitors)
-    rows = await store.rows(context, PACKAGE, name, chosen | parameters)
+    chosen, choice = chosen_among(monitors)
+    rows = await store.rows(context, PACKAGE, name, choice | parameters, chosen=chosen)
     wanted = set(monitors)
     return [row for row in rows if row["monitor"] in wanted]
 
 
 async def uptime_rows(context: Context, monitors: list[str], source: str, places: list[int]) -> list[store.Row]:
     """Milliseconds of each status of monitors (ids), from a rollup, between borders (int ms)."""
-    return await rows_of(context, monitors, "uptime", between(places) | {"source": source})
+    name, in_buckets = uptime_question(monitors, source, places)
+    rows = await rows_of(context, monitors, name, between(places) | {"source": source})
+    return summed(rows, places) if in_buckets else rows
 
 
-def chosen_among(monitors: list[str]) -> dict[str, Any]:
-    """Parameters that choose monitors (ids of one workspace, one at least)."""
-    prefix = monitors[0].partition("/")[0] + "/"
-    return {"prefix": prefix, "monitors": monitors if len(monitors) <= MAX_MONITORS else []}
+def uptime_question(monitors: list[str], source: str, places: list[int]) -> tuple[str, bool]:
+    """Which question has the uptime between borders (int ms), and whether its rows are buckets yet to be summed."""
+    buckets = len(range(places[0], places[-1], BUCKET_MS[source]))
+    if len(places) - 1 == buckets:
+        return "uptime_buckets", False
+    return ("uptime_buckets", True) if len(monitors) * buckets <= FEW_BUCKETS else ("uptime", False)
+
+
+def summed(rows: list[store.Row], places: list[int]) -> list[store.Row]:
+    """Rows of buckets as rows between borders (int ms)."""
+    steps: defaultdict[tuple[str, int], list[store.Row]] = defaultdict(list)
+    for row in rows:
+        begin = places[bisect_right(places, row["begin"] * 1000) - 1]
+        steps[row["monitor"], begin // 1000].append(row)
+    return [_whole(monitor, begin, buckets) for (monitor, begin), buckets in steps.items()]
+
+
+def _whole(monitor: str, begin: int, buckets: list[store.Row]) -> store.Row:
+    spans = dict(zip(SPANS, total([spans_of(row) for row in buckets]), strict=True))
+    return {"monitor": monitor, "begin": begin, "as_of": max(row["as_of"] for row in buckets), **spans}
+
+
+def chosen_among(monitors: list[str]) -> tuple[str, dict[str, Any]]:
+    """The condition that chooses monitors (ids of one workspace, one at least), and its parameters."""
+    if len(monitors) <= MAX_MONITORS:
+        return "monitor IN {monitors:Array(String)}", {"monitors": monitors}
+    return "startsWith(monitor, {prefix:String})", {"prefix": monitors[0].partition("/")[0] + "/"}
 
 
 def between(places: list[int]) -> dict[str, Any]:

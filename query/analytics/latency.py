@@ -1,5 +1,6 @@
 """Latency by window, step, region and phase."""
 
+from operator import itemgetter
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
@@ -9,7 +10,7 @@ from query.analytics.common import MAX_DAYS, MAX_RAW_DAYS, Analyst, OneMonitor, 
 from query.analytics.models import LatencyAnswer, LatencyPoint, Phase, Phases
 from query.analytics.steps import Step, Zone, aligned, borders
 from query.context import CurrentContext
-from query.management.monitors import found_monitor
+from query.management.monitors import known_monitor
 from query.times import iso
 from query.uptime import HOUR_MS
 from query.windows import From, To, window_ms
@@ -35,7 +36,7 @@ async def analyse_latency(
     ] = Phase.TOTAL,
 ) -> LatencyAnswer:
     """Quantiles of latency, and the means of its phases, by step: of measured answers, without overloaded probes."""
-    entry = found_monitor(context, caller, monitor)
+    identity = known_monitor(context, caller, monitor)
     source, largest_days = ("latency_hourly", MAX_DAYS) if phase is Phase.TOTAL else ("check_results", MAX_RAW_DAYS)
     since, until = aligned(window_ms(begin, end, default_days=1, largest_days=largest_days), HOUR_MS, zone)
     parameters = between(borders(since, until, step, zone)) | {
@@ -45,12 +46,12 @@ async def analyse_latency(
         "phase": f"{phase}_us",
     }
     name = "latency" if phase is Phase.TOTAL else "phase"
-    rows = await rows_of(context, [entry.id], name, parameters)
+    rows = await rows_of(context, [identity], name, parameters)
     return LatencyAnswer(
         **answer_window(since, until, source, [min(row["as_of"], until) for row in rows]),
         monitor=monitor,
         phase=phase,
-        points=[_latency_point(row) for row in rows],
+        points=[_latency_point(row) for row in sorted(rows, key=itemgetter("begin", "of_region"))],
     )
 
 
@@ -60,7 +61,7 @@ def quantiles_of(row: store.Row) -> dict[str, float]:
 
 
 def _latency_point(row: store.Row) -> LatencyPoint:
-    phases = {f"{phase}_ms": mean for phase, mean in zip(Phase, row["phases_ms"], strict=True)}
+    phases = {f"{phase}_ms": us / row["answered"] / 1000 for phase, us in zip(Phase, row["phases_us"], strict=True)}
     return LatencyPoint(
         begin=iso(row["begin"] * 1000),
         region=row["of_region"] or None,

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,13 @@ def test_what_prints_data_prints_it_as_json_too(words: str) -> None:
     silent |= {"epoch new", "epoch accept-gap"} | SERVICES
 
     assert ("--json" in {option for each in ALL[words].params for option in each.opts}) == (words not in silent)
+
+
+def test_it_says_which_version_it_is() -> None:
+    told = CliRunner().invoke(PULSE, ["--version"])
+
+    assert told.exit_code == 0
+    assert told.stdout == f"pulse {version('pulseapi')}\n"
 
 
 @pytest.mark.parametrize("words", ["status", "apply", "maintenance", "replay", "query"])

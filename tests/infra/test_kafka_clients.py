@@ -151,6 +151,19 @@ def test_another_partition_count_is_refused(engine_settings: Settings) -> None:
 
 
 @pytest.mark.engines
+@pytest.mark.parametrize("count", [4, 16])
+def test_a_reader_reads_no_part_of_a_topic(engine_settings: Settings, count: int) -> None:
+    async def work() -> None:
+        async with open_producer(engine_settings) as producer:
+            await producer.send_and_wait(MONITORS.name, b"x", key=b"default/api", partition=7)
+        other = engine_settings.model_copy(update={"partitions": count})
+        with pytest.raises(PartitionsDiffer, match="PULSE_PARTITIONS=8"):
+            await TableReader(other, MONITORS, lambda _: None).run()
+
+    run(work())
+
+
+@pytest.mark.engines
 def test_partitions_that_somebody_added_to_a_topic_change_nothing(engine_settings: Settings) -> None:
     async def work() -> None:
         admin = AIOKafkaAdminClient(**connection_options(engine_settings))

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from infra.cli import Exit
+from infra.locks import lock
 from infra.settings import Settings
 from probes import spool as spool_module
 from probes.emit import spool_folder
-from probes.spool import Frame, Spool, claim
-
-PATIENCE_S = 60
+from probes.spool import Frame, Spool
 
 
 def frame(number: int, size: int = 10) -> Frame:
@@ -145,14 +144,15 @@ def test_room_is_made_while_the_oldest_are_being_delivered(tmp_path: Path) -> No
     assert spool.lost_results + len(kept) == 30, "what made room is not taken for delivered"
 
 
-def test_a_second_probe_of_the_same_name_is_told_to_take_another_one(tmp_path: Path) -> None:
-    claim(spool_folder(Settings(data=tmp_path)))
+def test_a_second_probe_of_the_same_name_leaves_the_first_ones_results_alone(tmp_path: Path) -> None:
+    settings = Settings(kafka="127.0.0.1:1", data=tmp_path)
+    held = lock(spool_folder(settings), "")
 
-    settings = {"PULSE_DATA": str(tmp_path), "PULSE_KAFKA": "127.0.0.1:1"}
+    environment = os.environ | {"PULSE_KAFKA": "127.0.0.1:1", "PULSE_DATA": str(tmp_path)}
     command = [sys.executable, "-m", "infra.cli", "probe"]
-    ended = subprocess.run(
-        command, env=os.environ | settings, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
+    second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    os.close(held)
 
-    assert ended.returncode == Exit.USAGE
-    assert "PULSE_PROBE" in ended.stderr
+    assert second.returncode == Exit.USAGE
+    assert f"in use by process {os.getpid()}" in second.stderr
+    assert "PULSE_PROBE" in second.stderr

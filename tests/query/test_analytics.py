@@ -140,6 +140,25 @@ def test_days_of_tokyo_are_made_of_hours(engine_settings: Settings) -> None:
     with_filled_service(engine_settings, scenario)
 
 
+@pytest.mark.engines
+def test_few_monitors_and_buckets_are_told_as_many_are(
+    engine_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(service: Service) -> None:
+        window = {"from": (TODAY - timedelta(days=3)).isoformat(), "to": TODAY.isoformat()}
+        questions: list[tuple[str, dict[str, Any]]] = [
+            ("uptime", {"tz": "Asia/Tokyo"}),
+            ("uptime", {"step": "all"}),
+            ("latency", {"monitor": "api", "step": "day"}),
+        ]
+        few = [await ask(service, name, **window, **asked) for name, asked in questions]
+        monkeypatch.setattr("query.analytics.common.FEW_BUCKETS", 0)
+        monkeypatch.setattr("query.analytics.common.MAX_MONITORS", 0)
+        assert [await ask(service, name, **window, **asked) for name, asked in questions] == few
+
+    with_filled_service(engine_settings, scenario)
+
+
 class Others:
     """Other requests, and how often they had their turn since the store has answered."""
 
@@ -180,7 +199,7 @@ def test_others_have_their_turn_while_a_long_answer_is_written(monkeypatch: pyte
 def test_others_have_their_turn_while_many_monitors_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     others = Others()
 
-    async def no_rows(*_: object) -> list[dict[str, Any]]:
+    async def no_rows(*_: object, **__: object) -> list[dict[str, Any]]:
         others.turns = 0
         return []
 
@@ -202,7 +221,7 @@ def test_others_have_their_turn_while_many_monitors_are_compared(monkeypatch: py
 def empty_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is known of anything."""
 
-    async def no_rows(*_: object) -> list[dict[str, Any]]:
+    async def no_rows(*_: object, **__: object) -> list[dict[str, Any]]:
         return []
 
     monkeypatch.setattr("query.store.rows", no_rows)

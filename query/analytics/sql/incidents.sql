@@ -8,7 +8,7 @@ SELECT
     sum(dateDiff('millisecond', opened_at, decided_at)) AS detect_ms,
     max(dateDiff('millisecond', opened_at, ifNull(resolved_at, now64(3, 'UTC')))) AS longest_ms
 FROM incidents FINAL
-WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) OR monitor IN {monitors:Array(String)})
+WHERE {chosen}
   AND state != 'annulled'
   AND opened_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
   AND opened_at < fromUnixTimestamp64Milli({until:Int64}, 'UTC')

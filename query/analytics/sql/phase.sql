@@ -8,13 +8,10 @@ SELECT
     count() AS answered,
     toUnixTimestamp64Milli(max(scheduled_at)) AS as_of,
     arrayMap(share -> ordered[toUInt32(ceil(share * answered))] / 1000, {shares:Array(Float64)}) AS quantiles_ms,
-    arrayMap(
-        us -> us / 1000, [avg(dns_us), avg(connect_us), avg(tls_us), avg(ttfb_us), avg(transfer_us), avg(total_us)]
-    ) AS phases_ms
+    [sum(dns_us), sum(connect_us), sum(tls_us), sum(ttfb_us), sum(transfer_us), sum(total_us)] AS phases_us
 FROM results_with_annulments
-WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) OR monitor IN {monitors:Array(String)})
+WHERE {chosen}
   AND ({region:String} = '' OR region = {region:String})
   AND scheduled_at >= toDateTime({since:UInt32}, 'UTC') AND scheduled_at < toDateTime({until:UInt32}, 'UTC')
   AND outcome IN ('up', 'degraded') AND NOT overloaded AND NOT annulled AND total_us > 0
 GROUP BY monitor, begin, of_region
-ORDER BY monitor, begin, of_region

@@ -6,6 +6,6 @@ SELECT
     sum(up_ms) AS up, sum(degraded_ms) AS degraded, sum(down_ms) AS down,
     sum(unknown_ms) AS unknown, sum(maintenance_ms) AS maintenance, sum(paused_ms) AS paused
 FROM {source:Identifier} FINAL
-WHERE startsWith(monitor, {prefix:String}) AND (empty({monitors:Array(String)}) OR monitor IN {monitors:Array(String)})
+WHERE {chosen}
   AND bucket >= toDateTime({since:UInt32}, 'UTC') AND bucket < toDateTime({until:UInt32}, 'UTC')
 GROUP BY monitor, begin
