@@ -287,7 +287,7 @@ def test_canaries_are_host_and_port(text: str, canary: Canary) -> None:
     assert parse_canary(text) == canary
 
 
-@pytest.mark.parametrize("text", ["1.1.1.1", ":53", "a:b", ""])
+@pytest.mark.parametrize("text", ["1.1.1.1", ":53", "a:b", "", "1.1.1.1:99999", "a..b:443"])
 def test_what_is_no_canary_is_refused_and_the_message_shows_one(text: str) -> None:
     with pytest.raises(InvalidCanary, match="write host:port"):
         parse_canary(text)
