@@ -120,8 +120,6 @@ def test_private_addresses_side_by_side_are_as_many_places() -> None:
 
 
 def test_a_resolver_proves_itself_by_a_name_that_was_never_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("probes.own_health.CANARY_TIMEOUT_S", 0.3)
-
     async def main() -> tuple[list[bool], set[str]]:
         async with name_server({}) as server:
             channel = partial(aiodns.DNSResolver, [f"127.0.0.1:{server.port}"])
