@@ -150,8 +150,9 @@ class OwnNetwork:
                 await self._learn_of_resolver(target[0])
         elif result.reason in UNREACHED:
             self._see(target, near=near).failing[target] = address
-            self._conclude(offline=await self._is_offline(near=near))
-            return self.offline
+            ours = await self._is_offline(near=near)
+            self._conclude(offline=ours or (near and self.offline))
+            return ours
         elif result.dns_us:  # nobody but a resolver was asked
             self._far.failing.pop(target, None)
         self._conclude(offline=self.offline and bool(self._far.failing))

@@ -197,6 +197,13 @@ def test_a_name_beside_us_that_answers_says_nothing_of_the_way_to_the_world() ->
     assert found == [False, True, False, True]
 
 
+def test_a_name_beside_us_that_fails_is_believed_and_does_not_bring_the_world_back() -> None:
+    network = OwnNetwork(route=connected, resolver=silent)
+
+    assert blamed(network, (2, SILENT), (1, SILENT), addresses=["8.8.4.4", "10.0.0.7"]) == [True, False]
+    assert network.offline
+
+
 def test_a_name_that_led_nowhere_for_a_while_is_where_it_was_again() -> None:
     network = OwnNetwork(route=connected, resolver=silent)
 
