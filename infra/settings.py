@@ -14,6 +14,7 @@ from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from infra.running import read_running
+from schemas.monitors import SLUG_PATTERN
 
 OWN_ADDRESS_OF: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - nothing is bound here
 """By the name of all addresses, to which nobody should connect."""
@@ -40,6 +41,12 @@ def _checked_network(network: object) -> object:
         return ip_network(network) if isinstance(network, str) else network
     except ValueError as error:
         raise ValueError(f"{error}; write a network like 10.1.0.0/16, or an address like 10.1.0.5") from None
+
+
+def _checked_region(text: str) -> str:
+    if not re.fullmatch(SLUG_PATTERN, text):
+        raise ValueError("a region has lower case letters, digits and inner hyphens, like eu-west: monitors name it so")
+    return text
 
 
 def _is_http(text: str) -> bool:
@@ -79,6 +86,7 @@ def _not_to_be_guessed(key: SecretStr) -> SecretStr:
 
 ApiKey = Annotated[SecretStr, BeforeValidator(_checked_key)]
 AdminKey = Annotated[ApiKey, AfterValidator(_not_to_be_guessed)]
+Region = Annotated[str, AfterValidator(_checked_region)]
 Servers = Annotated[str, AfterValidator(_checked_servers)]
 ClickHouseUrl = Annotated[SecretStr, AfterValidator(_checked_clickhouse)]
 PublicUrl = Annotated[str, AfterValidator(_checked_public_url)]
@@ -147,7 +155,7 @@ class Settings(BaseSettings):
     embedded_clickhouse_port: Port = Field(18123, description="Where the ClickHouse of `pulse up` listens.")
     demo_port: Port = Field(18000, description="Where the sample app of `pulse up --demo` listens.")
 
-    region: str = Field("local", description="The region of `pulse probe`.")
+    region: Region = Field("local", description="The region of `pulse probe`.")
     probe: str = Field("probe-0", description="The name of this probe.")
     probe_allow: Networks = Field([], description="Private networks that checks may reach: 10.1.0.0/16,127.0.0.0/8")
     probe_deny: Networks = Field([], description="Networks that checks never reach, like a site's own NAT64 prefix.")

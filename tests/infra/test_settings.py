@@ -134,6 +134,7 @@ def test_brokers_may_have_spaces_between_them(monkeypatch: pytest.MonkeyPatch) -
             r"PULSE_PROXIES\.1: 10.1.0.5/16 has host bits set; write a network like",
         ),
         ("PROBE_ALLOW", "here", r"PULSE_PROBE_ALLOW\.0: 'here' does not appear to be .*; write a network like"),
+        ("REGION", "EU", "PULSE_REGION: a region has lower case letters, digits and inner hyphens"),
         ("ADMIN_KEY", "secret", "PULSE_ADMIN_KEY: a key with every scope has 16 characters at least"),
     ],
 )
