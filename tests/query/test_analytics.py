@@ -267,6 +267,10 @@ def test_latency_is_read_off_the_histograms(engine_settings: Settings) -> None:
         for point in told["points"]:
             assert low <= point["p50_ms"] <= point["p99_ms"] <= point["p999_ms"] <= high
             assert point["mean"]["total_ms"] == pytest.approx(32)
+        hourly = await ask(service, "latency", monitor="api", step="hour", **window)
+        begins = [f"{begin + timedelta(hours=hour):%Y-%m-%dT%H:00:00.000Z}" for hour in range(48)]
+        assert [(point["begin"], point["checks"]) for point in hourly["points"]] == [(begin, 200) for begin in begins]
+        assert hourly["as_of"] == hourly["end"]
         split = await ask(service, "latency", monitor="api", step="all", by_region="true", **window)
         assert [(point["region"], point["checks"]) for point in split["points"]] == [("eu", 4_800), ("us", 4_800)]
         only = await ask(service, "latency", monitor="api", step="all", region="us", **window)

@@ -7,7 +7,7 @@ WITH
     arrayMap(rank -> arrayFirstIndex(count -> count >= rank, cumulative), ranks) AS places
 SELECT
     monitor,
-    roundDown(toUnixTimestamp(bucket), {borders:Array(UInt32)}) AS begin,
+    {begin} AS begin,
     if({by_region:Bool}, region, '') AS of_region,
     sum(checks) AS answered,
     1000 * (toUnixTimestamp(max(bucket)) + 3600) AS as_of,
