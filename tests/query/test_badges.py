@@ -1,5 +1,6 @@
 """Badges: pictures and shields' endpoint schema, byte for byte, and safe with hostile labels."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -96,7 +97,7 @@ def test_a_paused_monitor_is_not_shown_as_up() -> None:
     assert monitor_badge(BadgeKind.STATUS, Window.MONTH, entry, facts, NOW) == Badge("api", "paused", "lightgrey")
 
 
-@pytest.mark.parametrize(("threshold", "color"), [(None, "blue"), ("200ms", "brightgreen"), ("100ms", "yellow")])
+@pytest.mark.parametrize(("threshold", "color"), [(None, "blue"), ("150ms", "brightgreen"), ("149ms", "yellow")])
 def test_the_colour_of_latency_comes_from_the_monitors_own_threshold(threshold: str | None, color: str) -> None:
     filled, facts, monitor = filled_with_api(latency_threshold=threshold)
     facts.latency = Latency(100, 10.0, 150.0, 300.0)
@@ -104,6 +105,14 @@ def test_the_colour_of_latency_comes_from_the_monitors_own_threshold(threshold: 
     assert entry is not None
 
     assert monitor_badge(BadgeKind.LATENCY, Window.MONTH, entry, facts, NOW) == Badge("latency p95", "150 ms", color)
+
+
+def test_a_badge_of_old_figures_says_of_when_they_are_and_what_is_unknown_is_so_now() -> None:
+    read_at = datetime(2026, 11, 27, 16, 5, tzinfo=UTC)
+    unknown = Badge("Acme", "unknown", "lightgrey")
+
+    assert Badge("Acme", "down", "red").as_of(read_at) == Badge("Acme", "down, as of 27 Nov, 16:05 UTC", "red")
+    assert unknown.as_of(read_at) == unknown
 
 
 def test_a_name_with_control_characters_does_not_break_the_picture() -> None:

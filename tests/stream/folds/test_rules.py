@@ -14,6 +14,7 @@ from schemas.events import CheckBatch, CheckResult, Component, MaintenanceRevise
 from schemas.monitors import Monitor
 from stream.folds import STATUSES, Facts, LatencyHour, PartitionFold, Terms
 from stream.folds.latency import EDGES
+from stream.folds.story import MAX_ENTRIES
 from stream.folds.terms import DEFAULT_TERMS
 
 BEGIN = 1_767_225_600_000
@@ -135,6 +136,21 @@ def test_a_relapse_within_the_gap_reopens_the_incident() -> None:
     (incident,) = facts[-1].incidents
     assert [entry.kind for entry in incident.entries] == [EntryKind.OPENED, EntryKind.RESOLVED, EntryKind.REOPENED]
     assert incident.id == facts[3].incidents[0].id
+
+
+@pytest.mark.parametrize(("calm_minutes", "incidents"), [(5, 1), (6, 2)])
+def test_the_gap_ends_with_its_last_moment(calm_minutes: int, incidents: int) -> None:
+    facts = Log(Terms(reopen_gap_ms=5 * MINUTE)).see("uudd" + "u" * calm_minutes + "dd")
+
+    assert len({incident.id for fact in facts for incident in fact.incidents}) == incidents
+
+
+def test_an_incident_that_turns_without_end_keeps_its_opening_and_its_newest_turns() -> None:
+    terms = Terms(confirmations=1, recoveries=1, flap_start=0, reopen_gap_ms=5 * MINUTE)
+    (incident,) = Log(terms).see("u" + "du" * 60)[-1].incidents
+
+    kinds = [entry.kind for entry in incident.entries]
+    assert (len(kinds), kinds[0], kinds[-1]) == (MAX_ENTRIES, EntryKind.OPENED, EntryKind.RESOLVED)
 
 
 def test_a_success_that_comes_late_annuls_the_incident_that_never_was() -> None:
