@@ -5,8 +5,8 @@ The name of an entry point is its subcommand's: a process imports what its own s
 
 import sys
 from enum import IntEnum
-from importlib.metadata import entry_points
-from typing import Final, NoReturn
+from importlib.metadata import entry_points, version
+from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -53,12 +53,26 @@ def build(command: str | None = None) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
     )
-    app.callback()(lambda: None)  # keeps `pulse NAME` where a module registers one subcommand alone
+    app.callback()(_root)  # keeps `pulse NAME` where a module registers one subcommand alone
     entries = entry_points(group="pulse.commands")
     wanted = {entry.value: entry for entry in entries if entry.name == command} or {e.value: e for e in entries}
     for _, entry in sorted(wanted.items()):
         entry.load()(app)
     return app
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pulse {version('pulseapi')}")
+        raise typer.Exit
+
+
+def _root(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What belongs to no subcommand."""
 
 
 def main() -> None:

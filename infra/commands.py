@@ -13,7 +13,7 @@ from rich.table import Table
 
 from infra.cli import Exit, fail, output
 from infra.clickhouse import ClickHouseNotConfigured, OneNodeOnly, migrate, sql_account
-from infra.kafka import KafkaNotConfigured, PartitionsDiffer, TopicNotCreated, provision_topics
+from infra.kafka import KafkaNotConfigured, PartitionsDiffer, TopicNotConfigured, TopicNotCreated, provision_topics
 from infra.settings import Settings, get_settings
 from schemas.asyncapi import asyncapi_document
 
@@ -43,7 +43,7 @@ def migrate_command(
         migrations = asyncio.run(migrate(settings))
     except (KafkaNotConfigured, ClickHouseNotConfigured, OneNodeOnly) as error:
         fail(str(error), Exit.USAGE)
-    except (PartitionsDiffer, TopicNotCreated) as error:
+    except (PartitionsDiffer, TopicNotConfigured, TopicNotCreated) as error:
         fail(str(error))
     except (KafkaError, ClickHouseError, OSError) as error:
         fail(f"An engine cannot be reached or refuses: {error}", Exit.UNREACHABLE)

@@ -121,18 +121,23 @@ async def provision_topics(settings: Settings) -> list[str]:
     await admin.start()
     try:
         existing = await _partition_counts(admin)
-        for topic in TOPICS:
-            expected = partition_count(topic, settings)
-            if existing.get(topic.name, expected) != expected:
-                raise PartitionsDiffer(topic.name, existing[topic.name], expected)
+        _check_counts(existing, settings)
         missing = [topic for topic in TOPICS if topic.name not in existing]
         if missing:
-            await _create(admin, [_new_topic(topic, settings) for topic in missing])
+            await _create(admin, [new_topic(topic, settings) for topic in missing])
             await _until_shown(admin, missing)
         await _configure(admin, [topic for topic in TOPICS if topic not in missing])
         return [topic.name for topic in missing]
     finally:
         await admin.close()
+
+
+def _check_counts(existing: dict[str, int], settings: Settings) -> None:
+    """The least count is what they began with: Kafka takes none back, and what was added to some is not used."""
+    counts = {each.name: existing[each.name] for each in TOPICS if each.partitions is None and each.name in existing}
+    if counts and min(counts.values()) != settings.partitions:
+        least = min(counts, key=counts.__getitem__)
+        raise PartitionsDiffer(least, counts[least], settings.partitions)
 
 
 async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
@@ -177,12 +182,14 @@ async def _configure(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
                 raise TopicNotConfigured(name, message or for_code(code).__name__)
 
 
-def _new_topic(topic: Topic, settings: Settings) -> NewTopic:
+def new_topic(topic: Topic, settings: Settings) -> NewTopic:
+    """Half of its replicas at least have what is acknowledged: by default Kafka is content with the leader alone."""
+    replicas = settings.kafka_replication
     return NewTopic(
         topic.name,
         num_partitions=partition_count(topic, settings),
-        replication_factor=settings.kafka_replication,
-        topic_configs=topic.config,
+        replication_factor=replicas,
+        topic_configs=topic.config | {"min.insync.replicas": str((replicas + 1) // 2)},
     )
 
 
@@ -197,15 +204,30 @@ class LogRecord:
     value: bytes | None
 
 
-async def log_ends(settings: Settings, topic: Topic) -> dict[int, int]:
-    """By partition: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
+@asynccontextmanager
+async def open_consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of nothing, to ask for offsets: one that reads answers nothing else while it waits for a record.
+
+    Raises KafkaError when the brokers cannot be reached.
+    """
     consumer = AIOKafkaConsumer(**connection_options(settings), group_id=None)
-    partitions = [TopicPartition(topic.name, n) for n in range(partition_count(topic, settings))]
     try:
         await consumer.start()
-        return {at.partition: end for at, end in (await consumer.end_offsets(partitions)).items()}
+        yield consumer
     finally:
         await consumer.stop()
+
+
+async def ends_of(consumer: AIOKafkaConsumer, topic: Topic, settings: Settings) -> dict[int, int]:
+    """By partition of the topic: the offset that comes next. Raises KafkaError when the brokers cannot be reached."""
+    partitions = [TopicPartition(topic.name, n) for n in range(partition_count(topic, settings))]
+    return {at.partition: end for at, end in (await consumer.end_offsets(partitions)).items()}
+
+
+async def log_ends(settings: Settings, topic: Topic) -> dict[int, int]:
+    """The same, asked once."""
+    async with open_consumer(settings) as consumer:
+        return await ends_of(consumer, topic, settings)
 
 
 class TableReader:
@@ -224,7 +246,10 @@ class TableReader:
         self.trouble: str | None = None
 
     async def run(self) -> None:
-        """Read until cancelled. Brokers away, now or later: it tries again, and goes on where it was."""
+        """Read until cancelled. Brokers away, now or later: it tries again, and goes on where it was.
+
+        Raises PartitionsDiffer: of a part of the topic nothing right can be made.
+        """
         wait_s = RETRY_FROM_S
         while True:
             try:
@@ -256,7 +281,13 @@ class TableReader:
         consumer.assign(partitions)
         for partition, offset in self._next_offsets.items():
             consumer.seek(partition, offset)
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        await consumer.end_offsets(partitions[:1])  # from now on the consumer knows the topic
+        found = [TopicPartition(self._topic.name, n) for n in consumer.partitions_for_topic(self._topic.name)]
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(found)
+        added = ends.keys() - set(partitions)
+        # What somebody has added to a topic is empty, as nobody uses it.
+        if len(found) < len(partitions) or any(ends.pop(each) for each in added):
+            raise PartitionsDiffer(self._topic.name, len(found), len(partitions))
         self.trouble = None
         while True:
             if not self.caught_up.is_set() and await _reached(consumer, ends):

@@ -3,7 +3,6 @@
 It counts only while the folder is locked, so that one left by a crash misleads nobody.
 """
 
-import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Final, Self
 
 import msgspec
 
+from infra.locks import is_locked, lock
+
 _FILE: Final = "run.json"
-_LOCK: Final = "lock"
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,32 +28,13 @@ class Running(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_at: int
 
 
-class FolderInUse(RuntimeError):
-    """Another `pulse up` works on this data folder."""
-
-    def __init__(self, folder: Path, pid: str) -> None:
-        super().__init__(
-            f"The data folder {folder} is in use by another `pulse up` (process {pid}): "
-            f"stop that one first, or set PULSE_DATA to another folder."
-        )
-
-
 class DataLock:
     """The lock of a data folder, held as long as this process lives. A context manager; removes `run.json`."""
 
     def __init__(self, folder: Path) -> None:
         """Raises FolderInUse."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
-        self._file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
-            os.close(self._file)
-            raise FolderInUse(folder, pid or "unknown") from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, str(os.getpid()).encode(), 0)
+        self._file = lock(folder, "set PULSE_DATA to another folder")
 
     def publish(self, running: Running) -> None:
         """Tell other terminals; only this user can read it, since there is a key in it."""
@@ -75,17 +56,8 @@ class DataLock:
 def read_running(folder: Path) -> Running | None:
     """What runs on this folder, or None. Raises PermissionError for another user's folder."""
     try:
-        if not _is_locked(folder / _LOCK):
+        if not is_locked(folder):
             return None
         return msgspec.json.decode((folder / _FILE).read_bytes(), type=Running)
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _is_locked(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False

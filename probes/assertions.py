@@ -4,6 +4,7 @@ Their meaning: no match fails every operator but `absent`; of several matches al
 true is never a number; there is no order across types.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,11 +22,18 @@ from schemas.monitors import Assertion
 
 MAX_JSON_BYTES: Final = 262_144
 MAX_JSON_DEPTH: Final = 500
-MAX_LOOKS: Final = 1_000_000
-"""Places that the JSONPaths of a check may look at, all together: no other check goes on meanwhile."""
+MAX_LOOKS: Final = 400_000
+"""Looks at a value, a microsecond or two each, that the assertions of a check may take: no other check goes on then."""
+SEARCH_LOOKS: Final = 8
+"""What a regular expression costs to begin with."""
+STEPS_A_LOOK: Final = 64
+"""At each character it may take each of its steps."""
 MAX_REGEX_TEXT: Final = 65_536
 DAY_MS: Final = 86_400_000
 MISSING: Final = object()
+_ESCAPE: Final = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL)
+TOO_MUCH: Final = "too much to search"
+TOO_MUCH_WHY: Final = "the answer is too long for all that the assertions look for: it would hold up other checks"
 
 
 class BadJson(ValueError):
@@ -62,12 +70,16 @@ class Answer:
         return ", ".join(values) if values else None
 
     def affords(self, looks: int) -> bool:
-        """Whether so many more looks for each value of the body are not too many for one check; then they count."""
-        more = looks and looks * sum(map(self.body.count, (b",", b"[", b"{")))
-        if self._looks + more > MAX_LOOKS:
+        """Whether so many more looks are not too many for one check; then they count."""
+        if self._looks + looks > MAX_LOOKS:
             return False
-        self._looks += more
+        self._looks += looks
         return True
+
+    @property
+    def breadth(self) -> int:
+        """How many values the body's JSON has, or a few more."""
+        return sum(map(self.body.count, (b",", b"[", b"{")))
 
     @property
     def text(self) -> str:
@@ -97,7 +109,7 @@ def parse_json(body: bytes) -> Any:
     if not body.strip():
         raise BadJson("the body is empty")
     try:
-        value = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        value = _decode(body.removeprefix(b"\xef\xbb\xbf"))
     except RecursionError:
         raise BadJson(f"the body's JSON is nested deeper than {MAX_JSON_DEPTH} levels") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -105,6 +117,17 @@ def parse_json(body: bytes) -> Any:
     if body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH and _deeper_than(value, MAX_JSON_DEPTH):
         raise BadJson(f"the body's JSON is nested deeper than {MAX_JSON_DEPTH} levels")
     return value
+
+
+def _decode(body: bytes) -> Any:
+    """Half a character of two escapes, as JavaScript leaves it where it cuts a text, is replaced."""
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        whole = _ESCAPE.sub(lambda match: rb"\ufffd" if match["half"] else match[0], body)
+        if whole == body:
+            raise
+        return msgspec.json.decode(whole)
 
 
 def _deeper_than(value: Any, limit: int) -> bool:
@@ -214,7 +237,7 @@ def _header(assertion: Assertion) -> Test:
         value = answer.header(name)
         if value is None:
             return matcher.on_missing(f"there is no header {assertion.header}")
-        return matcher.on_value(value, answer.redact)
+        return matcher.on_value(value, answer)
 
     return test
 
@@ -225,7 +248,7 @@ def _body(assertion: Assertion) -> Test:
     def test(answer: Answer) -> Failure | None:
         if not answer.body:
             return matcher.on_missing("the body is empty")
-        return matcher.on_value(answer.text, answer.redact)
+        return matcher.on_value(answer.text, answer)
 
     return test
 
@@ -240,13 +263,13 @@ def _jsonpath(assertion: Assertion) -> Test:
             document = answer.json
         except BadJson as error:
             return matcher.failure("no JSON", str(error))
-        if not answer.affords(looks):
-            return matcher.failure("too much to search", f"the JSONPaths of a check look at {MAX_LOOKS} places at most")
+        if looks and not answer.affords(looks * answer.breadth):
+            return matcher.failure(TOO_MUCH, TOO_MUCH_WHY)
         values, missing = find(document)
         if not values:
             return matcher.on_missing(missing)
         for value in values:
-            failure = matcher.on_value(value, answer.redact)
+            failure = matcher.on_value(value, answer)
             if failure is not None:
                 return failure
         return None
@@ -278,17 +301,27 @@ class _Matcher:
         self._absent = operator == "absent"
         self._holds = _OPERATORS[operator](_as_text(operand, operator) if textual else operand)
         self._numeric_text = textual and isinstance(operand, float)
+        self._steps = compile_regex(operand).programsize if operator in ("matches", "not_matches") else 0
+        self._choices = len(operand) if operator == "one_of" else 0
 
     def on_missing(self, missing: str) -> Failure | None:
         """Nothing is there: only `absent` holds."""
         return None if self._absent else self.failure("nothing", missing)
 
-    def on_value(self, value: Any, redact: Redactor) -> Failure | None:
+    def on_value(self, value: Any, answer: Answer) -> Failure | None:
         """The failure of a value that is there, or None."""
+        if not answer.affords(self._looks(value)):
+            return self.failure(TOO_MUCH, TOO_MUCH_WHY)
         if self._holds(_number(value) if self._numeric_text else value):
             return None
-        seen = shown(redact(value)) if isinstance(value, str) else redact(shown_whole(value))
+        seen = shown(answer.redact(value)) if isinstance(value, str) else answer.redact(shown_whole(value))
         return self.failure(seen, f"{self._subject} is {clean(seen)}; expected: {self._wanted}")
+
+    def _looks(self, value: Any) -> int:
+        """How much the test of a value may take."""
+        if isinstance(value, str):
+            return self._steps and SEARCH_LOOKS + self._steps * min(len(value), MAX_REGEX_TEXT) // STEPS_A_LOOK
+        return self._choices if isinstance(value, list | dict) else 0
 
     def failure(self, seen: str, message: str) -> Failure:
         """The failure, with texts fit to keep."""
@@ -326,6 +359,23 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any], Holds]:
     return operator
 
 
+def _one_of(operand: list[Any]) -> Holds:
+    nested = [each for each in operand if isinstance(each, list | dict)]
+    plain = {_plain(each) for each in operand if not isinstance(each, list | dict)}
+
+    def holds(value: Any) -> bool:
+        if isinstance(value, list | dict):
+            return any(json_equal(value, each) for each in nested)
+        return _plain(value) in plain
+
+    return holds
+
+
+def _plain(value: Any) -> tuple[bool, Any]:
+    """What is equal among values without parts: to Python, true is 1."""
+    return isinstance(value, bool), value
+
+
 def _contains(operand: str) -> Holds:
     return lambda value: operand in value if isinstance(value, str | list | dict) else False
 
@@ -353,7 +403,7 @@ _OPERATORS: Final[Mapping[str, Callable[[Any], Holds]]] = {
     "not_equals": lambda operand: lambda value: not json_equal(value, operand),
     "exists": lambda _: lambda _value: True,
     "absent": lambda _: lambda _value: False,
-    "one_of": lambda operand: lambda value: any(json_equal(value, each) for each in operand),
+    "one_of": _one_of,
     "contains": _contains,
     "not_contains": _not_contains,
     "matches": _matches,

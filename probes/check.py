@@ -9,6 +9,7 @@ from probes.compiled import CompiledMonitor, Compiler
 from probes.fetch import Fetcher
 from probes.judge import judge
 from probes.lag import LagMeter
+from probes.own_health import OwnNetwork
 from probes.schedule import wall_clock_ms
 from probes.secrets import Secrets
 from schemas.enums import Outcome, Reason
@@ -21,14 +22,16 @@ OWN_NETWORKS: Final = tuple(
 _log = get_logger(__name__)
 
 
-async def check(monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter) -> CheckResult:
-    """The result of one check; an error of our own becomes `unknown`, and is logged."""
+async def check(
+    monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter, network: OwnNetwork | None = None
+) -> CheckResult:
+    """The result of one check; a failure of our own, and of our own `network`, becomes `unknown`."""
     started_at = int(wall_clock_ms())
     begun = lag.begin()
     try:
         prepared = monitor.prepare()
         fetched = await prepared.exchange()
-        return judge(
+        result = judge(
             fetched,
             monitor.rules,
             scheduled_at=scheduled_at,
@@ -36,6 +39,10 @@ async def check(monitor: CompiledMonitor, scheduled_at: int, lag: LagMeter) -> C
             lag_us=int(lag.since(begun) * 1_000_000),
             redact=prepared.redact,
         )
+        if network is not None and await network.is_to_blame(monitor.target, fetched.address, result):
+            message = f"{network.verdict} (here: {result.message})"
+            return untold(monitor, scheduled_at, Reason.PROBE_OFFLINE, message, started_at)
+        return result
     except Exception as error:
         _log.exception("check failed", monitor=monitor.monitor)
         message = f"the probe failed at this check: {type(error).__name__}"

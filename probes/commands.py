@@ -10,11 +10,13 @@ import uvloop
 
 from infra.cli import Exit, fail
 from infra.kafka import KafkaNotConfigured
+from infra.locks import FolderInUse, lock
 from infra.logs import configure_logs
 from infra.ports import PortTaken
 from infra.quiet import quieten
 from infra.settings import get_settings
 from probes.check_command import check_command
+from probes.emit import spool_folder
 from probes.own_health import InvalidCanary
 from probes.service import ProbeService
 
@@ -38,8 +40,9 @@ def probe_command() -> None:
     quieten("aiokafka")
     gc.set_threshold(COLLECT_GARBAGE_AFTER)
     try:
+        lock(spool_folder(settings), "give this probe another name with PULSE_PROBE")
         uvloop.run(_probe())
-    except (KafkaNotConfigured, PortTaken, InvalidCanary) as error:
+    except (KafkaNotConfigured, PortTaken, InvalidCanary, FolderInUse) as error:
         fail(str(error), Exit.USAGE)
 
 

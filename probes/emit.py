@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaProducer
@@ -249,8 +250,12 @@ class Emitter:
             self.counters.spooled += results
 
 
+def spool_folder(settings: Settings) -> Path:
+    """Where the results of this probe wait: its name tells it from others on this machine."""
+    return settings.data / "spool" / settings.probe
+
+
 def kafka_emitter(settings: Settings) -> Emitter:
     """An emitter to the installation's Kafka, with its spool below the data folder."""
-    folder = settings.data / "spool" / settings.probe
-    spool = Spool(folder, settings.probe_spool_bytes)
+    spool = Spool(spool_folder(settings), settings.probe_spool_bytes)
     return Emitter(probe=settings.probe, region=settings.region, delivery=KafkaDelivery(settings), spool=spool)

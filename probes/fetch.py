@@ -61,7 +61,6 @@ class Response(msgspec.Struct):
     headers: list[tuple[str, str]]
     body: bytes
     body_truncated: bool
-    address: str
     redirects: int
     certificate_expires_at: int
 
@@ -70,12 +69,14 @@ class Fetched(msgspec.Struct):
     """How a fetch ended. `reason` is OK when a whole response (up to the body limit) came.
 
     With another reason `response` may still hold the part that came, as evidence: ask for the reason first.
+    `address` is where it came from, or should have come from.
     """
 
     reason: Reason
     message: str = ""
     response: Response | None = None
     phases: Phases = msgspec.field(default_factory=Phases)
+    address: str = ""
 
 
 class Hop(msgspec.Struct):
@@ -177,7 +178,7 @@ class Fetcher:
         request = hop.request
         url = request.url
         addresses = await self._resolve(hop, phases)
-        hop.stage = "connecting"
+        hop.stage, hop.address = "connecting", addresses[0]
         started_ns = perf_counter_ns()
         connection = await open_connection(self._loop, self._poller, self._connect, addresses, url.port)
         hop.address = connection.address
@@ -274,7 +275,7 @@ async def _converse(connection: Connection | TlsConnection, hop: Hop, phases: Ph
 def _conclude(hop: Hop, phases: Phases, reason: Reason, message: str) -> Fetched:
     answer = hop.answer
     if answer is None or not answer.begun:
-        return Fetched(reason, message, None, phases)
+        return Fetched(reason, message, None, phases, hop.address)
     body, truncated = answer.body, answer.body_truncated
     coding = answer.header("content-encoding") if hop.request.decode else None
     if coding is not None:
@@ -284,7 +285,7 @@ def _conclude(hop: Hop, phases: Phases, reason: Reason, message: str) -> Fetched
             if reason is Reason.OK:
                 reason, message = Reason.BAD_RESPONSE, str(error)
     response = Response(
-        answer.status, answer.reason_phrase, answer.http_version, answer.headers, body, truncated, hop.address,
-        hop.redirects, hop.certificate_expires_at,
+        answer.status, answer.reason_phrase, answer.http_version, answer.headers, body, truncated, hop.redirects,
+        hop.certificate_expires_at,
     )  # fmt: skip
-    return Fetched(reason, message, response, phases)
+    return Fetched(reason, message, response, phases, hop.address)

@@ -6,8 +6,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Self
-
-from starlette.testclient import TestClient
+from warnings import catch_warnings, simplefilter
 
 from probes.compiled import build_request
 from probes.fetch import BODY_LIMIT_BYTES, Fetched, Phases, Response
@@ -18,6 +17,10 @@ from probes.text import Redactor
 from schemas.enums import Reason
 from schemas.events import CheckResult
 from schemas.monitors import DEFAULT_WORKSPACE, Monitor, monitor_id
+
+with catch_warnings():  # of its use of httpx, which in the tests of others may be an error
+    simplefilter("ignore")
+    from starlette.testclient import TestClient
 
 OF_A_DEPLOYMENT = frozenset({"latency", "certificate_days"})
 """What an application inside a test has no say in."""
@@ -61,7 +64,7 @@ class AppUnderTest:
         self._client.__exit__(kind, error, trace)
 
     def check(self, monitor: Monitor) -> CheckResult:
-        """One check, less what belongs to a deployment: latency and certificate."""
+        """One check, less what belongs to a deployment: latency and certificates."""
         name = monitor_id(DEFAULT_WORKSPACE, monitor.slug)
         rules = compile_rules(name, 0, [a for a in monitor.assertions if a.subject not in OF_A_DEPLOYMENT], None)
         reveal = Revealer(Secrets(None), DEFAULT_WORKSPACE)
@@ -71,7 +74,7 @@ class AppUnderTest:
 
     def _fetch(self, monitor: Monitor, reveal: Revealer) -> Fetched:
         try:
-            request = build_request(monitor, reveal)
+            request = build_request(monitor.model_copy(update={"client_certificate": None}), reveal)
         except MissingSecret as error:
             return Fetched(Reason.BAD_REQUEST, str(error))
         self._client.cookies.clear()  # no check has those of another
@@ -92,8 +95,7 @@ class AppUnderTest:
             headers=[(name.lower(), value) for name, value in answer.headers.multi_items()],
             body=body[:BODY_LIMIT_BYTES],
             body_truncated=len(body) > BODY_LIMIT_BYTES,
-            address="in this process",
             redirects=len(answer.history),
             certificate_expires_at=0,
         )
-        return Fetched(Reason.OK, "", response, Phases(ttfb_us=total_us, total_us=total_us))
+        return Fetched(Reason.OK, "", response, Phases(ttfb_us=total_us, total_us=total_us), "in this process")

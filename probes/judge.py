@@ -125,7 +125,7 @@ def judge(
         message=clean(redact(worst.message)) if worst else "",
         failures=tuple([finding.failure for finding in findings if finding.failure]),
         components=document.components if document else (),
-        evidence=_evidence(response, rules, redact) if worst and response else None,
+        evidence=_evidence(fetched, rules, redact) if worst and (response or fetched.address) else None,
         certificate_expires_at=max(0, min(response.certificate_expires_at, LATEST_EXPIRY_MS)) if response else 0,
     )
 
@@ -207,7 +207,11 @@ def _said(parts: Sequence[Component]) -> str:
     )
 
 
-def _evidence(response: Response, rules: Rules, redact: Redactor) -> Evidence:
+def _evidence(fetched: Fetched, rules: Rules, redact: Redactor) -> Evidence:
+    """What came, and where from; of a server that says nothing, where it was looked for."""
+    response = fetched.response
+    if response is None:
+        return Evidence(address=fetched.address)
     present = {name: value for name, value in response.headers if name in rules.evidence_headers}
     body = redact(text_of(response.body, response.headers)).replace("\r\n", "\n")
     line = f"HTTP/{response.http_version} {response.status} {response.reason_phrase}".strip() if response.status else ""
@@ -215,5 +219,5 @@ def _evidence(response: Response, rules: Rules, redact: Redactor) -> Evidence:
         status_line=clean(redact(line)),
         headers={name: clean(redact(value)) for name, value in present.items()},
         body=clean(body, MAX_EVIDENCE_BODY, keep="\n\t"),
-        address=response.address,
+        address=fetched.address,
     )

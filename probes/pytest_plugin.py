@@ -104,7 +104,7 @@ class MonitorItem(pytest.Item):
         lines = [f"{self.monitor.method} {self.monitor.url} is {result.outcome}: {result.reason}", result.message]
         lines += [f"  ✗ {failure.message}" for failure in result.failures if failure.message != result.message]
         lines += [f"  ● {part.name} is {part.outcome} {part.message}".rstrip() for part in result.components]
-        if result.evidence:
+        if result.evidence and result.status_code:
             lines += ["", result.evidence.status_line, result.evidence.body]
         return "\n".join(lines)
 

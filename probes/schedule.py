@@ -54,6 +54,7 @@ def wall_clock_ms() -> float:
 @dataclass(slots=True, eq=False)
 class _Entry(Generic[JobT]):
     job: JobT
+    offset: int
     due_at: int
     waiting_at: int | None = None
     removed: bool = False
@@ -158,14 +159,18 @@ class Schedule(Generic[JobT]):
         return [entry.job for entry in self._entries.values()]
 
     def put(self, job: JobT) -> None:
-        """Add a job, or exchange the one of the same monitor; its slots go on where the interval stays."""
+        """Add a job, or exchange the one of the same monitor; its slots go on where the interval stays.
+
+        Where it grows, the slot that was next is kept: later the monitor would have been silent for too long.
+        """
         known = self._entries.get(job.monitor)
         if known is not None and known.job.interval_ms == job.interval_ms and known.job.target == job.target:
             known.job = job
             return
         self.remove(job.monitor)
         offset = offset_ms(job.monitor, self._region, job.interval_ms)
-        entry = _Entry(job, next_slot(offset, job.interval_ms, self._clock()))
+        due_at = next_slot(offset, job.interval_ms, self._clock())
+        entry = _Entry(job, offset, min(due_at, known.due_at) if known is not None else due_at)
         self._entries[job.monitor] = entry
         self._push(entry)
         if self._heap[0][2] is entry:
@@ -228,7 +233,7 @@ class Schedule(Generic[JobT]):
     def _due(self, entry: _Entry[JobT], now: float) -> None:
         interval_ms = entry.job.interval_ms
         due_at = self._tell_passed(entry, now)
-        entry.due_at = due_at + interval_ms
+        entry.due_at = due_at + interval_ms - (due_at - entry.offset) % interval_ms
         self._push(entry)
         if entry.waiting_at is not None:
             self._miss(entry, entry.waiting_at)
@@ -287,6 +292,6 @@ class Schedule(Generic[JobT]):
         for entry in self._entries.values():
             interval_ms = entry.job.interval_ms
             if entry.due_at - now > interval_ms:
-                entry.due_at = next_slot(offset_ms(entry.job.monitor, self._region, interval_ms), interval_ms, now)
+                entry.due_at = next_slot(entry.offset, interval_ms, now)
         self._heap = [(entry.due_at, next(self._sequence), entry) for entry in self._entries.values()]
         heapq.heapify(self._heap)

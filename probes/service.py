@@ -3,6 +3,7 @@
 import asyncio
 import resource
 from collections import Counter
+from contextlib import suppress
 from typing import Final
 
 from aiokafka.errors import KafkaError
@@ -29,6 +30,7 @@ LEAVE_GROUP_S: Final = 2.0
 LAST_DELIVERY_S: Final = 3.0
 RECONNECT_S: Final = 2.0
 SPARE_FILES: Final = 200
+MACOS_FILES: Final = 10_240
 _log = get_logger(__name__)
 
 
@@ -54,7 +56,7 @@ class ProbeService:
         REGISTRY.register(metrics)
         host, port = self._settings.metrics_host, self._settings.probe_metrics_port
         try:
-            async with serve_metrics(host, port, "PULSE_PROBE_METRICS_PORT", self._problem):
+            async with serve_metrics(host, port, "PULSE_PROBE_METRICS_PORT", self.problem):
                 await self._probe(stop)
         finally:
             REGISTRY.unregister(metrics)
@@ -87,32 +89,34 @@ class ProbeService:
 
     async def _check(self, monitor: CompiledMonitor, scheduled_at: int) -> None:
         try:
-            result = await check(monitor, scheduled_at, self.lag)
-            if await self.network.is_to_blame(monitor.target, result):
-                message = f"{self.network.verdict} (here: {result.message})"
-                result = untold(monitor, scheduled_at, Reason.PROBE_OFFLINE, message, result.started_at)
+            result = await check(monitor, scheduled_at, self.lag, self.network)
         except asyncio.CancelledError:
             self._emit(monitor, untold(monitor, scheduled_at, Reason.PROBE_OFFLINE, "the probe was stopped meanwhile"))
             raise
         self._emit(monitor, result)
 
     def _missed(self, monitor: CompiledMonitor, scheduled_at: int) -> None:
-        message = "the check could not start within its interval: the probe has too much to do"
+        message = "the check could not start within its interval: the probe had too much to do, or its machine slept"
         self._emit(monitor, untold(monitor, scheduled_at, Reason.PROBE_OVERLOADED, message))
 
     def _emit(self, monitor: CompiledMonitor, result: CheckResult) -> None:
         self.results[result.outcome, result.reason] += 1
         self.emitter.add(result, monitor.partition)
 
-    def _problem(self) -> str | None:
+    def problem(self) -> str | None:
         """What /healthz says."""
         waiting = self.emitter.spool.results
-        return f"Kafka does not answer; {waiting} results wait on disk" if waiting else None
+        if waiting:
+            return f"Kafka does not answer; {waiting} results wait on disk"
+        return self.network.verdict if self.network.offline else None
 
 
 def open_files() -> int:
     """How many files this process may have open, after asking for all that it may ask for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard if hard != resource.RLIM_INFINITY else 1 << 20
+    for more in (hard, MACOS_FILES):  # macOS refuses its own hard limit, which is infinite
+        if soft < more <= hard:
+            with suppress(ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+                return more
+    return soft if soft != resource.RLIM_INFINITY else 1 << 20

@@ -177,7 +177,7 @@ class Answers:
         if topic is MONITORS:
             self._on_monitor(changed)
             if self._catalog.monitor(changed) is None:
-                self._facts.forget(changed)
+                self._facts.forget_present(changed)
         elif topic is PAGES:
             self._link(changed)
             self._end_edition(changed)

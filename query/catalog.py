@@ -8,13 +8,16 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
+from aiokafka import AIOKafkaConsumer
 from pydantic import ValidationError
 
-from infra.kafka import LogRecord, TableReader
+from infra.kafka import LogRecord, TableReader, ends_of, open_consumer
 from infra.logs import get_logger
 from infra.settings import Settings
+from query.connections import Connection
 from query.metrics import LEFT_OUT
 from schemas.monitors import Document, Key, Maintenance, Monitor, Page, Record
 from schemas.topics import KEYS, MAINTENANCES, MONITORS, PAGES, Topic
@@ -42,9 +45,10 @@ class Entry(Generic[DocumentT]):
 
 
 class Shelf(Generic[DocumentT]):
-    """Living documents by id, and by workspace."""
+    """Living documents by id, and by workspace; of deleted ones the ids."""
 
     def __init__(self) -> None:
+        self.deleted: set[str] = set()
         self.entries: dict[str, Entry[DocumentT]] = {}
         self.by_workspace: defaultdict[str, dict[str, Entry[DocumentT]]] = defaultdict(dict)
         self._ids: dict[str, list[str]] = {}
@@ -55,7 +59,10 @@ class Shelf(Generic[DocumentT]):
         if previous is not None and (current is None or current.workspace != previous.workspace):
             del self.by_workspace[previous.workspace][name]
             self._ids.pop(previous.workspace, None)
-        if current is not None:
+        if current is None:
+            self.deleted.add(name)
+        else:
+            self.deleted.discard(name)
             if name not in self.by_workspace[current.workspace]:
                 self._ids.pop(current.workspace, None)
             self.entries[name] = current
@@ -85,6 +92,11 @@ class Table(Generic[DocumentT]):
     def entries(self) -> dict[str, Entry[DocumentT]]:
         """The living documents."""
         return self._shown.entries
+
+    @property
+    def deleted(self) -> set[str]:
+        """The ids of documents that there were."""
+        return self._shown.deleted
 
     @property
     def is_stood_in_for(self) -> bool:
@@ -176,6 +188,7 @@ class Catalog:
         self.trouble: str = "the topics of the configuration were not read to their end yet"
         """Why it is not caught up, in words."""
         self._settings = settings
+        self._asking: Connection[AIOKafkaConsumer] = Connection("Kafka", partial(open_consumer, settings))
         self._listeners: list[Callable[[Topic, str], None]] = []
         self._page_by_domain: dict[str, str] = {}
         self._domains_of_page: dict[str, list[str]] = {}
@@ -210,14 +223,26 @@ class Catalog:
         """Return once the record at `offset` of `partition` can be read here. Waits for ever: bound it."""
         await next(table for table in self._tables if table.topic is topic).wait_for(partition, offset)
 
+    async def catch_up(self, *topics: Topic) -> None:
+        """Return once all that these topics hold by now can be read here, whoever wrote it. Waits for ever: bound it.
+
+        Raises Away, KafkaError, OSError.
+        """
+        for topic in topics:
+            ends = await ends_of(self._asking.get(), topic, self._settings)
+            for partition, end in ends.items():
+                await self.wait_for(topic, partition, end - 1)
+
     async def run(self) -> None:
         """Follow the topics until cancelled; Kafka may be away, now or later."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._asking.hold())
             readers = [self._reader(table) for table in self._tables]
             for reader in readers:
                 group.create_task(reader.run())
             for reader in readers:
                 await reader.caught_up.wait()
+            await self._asking.opened.wait()
             self.settle()
             self.trouble = ""
             self.caught_up.set()

@@ -10,6 +10,8 @@ from query.facts import Facts, MonitorFacts
 from query.maintenances import state_at
 from query.reads import ComponentState, Current
 from query.status_document import (
+    ANNOUNCED,
+    RESOLVED_TOLD,
     ComponentView,
     Day,
     FailureView,
@@ -33,7 +35,6 @@ from schemas.monitors import Maintenance, Monitor, Page, monitor_id, told_every_
 
 VERSION: Final = 1
 RECENT_MS: Final = 14 * DAY_MS
-ANNOUNCED_MS: Final = 30 * DAY_MS
 LAG_ALLOWED_MS: Final = 60_000
 PAST_DAYS_KEPT: Final = 20_000
 DAYS_OF: Final = {Window.WEEK: 7, Window.MONTH: 30, Window.QUARTER: 90}
@@ -68,7 +69,7 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
         yield
     stale = stale_since(monitors_of(page, catalog), facts, now)
     incidents = [
-        _incident(views[entry.document.slug], each, stale or now)
+        _incident(views[entry.document.slug], each, stale or now, told=_is_told(each.reason, entry.document))
         for entry, each in _recent_incidents(page, catalog, facts, now)
     ]
     return StatusDocument(
@@ -77,10 +78,10 @@ def compose(page: Entry[Page], catalog: Catalog, facts: Facts, base_url: str, no
         status=worst([view.status for view in views.values()]),
         headline=headline([(view.name, view.status) for view in views.values()]),
         groups=[
-            GroupView(group.name, [views[slug] for slug in group.monitors if slug in views])
+            GroupView(group.name, [views[slug] for slug in dict.fromkeys(group.monitors) if slug in views])
             for group in page.document.groups
         ],
-        incidents=sorted(incidents, key=lambda view: (view.state is IncidentState.OPEN, view.opened_at), reverse=True),
+        incidents=incidents,
         maintenances=[
             _maintenance(entry, views, now) for entry in _announced_maintenances(page.workspace, views, catalog, now)
         ],
@@ -150,7 +151,7 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
         since=moment(told.since) if told else None,
         reason=told.reason if told else None,
         cause=CAUSES[told.reason] if told else "",
-        message=told.message if told and status is not Status.UP and told.reason not in UNTOLD else "",
+        message=told.message if told and status is not Status.UP and _is_told(told.reason, entry.document) else "",
         known_until=moment(current.known_until) if current else None,
         components=[_component(each, can_tell=_answers(status, told)) for each in facts.components],
         days=_days(days, _incident_days(facts, now), now // DAY_MS),
@@ -162,6 +163,11 @@ def _monitor(entry: Entry[Monitor], facts: MonitorFacts, now: int) -> MonitorVie
         if facts.latency
         else None,
     )
+
+
+def _is_told(reason: Reason, monitor: Monitor) -> bool:
+    """Whether the messages are for everyone: those of a dns:// check have the names and addresses that it found."""
+    return reason not in UNTOLD and not monitor.url.lower().startswith("dns://")
 
 
 def _answers(status: Status, told: Current | None) -> bool:
@@ -217,15 +223,20 @@ def _incident_days(facts: MonitorFacts, now: int) -> dict[int, list[str]]:
 
 def _recent_incidents(
     page: Entry[Page], catalog: Catalog, facts: Facts, now: int
-) -> Iterator[tuple[Entry[Monitor], Incident]]:
-    for entry in monitors_of(page, catalog):
-        for incident in facts.of(entry.id).incidents_that_were():
-            if incident.state is IncidentState.OPEN or incident.resolved_at > now - RECENT_MS:
-                yield entry, incident
+) -> list[tuple[Entry[Monitor], Incident]]:
+    """Open ones, then the last ones that are over, the newest first."""
+    newest_first = sorted(
+        ((entry, each) for entry in monitors_of(page, catalog) for each in facts.of(entry.id).incidents_that_were()),
+        key=lambda found: found[1].opened_at,
+        reverse=True,
+    )
+    open_ones = [found for found in newest_first if found[1].state is IncidentState.OPEN]
+    resolved = [found for found in newest_first if found[1].resolved_at > now - RECENT_MS]
+    return open_ones + resolved[:RESOLVED_TOLD]
 
 
-def _incident(monitor: MonitorView, incident: Incident, known_until: int) -> IncidentView:
-    """An incident as it was at `known_until`, int ms."""
+def _incident(monitor: MonitorView, incident: Incident, known_until: int, *, told: bool) -> IncidentView:
+    """An incident as it was at `known_until`, int ms; with what checks said of it, where that is `told` to everyone."""
     ended = incident.resolved_at if incident.state is IncidentState.RESOLVED else None
     return IncidentView(
         id=incident.id,
@@ -242,11 +253,12 @@ def _incident(monitor: MonitorView, incident: Incident, known_until: int) -> Inc
         regions=list(incident.regions),
         components=list(incident.components),
         failures=[
-            FailureView(each.test, each.severity, each.expected, each.seen, each.message) for each in incident.failures
+            FailureView(each.test, each.severity, each.expected, each.seen, each.message)
+            for each in (incident.failures if told else ())
         ],
         answered=incident.evidence.status_line if incident.evidence else "",
         timeline=[
-            TimelineView(each.kind, moment(each.at), each.status, _message_of(each, incident))
+            TimelineView(each.kind, moment(each.at), each.status, _message_of(each, incident, told=told))
             for each in reversed(incident.entries)
         ],
     )
@@ -270,25 +282,30 @@ def _lasted_ms(incident: Incident, status: Status, ended: int) -> int:
     return sum(max(0, end - at) for (at, each), end in zip(turns, ends, strict=True) if each is status)
 
 
-def _message_of(entry: TimelineEntry, incident: Incident) -> str:
-    """Its message, where it is for everyone; where there is none for what the monitor became, the status in words."""
-    if entry.kind is EntryKind.UPDATE and (entry.status is Status.UNKNOWN or not entry.message):
-        return f"It is {PREDICATES[entry.status]}."
-    return "" if incident.reason in UNTOLD and entry.message == incident.message else entry.message
+def _message_of(entry: TimelineEntry, incident: Incident, *, told: bool) -> str:
+    """Its message, where it is for everyone; where there is none for what the monitor became, the status in words.
+
+    A line does not say for which reason a monitor turned: that is known of what opened the incident alone.
+    """
+    is_of_opening = entry.kind is EntryKind.OPENED or entry.message == incident.message
+    has_no_cause = entry.by or entry.status not in (*TROUBLE, Status.UNKNOWN)
+    message = entry.message if has_no_cause or (is_of_opening and told) else ""
+    is_turn = entry.kind not in (EntryKind.OPENED, EntryKind.RESOLVED)
+    return f"It is {PREDICATES[entry.status]}." if is_turn and not message else message
 
 
 def _announced_maintenances(
     workspace: str, shown: Mapping[str, MonitorView], catalog: Catalog, now: int
 ) -> list[Entry[Maintenance]]:
     """Those of the monitors that the page shows, by their start; a cancelled one until it would have been over."""
-    announced = [
+    told = [
         entry
         for entry in catalog.maintenances.of_workspace(workspace)
-        if entry.document.starts_at < now + ANNOUNCED_MS
-        and entry.document.ends_at > now - (0 if entry.document.cancelled else RECENT_MS)
+        if entry.document.ends_at > now - (0 if entry.document.cancelled else RECENT_MS)
         and any(slug in shown for slug in entry.document.monitors)
     ]
-    return sorted(announced, key=lambda entry: (entry.document.starts_at, entry.id))
+    begun = sum(entry.document.starts_at <= now for entry in told)
+    return sorted(told, key=lambda entry: (entry.document.starts_at, entry.id))[: begun + ANNOUNCED]
 
 
 def _maintenance(entry: Entry[Maintenance], shown: Mapping[str, MonitorView], now: int) -> MaintenanceView:

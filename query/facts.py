@@ -58,9 +58,10 @@ class Facts:
         """Call `listener(monitor)` after each change that matters at once."""
         self._listeners.append(listener)
 
-    def forget(self, monitor: str) -> None:
-        """Drop a monitor that is no longer in the catalogue."""
-        self._monitors.pop(monitor, None)
+    def forget_present(self, monitor: str) -> None:
+        """Drop what a monitor is that was deleted; what it was is the past of one that is created under its name."""
+        if monitor in self._monitors:
+            self._monitors[monitor].current = None
 
     def stale_since(self, now: int) -> int | None:
         """Since when nothing could be read from ClickHouse, int ms; None while all is well."""

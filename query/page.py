@@ -9,7 +9,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from query.assets import asset_url
-from query.status_document import Day, StatusDocument
+from query.status_document import RESOLVED_TOLD, Day, StatusDocument
 from query.turns import Steps
 from query.words import (
     ENTRY_WORDS,
@@ -113,6 +113,7 @@ def _environment() -> Environment:
         "STATUS_WORDS": STATUS_WORDS,
         "ENTRY_WORDS": ENTRY_WORDS,
         "MAINTENANCE_WORDS": MAINTENANCE_WORDS,
+        "RESOLVED_TOLD": RESOLVED_TOLD,
     }
     return environment
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
+from starlette.routing import BaseRoute, Match
 
 from query.asgi import Asgi, Receive, Scope, Send
 from schemas.documents import message_of
@@ -168,8 +169,18 @@ def install_problem_handlers(app: FastAPI) -> None:
         kind = _KIND_OF_STATUS.get(error.status_code)
         if kind is None:
             raise error
-        told = ProblemError(kind, str(error.detail), headers=dict(error.headers or {}))
-        return problem_response(request.url.path, told)
+        headers = dict(error.headers or {})
+        if kind is ProblemKind.METHOD_NOT_ALLOWED:
+            headers["Allow"] = _allowed(request)  # Starlette tells the methods of the first route alone
+        return problem_response(request.url.path, ProblemError(kind, str(error.detail), headers=headers))
+
+
+def _allowed(request: Request) -> str:
+    """The methods of an address; HEAD is answered wherever GET is."""
+    routes: Sequence[BaseRoute] = request.app.routes
+    ways = {method: {**request.scope, "method": method} for method in ("GET", "POST", "PUT", "DELETE")}
+    found = [each for each, way in ways.items() if any(route.matches(way)[0] is Match.FULL for route in routes)]
+    return ", ".join("GET, HEAD" if each == "GET" else each for each in found)
 
 
 class TellTooLarge:

@@ -4,13 +4,17 @@ That is most of what such a request costs. Everything else goes uvicorn's way, a
 `PublicFace.reply` decides for both.
 """
 
-from typing import Any
+from asyncio import TimerHandle
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from query.plain_requests import PlainRequest, plain_request
 from query.public import PublicFace
 from query.snapshots import Headers, lines
+
+STALLED_S: Final = 60.0
+"""For so long a client may take nothing of what is written to it: that fills memory, and holds an export's place."""
 
 
 class PublicProtocol(HttpToolsProtocol):
@@ -24,6 +28,8 @@ class PublicProtocol(HttpToolsProtocol):
         self._answered_at_s = 0.0
         self._default: tuple[Headers, bytes] = [], b""
         """uvicorn's headers, of which it makes a new list every second, and how they are written."""
+        self._giving_up: TimerHandle
+        """Set while the client has not taken what was written."""
 
     def data_received(self, data: bytes) -> None:
         """Answer the prepared ones in their turn, and leave what follows to the parser."""
@@ -55,6 +61,27 @@ class PublicProtocol(HttpToolsProtocol):
             self._set_timer(self.timeout_keep_alive - idle_s)
         else:
             super().timeout_keep_alive_handler()
+
+    def pause_writing(self) -> None:
+        """More is written than the client has taken; the transport calls this."""
+        super().pause_writing()
+        self._watch_client()
+
+    def resume_writing(self) -> None:
+        """The client has taken nearly all; the transport calls this."""
+        super().resume_writing()
+        self._giving_up.cancel()
+
+    def _watch_client(self) -> None:
+        left_bytes = self.transport.get_write_buffer_size()
+        self._giving_up = self.loop.call_later(STALLED_S, self._give_up, left_bytes)
+
+    def _give_up(self, left_bytes: int) -> None:
+        """Break the connection off, unless less is left by now: to close it would wait for the client, too."""
+        if self.transport.get_write_buffer_size() < left_bytes:
+            self._watch_client()
+        else:
+            self.transport.abort()
 
     def _is_free(self) -> bool:
         """Whether nobody is being answered, and the client reads what it gets."""

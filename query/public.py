@@ -79,8 +79,8 @@ class PublicFace:
         return {**asked, "path": NOWHERE, "raw_path": NOWHERE.encode()}
 
 
-NOWHERE: Final = "/"
-"""The installation's own root, where people are told that there is no page."""
+NOWHERE: Final = "/p/-"
+"""No page has such a slug: here people are told that there is none."""
 
 
 def _address(scope: Scope) -> bytes:

@@ -5,10 +5,11 @@ valid, and give the same answers when something else calls them.
 """
 
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from query.answers import OPEN_TO_ALL, Answers
 from query.assets import asset_url
@@ -148,9 +149,10 @@ async def docs() -> HTMLResponse:
 
 
 @public.get("/", include_in_schema=False)
-async def nothing_here(request: Request) -> Response:
-    """On a custom domain this is its page; the installation's own name has none."""
-    return _no_page(request)
+async def root(request: Request, context: CurrentContext) -> Response:
+    """A custom domain has its page here, the installation's own name leads to what it can do, others lead nowhere."""
+    own = urlsplit(context.settings.base_url).hostname
+    return RedirectResponse("/docs") if request.url.hostname in (own, "localhost") else _no_page(request)
 
 
 @public.get("/healthz", tags=["service"], summary="The process runs")

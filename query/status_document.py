@@ -6,12 +6,17 @@ Plain dataclasses: orjson writes them as they are, FastAPI describes them in Ope
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from query.maintenances import MaintenanceState
 from schemas.enums import EntryKind, IncidentState, Outcome, Reason, Severity, Status
+
+RESOLVED_TOLD: Final = 100
+"""Incidents that are over: a page of many monitors has thousands, where all fail together again and again."""
+ANNOUNCED: Final = 20
+"""Maintenances that have not begun: the next ones, however far they are."""
 
 
 class Window(StrEnum):
@@ -188,10 +193,13 @@ class StatusDocument:
     status: Annotated[Status, Field(description="Of everything on the page together.")]
     headline: Annotated[str, Field(description="The status in words.")]
     groups: list[GroupView]
-    incidents: Annotated[list[IncidentView], Field(description="Open ones, then those of 14 days, newest first.")]
+    incidents: Annotated[
+        list[IncidentView],
+        Field(description=f"Open ones, then the last {RESOLVED_TOLD} of those of 14 days, newest first."),
+    ]
     maintenances: Annotated[
         list[MaintenanceView],
-        Field(description="Those of 14 days, those that run, and those of the next 30 days, by their start."),
+        Field(description=f"Those of 14 days, those that run, and the next {ANNOUNCED}, by their start."),
     ]
     generated_at: datetime
     stale_since: Annotated[

@@ -6,12 +6,13 @@ not watched as under maintenance; the component's description says which it is.
 
 import hashlib
 from base64 import b32encode
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
 from query.maintenances import MaintenanceState
-from query.status_document import GroupView, IncidentView, MaintenanceView, MonitorView, StatusDocument, TimelineView
+from query.status_document import IncidentView, MaintenanceView, MonitorView, StatusDocument, TimelineView
 from query.times import iso_of
 from query.words import ENTRY_WORDS, MAINTENANCE_WORDS, worst
 from schemas.enums import EntryKind, IncidentState, Severity, Status
@@ -64,7 +65,7 @@ def _summary(document: StatusDocument) -> Answer:
 
 def _status(document: StatusDocument) -> Answer:
     """The first rule of Statuspage's that fits."""
-    statuses = [COMPONENT_STATUS[monitor.status] for group in document.groups for monitor in group.monitors]
+    statuses = [COMPONENT_STATUS[monitor.status] for group in _groups(document).values() for monitor in group]
     known = set(statuses)
     if known == {"major_outage"}:
         return _indicated("critical", "Major System Outage")
@@ -85,20 +86,31 @@ def _indicated(indicator: str, description: str) -> Answer:
 
 def _components(document: StatusDocument) -> Answer:
     components: list[Answer] = []
-    for position, group in enumerate((each for each in document.groups if each.monitors), 1):
-        components.append(_group(document, group, position))
+    for position, (name, members) in enumerate(_groups(document).items(), 1):
+        components.append(_group(document, name, members, position))
         components += [
-            _component(document, monitor, place, _group_id(document, group))
-            for place, monitor in enumerate(group.monitors, 1)
+            _component(document, monitor, place, _group_id(document, name)) for place, monitor in enumerate(members, 1)
         ]
     return {"components": components}
 
 
-def _group(document: StatusDocument, group: GroupView, position: int) -> Answer:
-    members = [_component_id(document, monitor.slug) for monitor in group.monitors]
-    status = worst([monitor.status for monitor in group.monitors])
-    shared = _component_fields(document, _group_id(document, group), group.name, status, document.generated_at)
-    return shared | {"position": position, "group": True, "components": members}
+def _groups(document: StatusDocument) -> dict[str, list[MonitorView]]:
+    """Monitors by their group's name: in that shape each has one group, the first here, and each name is one group."""
+    first_group: dict[str, tuple[str, MonitorView]] = {}
+    for group in document.groups:
+        for monitor in group.monitors:
+            first_group.setdefault(monitor.slug, (group.name, monitor))
+    groups: defaultdict[str, list[MonitorView]] = defaultdict(list)
+    for name, monitor in first_group.values():
+        groups[name].append(monitor)
+    return groups
+
+
+def _group(document: StatusDocument, name: str, members: list[MonitorView], position: int) -> Answer:
+    status = worst([monitor.status for monitor in members])
+    shared = _component_fields(document, _group_id(document, name), name, status, document.generated_at)
+    ids = [_component_id(document, monitor.slug) for monitor in members]
+    return shared | {"position": position, "group": True, "components": ids}
 
 
 def _component(document: StatusDocument, monitor: MonitorView, position: int, group: str | None) -> Answer:
@@ -200,8 +212,8 @@ def _step(maintenance: MaintenanceView, state: MaintenanceState, at: datetime) -
 
 def _affected(document: StatusDocument, slugs: list[str]) -> list[Answer]:
     """The components of these monitors, in the order of the page."""
-    shown = {monitor.slug: monitor for group in document.groups for monitor in group.monitors}
-    affected = [monitor for slug, monitor in shown.items() if slug in slugs]
+    shown = (monitor for group in _groups(document).values() for monitor in group)
+    affected = [monitor for monitor in shown if monitor.slug in slugs]
     return [_component(document, monitor, position, None) for position, monitor in enumerate(affected, 1)]
 
 
@@ -255,8 +267,8 @@ FILES: Final[dict[str, Callable[[StatusDocument], Answer]]] = {
 }
 
 
-def _group_id(document: StatusDocument, group: GroupView) -> str:
-    return _id("group", document.page.slug, group.name)
+def _group_id(document: StatusDocument, name: str) -> str:
+    return _id("group", document.page.slug, name)
 
 
 def _component_id(document: StatusDocument, slug: str) -> str:

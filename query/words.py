@@ -32,6 +32,8 @@ CAUSES: Final = {
 UNTOLD: Final = frozenset(
     {
         Reason.DNS_ERROR,
+        Reason.TLS_ERROR,
+        Reason.REDIRECT,
         Reason.BLOCKED_ADDRESS,
         Reason.BAD_REQUEST,
         Reason.PROBE_ERROR,

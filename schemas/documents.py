@@ -33,6 +33,7 @@ MAX_DOCUMENT_BYTES: Final = 5 << 20
 MAX_DOCUMENT_NODES: Final = 500_000
 MAX_DOCUMENT_DEPTH: Final = 40
 
+HOW_TO_WRITE: Final = "look at the indentation, and put quotes around a text with : # { } [ ] or * in it"
 WORDS: Final = {
     "missing": "is missing",
     "model_type": "should be a mapping of fields",
@@ -133,6 +134,11 @@ def message_of(error: ErrorDetails, model: type[BaseModel]) -> str:
         return WORDS[error["type"]]
     if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] in PATTERNS:
         return PATTERNS[error["ctx"]["pattern"]]
+    if error["type"] == "literal_error" and error["ctx"]["expected"] == "True":
+        return "this can only be true; `exists` and `absent` are each other's opposites"
+    if error["type"] in ("too_short", "too_long") and error["ctx"]["field_type"] == "Value":
+        least, most = error["ctx"].get("min_length"), error["ctx"].get("max_length")
+        return f"has {least} characters at least" if most is None else f"has {most} characters at most"
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][-1])
         near = get_close_matches(name, _known_fields(model, error["loc"][:-1]), n=1)
@@ -217,7 +223,8 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            raise self._refusal(line, column, f"not YAML: {error.problem or error.context}") from None
+            told = ", ".join(part for part in (error.context, error.problem) if part)
+            raise self._refusal(line, column, f"not YAML: {told}; {HOW_TO_WRITE}") from None
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             raise self._refusal(line, 1, f"the character #x{ord(text[error.position]):x} is not allowed") from None

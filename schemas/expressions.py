@@ -104,4 +104,5 @@ def compile_regex(text: str) -> Any:
     try:
         return re2.compile(text, options)
     except re2.error as error:
-        raise InvalidExpression(f"not a regular expression (RE2): {error}") from None
+        told = error.args[0].decode("utf-8", "replace")
+        raise InvalidExpression(f"not a regular expression (RE2): {told}") from None

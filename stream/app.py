@@ -19,16 +19,16 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from infra.clickhouse import open_client
-from infra.kafka import connection_options
+from infra.kafka import connection_options, open_consumer
 from infra.logs import configure_logs, get_logger
 from infra.metrics import serve_metrics
 from infra.quiet import quieten
 from infra.settings import Settings
 from schemas.topics import CHECK_RESULTS
+from stream.audit import Audit
 from stream.dead_letters import LogRecord
 from stream.epochs import LogMismatch, first_epoch, identify_log, settle_epoch
 from stream.maintenances import Maintenances
-from stream.offsets import open_consumer
 from stream.outbox import Outbox
 from stream.partition import Delivery
 from stream.pasts import Pasts
@@ -149,11 +149,11 @@ async def _open_worker(settings: Settings, app: faust.App, stream: Any) -> Async
         worker = Worker(log, snapshots, sink, outbox, terms, Pasts(settings, client, sink))
         ticker = Ticker(outbox, worker, lambda: _assigned(app))
         forwarder = Forwarder(worker, terms, maintenances, sink, outbox, settings.partitions)
+        audit = Audit(settings, sink)
         _forget_on_rebalance(app, worker, ticker)
         writing = _guarded(worker.write_forever())
-        tasks = [
-            _guarded(work) for work in (terms.run(), maintenances.run(), ticker.run(), forwarder.run(), _watch(app))
-        ]
+        following = (terms.run(), maintenances.run(), audit.run())
+        tasks = [_guarded(work) for work in (*following, ticker.run(), forwarder.run(), _watch(app))]
         try:
             yield worker
         finally:

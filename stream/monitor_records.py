@@ -49,17 +49,23 @@ _records: Final = msgspec.json.Decoder(_Record)
 _documents: Final = msgspec.json.Decoder(_Document)
 
 
-def read_revision(record: LogRecord) -> Revision:
-    """The record's revision. Raises what UNREADABLE_MONITOR names."""
+def kept_of(record: LogRecord) -> tuple[int, str, str]:
+    """When a document was written, by whom, and its JSON, empty where it was deleted. Raises what UNREADABLE names."""
     if record.value is None:
-        return Revision(record.key, record.offset, record.timestamp, "", "deleted", "", None)
+        return record.timestamp, "", ""
     kept = _records.decode(record.value)
     written = bytes(kept.document)
-    if written == _NO_DOCUMENT:
-        return Revision(record.key, record.offset, kept.at, kept.by, "deleted", "", None)
+    return kept.at, kept.by, "" if written == _NO_DOCUMENT else written.decode()
+
+
+def read_revision(record: LogRecord) -> Revision:
+    """The record's revision. Raises what UNREADABLE_MONITOR names."""
+    at, by, written = kept_of(record)
+    if not written:
+        return Revision(record.key, record.offset, at, by, "deleted", "", None)
     document = _documents.decode(written)
     state = "paused" if document.paused else "active"
-    return Revision(record.key, record.offset, kept.at, kept.by, state, written.decode(), _terms_in(document))
+    return Revision(record.key, record.offset, at, by, state, written, _terms_in(document))
 
 
 def terms_of(document: str) -> Terms:

@@ -1,24 +1,10 @@
 """The offsets of the log: where its partitions begin and end."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from aiokafka import TopicPartition
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
-from infra.kafka import connection_options
+from infra.kafka import open_consumer
 from infra.settings import Settings
 from schemas.topics import CHECK_RESULTS
-
-
-@asynccontextmanager
-async def open_consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer of nothing, to ask for offsets. Raises KafkaError when the brokers cannot be reached."""
-    consumer = AIOKafkaConsumer(**connection_options(settings), group_id=None)
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()
 
 
 async def log_bounds(settings: Settings) -> dict[int, tuple[int, int]]:

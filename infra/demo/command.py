@@ -2,9 +2,8 @@
 
 import httpx
 import typer
-from rich.console import Console
 
-from infra.cli import Exit, fail
+from infra.cli import Exit, fail, output
 from infra.demo.switch import WHAT_HAPPENS, Switch
 from infra.settings import get_settings
 
@@ -23,13 +22,13 @@ def register(app: typer.Typer) -> None:
 def break_command(what: Switch) -> None:
     """Break one thing, for real. Example: pulse demo break cache"""
     _post(f"/_demo/break/{what}")
-    Console().print(f"broken: {what} ({WHAT_HAPPENS[what]}).\nMend it with: pulse demo mend", highlight=False)
+    output().print(f"broken: {what} ({WHAT_HAPPENS[what]}).\nMend it with: pulse demo mend")
 
 
 def mend_command() -> None:
     """Mend everything that was broken. Example: pulse demo mend"""
     _post("/_demo/mend")
-    Console().print("mended")
+    output().print("mended")
 
 
 def _post(path: str) -> None:

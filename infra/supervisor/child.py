@@ -84,6 +84,11 @@ class Child:
             where = f" at {self.service.where}" if self.service.where else ""
             self._report(f"{self.service.name} runs{where} (pid {self.pid}, {time.monotonic() - started_at:.1f} s)")
 
+    def let_end(self) -> None:
+        """Whoever has told us to stop may have told it, too: should it end from now on, no restart follows."""
+        if self._keeper is not None:
+            self.state = State.STOPPING
+
     async def stop(self, within_s: float) -> None:
         """SIGTERM, and SIGKILL for what has not ended in time. No restart follows."""
         if self._keeper is None:

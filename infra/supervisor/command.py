@@ -15,8 +15,9 @@ from rich.console import Console
 from infra.cli import Exit, fail
 from infra.embedded.kafka import EmbeddedKafkaError
 from infra.kafka import PartitionsDiffer, TopicNotConfigured, TopicNotCreated
+from infra.locks import FolderInUse
 from infra.ports import PortTaken
-from infra.running import DataLock, FolderInUse
+from infra.running import DataLock
 from infra.settings import Settings, get_settings
 from infra.supervisor.topology import ApplyFailed, NotReady
 

@@ -172,6 +172,8 @@ class Supervisor:
     async def _stop(self) -> None:
         self.screen.say("stopping")
         began = time.monotonic()
+        for child in self.children.values():
+            child.let_end()
         for names, ends_s in zip(STOP_ORDER, STAGE_ENDS_S, strict=True):
             left_s = began + ends_s - time.monotonic()
             await asyncio.gather(*(self.children[name].stop(left_s) for name in names if name in self.children))

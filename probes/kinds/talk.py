@@ -33,7 +33,7 @@ async def over_connection(fetcher: Fetcher, request: Request, talk: Talk) -> Fet
 
     reason, message = await fetcher.in_time(run, [hop], phases)
     response = spoken(heard, hop) if reason is Reason.OK else None
-    return Fetched(reason, message, response, phases)
+    return Fetched(reason, message, response, phases, hop.address)
 
 
 def spoken(heard: bytes, hop: Hop) -> Response:
@@ -45,7 +45,6 @@ def spoken(heard: bytes, hop: Hop) -> Response:
         headers=[],
         body=heard,
         body_truncated=False,
-        address=hop.address,
         redirects=0,
         certificate_expires_at=hop.certificate_expires_at,
     )

@@ -65,6 +65,8 @@ class Answer:
             lenient_chunked_length=True,  # RFC 9112: Transfer-Encoding overrides Content-Length
             lenient_data_after_close=True,  # what follows the answer is not read
             lenient_optional_cr_before_lf=True,  # RFC 9112 lets a recipient take a bare LF
+            lenient_headers=True,  # RFC 9112: a header may go on in the next line; NUL is refused below
+            lenient_spaces_after_chunk_size=True,  # old servers pad it
         )
 
     @property
@@ -136,6 +138,8 @@ class Answer:
             raise AnswerTooLarge(f"the headers are larger than {HEAD_BYTES} bytes")
         if self._head_lines > HEAD_LINES:
             raise AnswerTooLarge(f"there are more than {HEAD_LINES} headers")
+        if b"\0" in value:
+            raise BadAnswer("not HTTP/1.1 in the headers: there is a NUL in one")
         if not self._headers_complete:  # trailers count, and are not kept
             self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 

@@ -7,6 +7,10 @@ import cramjam
 
 _NOT_DECODED: Final = frozenset({"compress", "x-compress", "exi", "pack200-gzip", "aes128gcm", "dcb", "dcz"})
 """IANA's other codings. What is none at all (`UTF-8`, `none`) changes nothing, as in browsers."""
+_GZIP: Final = b"\x1f\x8b"
+"""How each member of a gzip begins; several in a row are one body (RFC 1952)."""
+MAX_MEMBERS: Final = 256
+"""Each copies what follows it."""
 _OVERFLOW: Final = "failed to write whole buffer"
 """How cramjam says that the output did not fit."""
 
@@ -36,16 +40,21 @@ def decode(body: bytes, content_encoding: str, limit_bytes: int, *, truncated: b
 
 
 def _inflate(body: bytes, window_bits: int, coding: str, limit_bytes: int, truncated: bool) -> tuple[bytes, bool]:
-    inflater = zlib.decompressobj(window_bits)
-    try:
-        decoded = inflater.decompress(body, limit_bytes + 1)
-    except zlib.error:
-        raise Undecodable(f"the body is not the {coding} that its headers announce") from None
-    if len(decoded) > limit_bytes:
-        return decoded[:limit_bytes], True
-    if not inflater.eof and not truncated:
-        raise Undecodable(f"the {coding} of the body ends too early")
-    return decoded, not inflater.eof
+    decoded = b""
+    for _ in range(MAX_MEMBERS):
+        inflater = zlib.decompressobj(window_bits)
+        try:
+            decoded += inflater.decompress(body, limit_bytes + 1 - len(decoded))
+        except zlib.error:
+            raise Undecodable(f"the body is not the {coding} that its headers announce") from None
+        if len(decoded) > limit_bytes:
+            return decoded[:limit_bytes], True
+        if not inflater.eof and not truncated:
+            raise Undecodable(f"the {coding} of the body ends too early")
+        body = inflater.unused_data
+        if not body.startswith(_GZIP):  # what else follows is padding
+            return decoded, truncated
+    return decoded, True
 
 
 def _decompress(body: bytes, coding: str, limit_bytes: int, truncated: bool) -> tuple[bytes, bool]:

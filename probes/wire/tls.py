@@ -33,6 +33,7 @@ _EXPLICIT_VERSION: Final = 0xA0
 def make_context(scheme: str, *, verify: bool) -> ssl.SSLContext:
     """The context of all checks of a scheme: building one reads every CA certificate."""
     context = ssl.create_default_context()
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 sets it: many private CAs fail it, and serve browsers
     if not _system_has_cas():
         context.load_verify_locations(cafile=certifi.where())
     if scheme != "tls":  # servers of mail and the like break off where HTTP is offered

@@ -11,7 +11,7 @@ from query.analytics.models import newest
 from query.context import Context
 from query.keys import Caller, requires
 from query.limits import RatePolicy, limited
-from query.management.monitors import found_monitor
+from query.management.monitors import known_monitor
 from query.times import iso
 from query.uptime import DAY_MS, HOUR_MS, Spans, total
 from schemas.monitors import KeyScope, Slug
@@ -33,9 +33,9 @@ OneMonitor = Annotated[str, Query(alias="monitor", description="Its slug.", exam
 
 
 def wanted_monitors(context: Context, caller: Caller, monitors: list[str]) -> list[str]:
-    """The ids of the monitors that were asked for, of all without. Raises ProblemError for an unknown one."""
+    """The ids of the monitors that were asked for, deleted or not, or of all that there are. Raises ProblemError."""
     if monitors:
-        return [found_monitor(context, caller, slug).id for slug in dict.fromkeys(monitors)]
+        return [known_monitor(context, caller, slug) for slug in dict.fromkeys(monitors)]
     return sorted(entry.id for entry in context.catalog.monitors.of_workspace(caller.workspace))
 
 

@@ -9,7 +9,7 @@ from query.analytics.common import MAX_RAW_DAYS, PACKAGE, Analyst, OneMonitor, a
 from query.analytics.models import ComponentFigures, ComponentsAnswer
 from query.analytics.steps import aligned
 from query.context import CurrentContext
-from query.management.monitors import found_monitor
+from query.management.monitors import known_monitor
 from query.windows import From, To, window_ms
 
 COUNTS: Final = ("degraded", "down", "unknown", "incidents", "affected_ms")
@@ -22,10 +22,10 @@ async def analyse_components(
     context: CurrentContext, caller: Analyst, monitor: OneMonitor, begin: From = None, end: To = None
 ) -> ComponentsAnswer:
     """Each component's bad checks and incidents: checks from the raw results, as far back as they are kept."""
-    entry = found_monitor(context, caller, monitor)
+    identity = known_monitor(context, caller, monitor)
     since, until = aligned(window_ms(begin, end, default_days=7, largest_days=MAX_RAW_DAYS), unit_ms=1)
-    parameters = {"monitor": entry.id, "since": since, "until": until}
-    outcomes = await store.rows(context, PACKAGE, "component_outcomes", {"monitor": entry.id})
+    parameters = {"monitor": identity, "since": since, "until": until}
+    outcomes = await store.rows(context, PACKAGE, "component_outcomes", {"monitor": identity})
     checks = await store.rows(context, PACKAGE, "component_checks", parameters)
     incidents = await store.rows(context, PACKAGE, "component_incidents", parameters)
     now = {row["component"]: row["worst"] for row in outcomes}

@@ -19,7 +19,7 @@ from query.analytics.common import (
 from query.analytics.models import LatencyAnswer, LatencyPoint, Phase, Phases
 from query.analytics.steps import Step, Zone, aligned, borders
 from query.context import CurrentContext
-from query.management.monitors import found_monitor
+from query.management.monitors import known_monitor
 from query.times import iso
 from query.uptime import HOUR_MS
 from query.windows import From, To, window_ms
@@ -45,16 +45,16 @@ async def analyse_latency(
     ] = Phase.TOTAL,
 ) -> LatencyAnswer:
     """Quantiles of latency, and the means of its phases, by step: of measured answers, without overloaded probes."""
-    entry = found_monitor(context, caller, monitor)
+    identity = known_monitor(context, caller, monitor)
     source, largest_days = ("latency_hourly", MAX_DAYS) if phase is Phase.TOTAL else ("check_results", MAX_RAW_DAYS)
     since, until = aligned(window_ms(begin, end, default_days=1, largest_days=largest_days), HOUR_MS, zone)
     places = borders(since, until, step, zone)
     asked = {"region": region, "by_region": by_region, "shares": list(SHARES.values())}
     if phase is Phase.TOTAL:
         begin_of, steps = steps_of(places, source)
-        rows = await rows_of(context, [entry.id], "latency", asked | steps, begin=begin_of)
+        rows = await rows_of(context, [identity], "latency", asked | steps, begin=begin_of)
     else:
-        rows = await rows_of(context, [entry.id], "phase", asked | between(places) | {"phase": f"{phase}_us"})
+        rows = await rows_of(context, [identity], "phase", asked | between(places) | {"phase": f"{phase}_us"})
     return LatencyAnswer(
         **answer_window(since, until, source, [min(row["as_of"], until) for row in rows]),
         monitor=monitor,

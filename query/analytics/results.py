@@ -9,7 +9,7 @@ from query.analytics.common import MAX_RAW_DAYS, PACKAGE, Analyst, OneMonitor, a
 from query.analytics.models import ReasonCount, ReasonsAnswer, ResultsAnswer, ResultView
 from query.context import CurrentContext
 from query.cursors import HIGHEST, Cursor, cursor_to, place_of
-from query.management.monitors import found_monitor
+from query.management.monitors import known_monitor
 from query.times import iso
 from query.windows import From, To, window_ms
 from schemas.enums import Outcome, Reason
@@ -22,9 +22,9 @@ async def analyse_reasons(
     context: CurrentContext, caller: Analyst, monitor: OneMonitor, begin: From = None, end: To = None
 ) -> ReasonsAnswer:
     """Why checks were not up, from the raw results: as far back as they are kept."""
-    entry = found_monitor(context, caller, monitor)
+    identity = known_monitor(context, caller, monitor)
     since, until = window_ms(begin, end, default_days=7, largest_days=MAX_RAW_DAYS)
-    rows = await store.rows(context, PACKAGE, "reasons", {"monitor": entry.id, "since": since, "until": until})
+    rows = await store.rows(context, PACKAGE, "reasons", {"monitor": identity, "since": since, "until": until})
     return ReasonsAnswer(
         **answer_window(since, until, "check_results", [row["newest"] for row in rows]),
         monitor=monitor,
@@ -47,11 +47,11 @@ async def list_results(
     limit: Annotated[int, Query(ge=1, le=1_000, description="At most so many at once.")] = 100,
 ) -> ResultsAnswer:
     """Raw results of a monitor, the newest first."""
-    entry = found_monitor(context, caller, monitor)
+    identity = known_monitor(context, caller, monitor)
     since, until = window_ms(begin, end, default_days=1, largest_days=MAX_RAW_DAYS)
     before, before_region = place_of(cursor, int, str) or (HIGHEST, "")
     parameters = {
-        "monitor": entry.id,
+        "monitor": identity,
         "region": region,
         "outcome": outcome or "",
         "reason": reason or "",

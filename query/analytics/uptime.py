@@ -31,7 +31,7 @@ from query.analytics.models import (
 from query.analytics.steps import Step, Zone, aligned, borders, rollup_of
 from query.context import CurrentContext
 from query.encodings import json_answer
-from query.management.monitors import found_monitor
+from query.management.monitors import known_monitor
 from query.problems import FieldProblem, invalid
 from query.times import iso
 from query.turns import Steps, in_turns
@@ -110,10 +110,10 @@ async def analyse_budget(
     end: To = None,
 ) -> BudgetAnswer:
     """The downtime that an objective allows of the time that was watched, what is left of it, and how fast it goes."""
-    entry = found_monitor(context, caller, monitor)
+    identity = known_monitor(context, caller, monitor)
     since, until = aligned(window_ms(begin, end, default_days=30, largest_days=MAX_DAYS), HOUR_MS)
     burns = {hours: until // HOUR_MS * HOUR_MS - hours * HOUR_MS for hours in BURN_HOURS}
-    rows = await uptime_rows(context, [entry.id], "uptime_hourly", [*sorted({since, *burns.values()}), until])
+    rows = await uptime_rows(context, [identity], "uptime_hourly", [*sorted({since, *burns.values()}), until])
     by_begin = {row["begin"] * 1000: spans_of(row) for row in rows}
     spans = _spans_since(by_begin, since)
     up, degraded, down, *_ = spans

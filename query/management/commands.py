@@ -1,6 +1,7 @@
 """Subcommands of `pulse` that talk to a service's `/v1`: apply, plan, status, incidents, keys."""
 
 import asyncio
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -35,6 +36,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AnswerT = TypeVar("AnswerT")
 
 
+def name_in_address(text: str) -> str:
+    """A slug or an id as it is; the callback of what becomes part of an address. Raises typer.BadParameter."""
+    if re.fullmatch(r"[A-Za-z0-9-]+", text) is None:
+        raise typer.BadParameter("a slug or an id has letters, digits and hyphens")
+    return text
+
+
 def register(app: typer.Typer) -> None:
     """Add this module's subcommands."""
     app.command("apply")(apply_command)
@@ -55,7 +63,7 @@ def plan_command(
 
     Example: pulse plan -f pulse.yaml
     """
-    document = _load(file)
+    document = _load(file, prune=prune)
     plan = ask(lambda service: make_plan(service, document, file, prune=prune))
     if as_json:
         show.print_json(show.plan_json(plan))
@@ -75,7 +83,7 @@ def apply_command(
     Exit code: 0 it is so now, 1 something was refused or not confirmed, 2 the file has errors, 3 no service.
     Example: pulse apply -f pulse.yaml --yes
     """
-    document = _load(file)
+    document = _load(file, prune=prune)
     # The difference is for people; with --json stdout belongs to the program that reads it.
     console = output(stderr=as_json)
 
@@ -170,7 +178,8 @@ def revoke_key_command(
     key: Annotated[str, typer.Argument(help="Its id, from `pulse keys list`, or the key itself.")],
 ) -> None:
     """Revoke a key: it opens nothing any more. Example: pulse keys revoke 6fJq0aBc1xYz"""
-    key_id = key.removeprefix("pulse_").partition("_")[0]  # who finds a key somewhere has its whole text, not its id
+    # Who finds a key somewhere has its whole text, not its id.
+    key_id = name_in_address(key.removeprefix("pulse_").partition("_")[0])
     ask(lambda service: service.send("DELETE", f"/v1/keys/{key_id}"))
     typer.echo(f"{key_id} is revoked.", err=True)
 
@@ -189,13 +198,19 @@ def _expiry(expires: str | None) -> str | None:
         fail(f"--expires: {error}", Exit.USAGE)
 
 
-def _load(file: Path) -> PulseDocument:
+def _load(file: Path, *, prune: bool) -> PulseDocument:
     try:
-        return load_document(file)
+        document = load_document(file)
     except InvalidDocument as invalid:
         fail(str(invalid), Exit.USAGE)
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror}. Name the document with -f.", Exit.USAGE)
+    if prune and not document.model_fields_set:  # more likely cut short than meant
+        fail(
+            f"{file} says nothing, so that --prune deletes everything; if you want that, write `monitors: []`",
+            Exit.USAGE,
+        )
+    return document
 
 
 def ask(question: Callable[[Service], Awaitable[AnswerT]]) -> AnswerT:

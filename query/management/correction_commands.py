@@ -11,7 +11,7 @@ import typer
 from infra.cli import Exit, fail, output
 from query.management import show
 from query.management.client import Service, ServiceError
-from query.management.commands import JsonOption, ask
+from query.management.commands import JsonOption, ask, name_in_address
 from query.times import iso
 from schemas.durations import parse_duration_ms
 from schemas.moments import parse_moment
@@ -19,7 +19,7 @@ from schemas.moments import parse_moment
 WAIT_S: Final = 120.0
 POLL_S: Final = 0.3
 
-MonitorOption = Annotated[str, typer.Option("--monitor", "-m", help="The monitor's slug.")]
+MonitorOption = Annotated[str, typer.Option("--monitor", "-m", help="The monitor's slug.", callback=name_in_address)]
 FromOption = Annotated[str, typer.Option("--from", help="Its begin: 2026-11-01T10:00Z, or 2h for two hours ago.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept with it, and told in the timeline.")]
 
@@ -69,7 +69,9 @@ def annul_command(
 
 
 def undo_command(
-    correction: Annotated[str, typer.Argument(help="The correction's id, from `pulse corrections`.")],
+    correction: Annotated[
+        str, typer.Argument(help="The correction's id, from `pulse corrections`.", callback=name_in_address)
+    ],
     monitor: MonitorOption,
     reason: ReasonOption,
     as_json: JsonOption = False,

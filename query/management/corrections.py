@@ -17,7 +17,7 @@ from infra.kafka import partition_of
 from query import store
 from query.context import Context, CurrentContext
 from query.keys import Caller, HistoryReader, Writer
-from query.management.monitors import found_monitor
+from query.management.monitors import found_monitor, known_monitor
 from query.management.writes import append
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from query.times import Iso, iso
@@ -240,7 +240,7 @@ async def _send(
 
 async def _read(context: Context, caller: Caller, slug: str, correction: str, limit: int) -> list[store.Row]:
     """The newest rows; the one of `correction` where it is named. Raises ProblemError where there is none."""
-    monitor = found_monitor(context, caller, slug).id
+    monitor = known_monitor(context, caller, slug)
     rows = await store.rows(context, PACKAGE, "corrections", {"monitor": monitor, "id": correction, "limit": limit})
     if correction and not rows:
         raise ProblemError(ProblemKind.NOT_FOUND, f"{slug} has no correction {correction}")

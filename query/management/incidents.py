@@ -13,7 +13,7 @@ from query.context import CurrentContext
 from query.cursors import HIGHEST, Cursor, cursor_to, place_of
 from query.keys import HistoryReader
 from query.management.models import History, IncidentDetail, IncidentList, IncidentSummary, Span, TimelineEntryDetail
-from query.management.monitors import READ, found_monitor
+from query.management.monitors import READ, known_monitor
 from query.problems import ProblemError, ProblemKind, problems
 from query.times import iso
 from query.windows import From, To, window_ms
@@ -54,7 +54,7 @@ async def list_incidents(
     }
     rows = await store.rows(context, PACKAGE, "incidents", parameters)
     if monitor and not rows:
-        found_monitor(context, caller, monitor)  # a misspelt one is no good news; a deleted one has its incidents
+        known_monitor(context, caller, monitor)  # a misspelt one is no good news
     last = rows[limit - 1] if len(rows) > limit else None
     return IncidentList(
         incidents=[IncidentSummary(**_summary(row)) for row in rows[:limit]],
@@ -96,12 +96,12 @@ async def read_history(
     limit: Limit = 100,
 ) -> History:
     """What a monitor was in a window (the last 90 days without one), span by span, the newest first."""
-    entry = found_monitor(context, caller, slug)
+    monitor = known_monitor(context, caller, slug)
     since, until = window_ms(begin, end, default_days=90, largest_days=MAX_WINDOW_DAYS)
     place = place_of(cursor, int)
     before = min(int(place[0]), until) if place else until
     is_over = place or (end and end < datetime.now(UTC))
-    parameters = {"monitor": entry.id, "since": since, "before": before, "limit": limit + 1}
+    parameters = {"monitor": monitor, "since": since, "before": before, "limit": limit + 1}
     rows = await store.rows(context, PACKAGE, "history", parameters)
     more = len(rows) > limit
     return History(

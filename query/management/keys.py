@@ -60,8 +60,8 @@ async def list_keys(context: CurrentContext, caller: Admin) -> KeyList:
     "/{key_id}", operation_id="revoke_key", status_code=204, responses=problems(*ERRORS, ProblemKind.NOT_FOUND)
 )
 async def revoke_key(context: CurrentContext, caller: Admin, key_id: str) -> None:
-    """Revoke a key: from this answer on it opens nothing."""
-    async with writing(KEYS, key_id):
+    """Revoke a key: from this answer on it opens nothing, at other query processes within a second."""
+    async with writing(context, KEYS, key_id):
         entry = context.catalog.key(key_id)
         if entry is None or entry.workspace != caller.workspace:
             raise ProblemError(ProblemKind.NOT_FOUND, f"there is no key {key_id}")

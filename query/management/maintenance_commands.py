@@ -10,7 +10,7 @@ from infra.cli import Exit, fail, output
 from query.maintenances import MaintenanceState
 from query.management import show
 from query.management.client import Service, ServiceError
-from query.management.commands import JsonOption, ask
+from query.management.commands import JsonOption, ask, name_in_address
 from schemas.durations import parse_duration_ms
 from schemas.moments import format_moment, parse_moment
 
@@ -70,7 +70,9 @@ def plan_command(
     _announce(starts_at, monitors, lasts, title, description, slug, as_json)
 
 
-def end_command(slug: Annotated[str, typer.Argument(help="Which one, from `pulse maintenance list`.")]) -> None:
+def end_command(
+    slug: Annotated[str, typer.Argument(help="Which one, from `pulse maintenance list`.", callback=name_in_address)],
+) -> None:
     """End a maintenance that runs, or cancel one that was planned. Exit code: 0, 1 it was over, 3 no service.
 
     Example: pulse maintenance end database-upgrade-20261201-0200

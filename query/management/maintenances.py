@@ -15,7 +15,7 @@ from query.maintenances import MaintenanceState, objections, state_at
 from query.management.lists import Limit, WithDocument
 from query.management.models import MaintenanceDetail, MaintenanceList
 from query.management.versions import IfMatch, expect_version, versioned
-from query.management.writes import delete, still, write, writing
+from query.management.writes import delete, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from query.times import iso
 from schemas.monitors import Maintenance, maintenance_id, monitor_id
@@ -61,13 +61,18 @@ async def list_maintenances(
     response_model=MaintenanceDetail,
 )
 async def create_maintenance(context: CurrentContext, caller: Writer, maintenance: Maintenance) -> Response:
-    """Plan a maintenance of monitors that exist, from now on or later. The pages that show them announce it."""
+    """Plan a maintenance of monitors that exist, from now on or later. The pages that show them announce it.
+
+    The same document again is answered in the same way.
+    """
     identity = maintenance_id(caller.workspace, maintenance.slug)
-    async with writing(MAINTENANCES, identity):
-        if context.catalog.maintenance(identity) is not None:
+    async with writing(context, MAINTENANCES, identity, reads=MONITORS):
+        present = context.catalog.maintenance(identity)
+        entry = present or await _write(context, caller, identity, None, maintenance)
+        if entry.document != maintenance:
             taken = f"there is a maintenance {maintenance.slug} already; change it with PUT"
             raise ProblemError(ProblemKind.CONFLICT, taken)
-        return _answer(await _write(context, caller, identity, None, maintenance), 201)
+        return _answer(entry, 201)
 
 
 @router.get(
@@ -99,11 +104,11 @@ async def put_maintenance(
     if maintenance.slug != slug:
         raise invalid([FieldProblem(detail=f"the address says {slug}", pointer="#/slug")])
     identity = maintenance_id(caller.workspace, slug)
-    async with writing(MAINTENANCES, identity):
+    async with writing(context, MAINTENANCES, identity, reads=MONITORS):
         present = context.catalog.maintenance(identity)
-        expect_version(if_match, present.version if present else None)
         if present is not None and present.document == maintenance:
             return _answer(present)
+        expect_version(if_match, present.version if present else None)
         entry = await _write(context, caller, identity, present.document if present else None, maintenance)
         return _answer(entry, 200 if present else 201)
 
@@ -117,7 +122,7 @@ async def put_maintenance(
 async def delete_maintenance(context: CurrentContext, caller: Writer, slug: str, if_match: IfMatch = None) -> None:
     """Delete a maintenance that does not run now, as if it had not been planned. The time that one took stays."""
     identity = maintenance_id(caller.workspace, slug)
-    async with writing(MAINTENANCES, identity):
+    async with writing(context, MAINTENANCES, identity):
         present = _found(context, caller, slug)
         expect_version(if_match, present.version)
         if state_at(present.document, _now()) is MaintenanceState.ACTIVE:
@@ -134,9 +139,8 @@ async def _write(
         raise ProblemError(
             ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} maintenances at most; delete some that are over"
         )
-    unknown = await still(lambda: [*_unknown_monitors(context, caller, present, wanted)], context, MONITORS)
     wrong = [FieldProblem(detail=why, pointer=f"#/{field}") for field, why in objections(present, wanted, _now())]
-    wrong += unknown
+    wrong += _unknown_monitors(context, caller, present, wanted)
     if wrong:
         raise invalid(wrong)
     return await write(context, caller, MAINTENANCES, identity, wanted)

@@ -16,7 +16,7 @@ from query.management.lists import Limit, WithDocument, listed
 from query.management.models import MonitorDetail, MonitorList
 from query.management.states import state_of
 from query.management.versions import IfMatch, expect_version, versioned
-from query.management.writes import delete, still, write, writing
+from query.management.writes import delete, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from schemas.monitors import Monitor, monitor_id
 from schemas.topics import MONITORS, PAGES
@@ -50,13 +50,13 @@ async def list_monitors(
     response_model=MonitorDetail,
 )
 async def create_monitor(context: CurrentContext, caller: Writer, monitor: Monitor) -> Response:
-    """Create a monitor. Probes take it up within a second."""
+    """Create a monitor. Probes take it up within a second. The same document again is answered in the same way."""
     identity = monitor_id(caller.workspace, monitor.slug)
-    async with writing(MONITORS, identity):
-        if context.catalog.monitor(identity) is not None:
+    async with writing(context, MONITORS, identity):
+        entry = context.catalog.monitor(identity) or await _create(context, caller, identity, monitor)
+        if entry.document != monitor:
             raise ProblemError(ProblemKind.CONFLICT, f"there is a monitor {monitor.slug} already; replace it with PUT")
-        entry = await _create(context, caller, identity, monitor)
-    return _answer(context, entry, 201)
+        return _answer(context, entry, 201)
 
 
 @router.get(
@@ -84,13 +84,13 @@ async def put_monitor(
     if monitor.slug != slug:
         raise invalid([FieldProblem(detail=f"the address says {slug}", pointer="#/slug")])
     identity = monitor_id(caller.workspace, slug)
-    async with writing(MONITORS, identity):
+    async with writing(context, MONITORS, identity):
         present = context.catalog.monitor(identity)
+        if present is not None and present.document == monitor:
+            return _answer(context, present)
         expect_version(if_match, present.version if present else None)
         if present is None:
             return _answer(context, await _create(context, caller, identity, monitor), 201)
-        if present.document == monitor:
-            return _answer(context, present)
         return _answer(context, await write(context, caller, MONITORS, identity, monitor))
 
 
@@ -101,11 +101,11 @@ async def put_monitor(
     responses=problems(*READ, ProblemKind.NOT_FOUND, ProblemKind.CONFLICT, ProblemKind.VERSION_MISMATCH),
 )
 async def delete_monitor(context: CurrentContext, caller: Writer, slug: str, if_match: IfMatch = None) -> None:
-    """Delete a monitor that no page shows. Its history stays in the store."""
+    """Delete a monitor that no page shows. Its history stays, and can be read by its slug."""
     identity = monitor_id(caller.workspace, slug)
-    async with writing(MONITORS, identity):
+    async with writing(context, MONITORS, identity, reads=PAGES):
         expect_version(if_match, found_monitor(context, caller, slug).version)
-        if pages := await still(lambda: _pages_that_show(context, caller.workspace, slug), context, PAGES):
+        if pages := _pages_that_show(context, caller.workspace, slug):
             raise ProblemError(ProblemKind.CONFLICT, f"first take it off the pages that show it: {', '.join(pages)}")
         await delete(context, caller, MONITORS, identity)
 
@@ -123,6 +123,12 @@ def found_monitor(context: Context, caller: Caller, slug: str) -> Entry[Monitor]
     if entry is None:
         raise ProblemError(ProblemKind.NOT_FOUND, f"there is no monitor {slug}")
     return entry
+
+
+def known_monitor(context: Context, caller: Caller, slug: str) -> str:
+    """The id of the caller's monitor of this slug, deleted or not. Raises ProblemError for one that never was."""
+    identity = monitor_id(caller.workspace, slug)
+    return identity if identity in context.catalog.monitors.deleted else found_monitor(context, caller, slug).id
 
 
 def _pages_that_show(context: Context, workspace: str, slug: str) -> list[str]:

@@ -14,7 +14,7 @@ from query.keys import Caller, Reader, Writer
 from query.management.lists import Limit, WithDocument, listed
 from query.management.models import PageDetail, PageList
 from query.management.versions import IfMatch, expect_version, versioned
-from query.management.writes import delete, still, write, writing
+from query.management.writes import delete, write, writing
 from query.problems import FieldProblem, ProblemError, ProblemKind, invalid, problems
 from schemas.monitors import Page, monitor_id
 from schemas.topics import MONITORS, PAGES
@@ -45,11 +45,12 @@ async def list_pages(
     response_model=PageDetail,
 )
 async def create_page(context: CurrentContext, caller: Writer, page: Page) -> Response:
-    """Create a status page of monitors that exist. It is public at once."""
-    async with writing(PAGES, page.slug, *page.domains):
-        if context.catalog.page(page.slug) is not None:
+    """Create a status page of monitors that exist. It is public at once. The same document again: the same answer."""
+    async with writing(context, PAGES, page.slug, *page.domains, reads=MONITORS):
+        entry = context.catalog.page(page.slug) or await _create(context, caller, page)
+        if (entry.workspace, entry.document) != (caller.workspace, page):
             raise _taken(page.slug)
-        return _answer(context, await _create(context, caller, page), 201)
+        return _answer(context, entry, 201)
 
 
 @router.get(
@@ -73,16 +74,16 @@ async def put_page(
     """Replace a status page, or create it. The same document again changes nothing, its version included."""
     if page.slug != slug:
         raise invalid([FieldProblem(detail=f"the address says {slug}", pointer="#/slug")])
-    async with writing(PAGES, slug, *page.domains):
+    async with writing(context, PAGES, slug, *page.domains, reads=MONITORS):
         present = context.catalog.page(slug)
         if present is not None and present.workspace != caller.workspace:
             raise _taken(slug)
+        if present is not None and present.document == page:
+            return _answer(context, present)
         expect_version(if_match, present.version if present else None)
         if present is None:
             return _answer(context, await _create(context, caller, page), 201)
-        if present.document == page:
-            return _answer(context, present)
-        await _check(context, caller, page)
+        _check(context, caller, page)
         return _answer(context, await write(context, caller, PAGES, slug, page))
 
 
@@ -94,7 +95,7 @@ async def put_page(
 )
 async def delete_page(context: CurrentContext, caller: Writer, slug: str, if_match: IfMatch = None) -> None:
     """Delete a status page. Its monitors stay."""
-    async with writing(PAGES, slug):
+    async with writing(context, PAGES, slug):
         expect_version(if_match, _found(context, caller, slug).version)
         await delete(context, caller, PAGES, slug)
 
@@ -103,18 +104,14 @@ async def _create(context: Context, caller: Caller, page: Page) -> Entry[Page]:
     allowed = context.settings.max_pages
     if len(context.catalog.pages.ids_of(caller.workspace)) >= allowed:
         raise ProblemError(ProblemKind.LIMIT_REACHED, f"a workspace has {allowed} pages at most")
-    await _check(context, caller, page)
+    _check(context, caller, page)
     return await write(context, caller, PAGES, page.slug, page)
 
 
-async def _check(context: Context, caller: Caller, page: Page) -> None:
+def _check(context: Context, caller: Caller, page: Page) -> None:
     """Raises ProblemError for monitors that do not exist and domains that are another page's, or the installation's."""
-
-    def wrong() -> list[FieldProblem]:
-        return [*_unknown_monitors(context, caller, page), *_taken_domains(context, page)]
-
-    if still_wrong := await still(wrong, context, MONITORS, PAGES):
-        raise invalid(still_wrong)
+    if wrong := [*_unknown_monitors(context, caller, page), *_taken_domains(context, page)]:
+        raise invalid(wrong)
 
 
 def _unknown_monitors(context: Context, caller: Caller, page: Page) -> Iterator[FieldProblem]:

@@ -1,4 +1,7 @@
-"""Versions as HTTP has them: a document's version is its ETag, and `If-Match` makes a change of only this one."""
+"""Versions as HTTP has them: a document's version is its ETag, and `If-Match` makes a change of only this one.
+
+What is already as it shall be is never a mismatch: the answer that said so may have been lost on its way.
+"""
 
 from typing import Annotated, Any
 
@@ -11,7 +14,10 @@ from query.times import iso
 
 IfMatch = Annotated[
     str | None,
-    Header(description='Change only this version (the `ETag` of a read): `"17"`; `*`: only one that exists.'),
+    Header(
+        description='Change only this version (the `ETag` of a read): `"17"`; `*`: only one that exists. '
+        "Of two writes that two query processes take in the same milliseconds the later one stands."
+    ),
 ]
 
 

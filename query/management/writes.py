@@ -1,15 +1,21 @@
-"""A write is an event: on its compacted topic, acknowledged by Kafka and readable here before it is answered."""
+"""A write is an event: on its compacted topic, acknowledged by Kafka and readable here before it is answered.
+
+It is judged against all that was acknowledged before, whichever process wrote it. Of two that two processes judge
+within the same milliseconds both are taken, and the later one stands: Kafka has no conditional write, and a rule by
+which the first one stood could not be kept, since compaction leaves only the newest record of a document, which a
+reader who comes later could not know to have lost.
+"""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final, TypeVar
+from typing import Final
 from weakref import WeakValueDictionary
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from infra.kafka import log_ends, partition_of
+from infra.kafka import partition_of
 from infra.logs import get_logger
 from query.catalog import Entry
 from query.connections import Away
@@ -23,21 +29,21 @@ SEND_TIMEOUT_S: Final = 5.0
 READ_BACK_TIMEOUT_S: Final = 5.0
 RETRY_AFTER_S: Final = 5
 
-T = TypeVar("T")
-
 _log = get_logger(__name__)
 _writing: Final[WeakValueDictionary[tuple[str, str], asyncio.Lock]] = WeakValueDictionary()
 
 
 @asynccontextmanager
-async def writing(topic: Topic, *names: str) -> AsyncIterator[None]:
+async def writing(context: Context, topic: Topic, *names: str, reads: Topic | None = None) -> AsyncIterator[None]:
     """Hold a document while it is checked and written, so that each write is judged against the one before it.
 
-    `names` are its id, and what else no other document of the topic may have at the same time.
+    `names` are its id, and what else no other document of the topic may have at the same time; `reads` is the topic
+    of other documents that it is judged by. Raises ProblemError: 503 while it cannot be known what stands there.
     """
     async with AsyncExitStack() as held:
         for name in sorted(set(names)):  # in one order everywhere, so that no two wait for each other
             await held.enter_async_context(_writing.setdefault((topic.name, name), asyncio.Lock()))
+        await _catch_up(context, topic, *([reads] if reads else []))
         yield
 
 
@@ -70,25 +76,12 @@ async def _write(context: Context, topic: Topic, document_id: str, value: bytes)
     return offset
 
 
-async def still(find: Callable[[], list[T]], context: Context, *topics: Topic) -> list[T]:
-    """What `find` finds in the way of a write, once what another process may just have written is read here, too."""
-    found = find()
-    if not found:
-        return found
-    await _catch_up(context, topics)
-    return find()
-
-
-async def _catch_up(context: Context, topics: Iterable[Topic]) -> None:
-    """Read all that these topics hold by now. Without Kafka what is known here has to do."""
+async def _catch_up(context: Context, *topics: Topic) -> None:
     try:
-        async with asyncio.timeout(READ_BACK_TIMEOUT_S):
-            for topic in topics:
-                for partition, end in (await log_ends(context.settings, topic)).items():
-                    if end:
-                        await context.catalog.wait_for(topic, partition, end - 1)
-    except (KafkaError, TimeoutError, OSError) as error:
-        _log.warning("the catalogue may be late", error=repr(error))
+        await asyncio.wait_for(context.catalog.catch_up(*topics), READ_BACK_TIMEOUT_S)
+    except (Away, KafkaError, TimeoutError, OSError) as error:
+        _log.warning("the log cannot be read before a write", error=repr(error))
+        raise log_away() from None
 
 
 async def append(context: Context, topic: Topic, partition: int, key: str, value: bytes) -> int:

@@ -28,8 +28,11 @@ AS SELECT
     newest.3 AS document
 FROM
 (
+    -- By time first: after a loss of Kafka's data versions count from 0 again.
     SELECT versions.monitor AS id,
-           argMax((versions.at, versions.by, versions.document, versions.version), versions.version) AS newest
+           argMax(
+               (versions.at, versions.by, versions.document, versions.version), (versions.at, versions.version)
+           ) AS newest
     FROM monitor_versions AS versions
     GROUP BY id
 )

@@ -47,8 +47,9 @@ not under overload, by the hour of their schedule and by region, told at the sam
 Corrections. A replay puts its policy over that of every version for what is scheduled in its span; an annulment takes
 the results of its span (of a region, or of all) out of the fold, as if they had never been, except that the monitor
 has begun with them. An undo takes either back. With a correction the monitor is folded anew from the day in which its
-span begins, with the late results of replays' spans. Incidents keep their identity where they overlap; one that is
-gone is annulled, with who did it and why.
+span begins, with the late results of replays' spans; what people decided then takes effect at its `at`, however late
+the log was told of it. Incidents keep their identity where they overlap; one that is gone is annulled, with who did it
+and why.
 """
 
 from stream.folds.facts import (
@@ -65,7 +66,7 @@ from stream.folds.facts import (
 from stream.folds.partition import FoldedEvent, PartitionFold, StateRow
 from stream.folds.terms import Terms, TermsOf
 
-RULES = 6
+RULES = 7
 """Grows when the same log is to give other facts."""
 SHAPE = 2
 """Grows when a state is written in another way: a worker reads states of no other shape."""

@@ -359,7 +359,7 @@ class MonitorFold:
     @property
     def _has_ended(self) -> bool:
         """Deleted for good, as far as the log tells, and nothing of it is kept that would have to be told."""
-        held = self.windows or self.corrections or self.story.trouble or any(region.holds for region in self.regions)
+        held = self.corrections or self.story.trouble or any(region.holds for region in self.regions)
         return self.story.status == GONE and self._told == _QUIET and not held
 
     @property

@@ -117,7 +117,9 @@ class PartitionFold:
 
     def monitors_in(self, maintenance: str) -> set[str]:
         """The monitors that the maintenance may still bring into maintenance."""
-        return {name for name, monitor in self.monitors.items() if monitor.is_in(maintenance)}
+        named = (name for name, state in self._over.items() if maintenance.encode() in state)
+        over = (MonitorFold.decode(name, self._over[name]) for name in named)
+        return {monitor.name for monitor in (*self.monitors.values(), *over) if monitor.is_in(maintenance)}
 
     def is_before(self, monitor: str, version: int) -> bool:
         """Whether the monitor is known, and its state is of before the event at `version`."""

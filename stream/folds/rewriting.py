@@ -1,9 +1,10 @@
 """Carries out a correction: the monitor is folded anew, by the same folds, from the day (UTC) in which it begins.
 
 Shortly after midnight that is the day before, since a change is dated by the first of the results that confirm it. A
-day before that is folded too, from the status that was told, so that ladders and silences are what they were; what was
-told of it stands, and the story goes on from there. The results that are read are those that no later event changes
-any more; the newest come from the monitor's own state. So the outcome is a function of the log.
+day before that is folded too, or as long as so many results take as flapping looks at, from the status that was told,
+so that ladders, flapping and silences are what they were; what was told of it stands, and the story goes on from there.
+The results that are read are those that no later event changes any more; the newest come from the monitor's own state.
+So the outcome is a function of the log.
 """
 
 from collections import defaultdict, deque
@@ -90,7 +91,7 @@ class Rewriting:
         known_until = min(order.since, self._live.horizon)  # what is known only since then is still to be told
         dated_from = known_until - LONGEST_RUN * self._silence_ms  # a run breaks off at the first silence
         self._day = dated_from - dated_from % DAY_MS
-        self.reads_since = self._day - max(DAY_MS, self._silence_ms)
+        self.reads_since = self._day - max(DAY_MS, LONGEST_RUN * self._silence_ms)
         self.reads_until = fold.clock.log_time - WINDOW_MS
         """Stored results of this span, its end not included."""
         self._fresh = fold.beside()

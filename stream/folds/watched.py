@@ -2,8 +2,8 @@
 
 The base is the region before the oldest kept result, the head after the newest. A result that comes in order steps the
 head; any other is put into its place, and the head is made again from the base. What has come since the latency was
-told is fresh; from then on it is a stretch of the tail, in which it leaves for the base. A calm region sleeps: its
-base is packed, and its head is made again when something else comes than what keeps it calm.
+told is fresh; from then on it is a stretch of the tail, in which it leaves for the base. A calm region sleeps, and so
+does a silent one: its base is packed, and its head is made again when something else comes than what keeps it calm.
 """
 
 from bisect import bisect_left, bisect_right
@@ -101,6 +101,7 @@ class Watched:
         self.calm = NOWHERE
         """The kind of result that changes nothing but when it was last seen, as long as no silence is between."""
         self.silence_ms = 0
+        """After so long without a result it falls silent; FOREVER where it is silent."""
         self.hours = NO_HOURS
         self.newest = NOWHERE
         self.told_components: tuple[ComponentSince, ...] = ()
@@ -169,8 +170,8 @@ class Watched:
 
     def sleep(self) -> None:
         """Keep as little as may be while nothing happens."""
-        if self.calm != NOWHERE and self._base is not None:
-            self._packed = _pack_base(self.base)
+        if self._base is not None and (self.calm != NOWHERE or not (self.tail or self.count or self._base.last_at)):
+            self._packed = _pack_base(self._base)
             self._base = self._head = None
 
     @property
@@ -306,6 +307,7 @@ class Watched:
         region.told_components = stored.told_components
         if region.calm == NOWHERE:
             region.make_head(terms, offs, horizon)
+            region.sleep()
         return region
 
     def kept(self, monitor: str) -> list[CheckResult]:
@@ -357,7 +359,7 @@ class Watched:
 
     def _look(self, head: Region, offs: Offs) -> None:
         """Whether more of the newest kind would change anything."""
-        self.calm, self.silence_ms = NOWHERE, head.silence_ms
+        self.calm, self.silence_ms = NOWHERE, head.silence_ms if head.last_at else FOREVER
         if self.kind != NOWHERE and not self.annulled and head.stays(self.kinds[self.kind], offs):
             self.calm = self.kind
 

@@ -1,4 +1,4 @@
-"""One running product for all tests of this folder that only use it."""
+"""One running product for all tests of this folder."""
 
 from collections.abc import Iterator
 

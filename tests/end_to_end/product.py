@@ -36,6 +36,7 @@ class Product:
     environment: dict[str, str] = field(init=False)
     client: httpx.Client = field(init=False)
     demo: httpx.Client = field(init=False)
+    up_after_s: float = field(init=False)
 
     def __post_init__(self) -> None:
         http, kafka, controller, clickhouse, demo = free_ports(5)
@@ -53,6 +54,7 @@ class Product:
 
     def __enter__(self) -> Self:
         self.data.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.command("up", "--demo", "--headless"), env=self.environment, stdout=log, stderr=subprocess.STDOUT
@@ -62,6 +64,7 @@ class Product:
         except BaseException:
             self.__exit__()
             raise
+        self.up_after_s = time.monotonic() - began
         return self
 
     def __exit__(self, *_: object) -> None:

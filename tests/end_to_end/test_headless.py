@@ -1,11 +1,12 @@
 """The headless recipes show what the hosted page shows: through an own FastAPI app, and in an own page."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+import httpx
 import pytest
-from fastapi.testclient import TestClient
 
 from infra.demo.recipes import headless
 from tests.browser.chromium import Chromium
@@ -14,30 +15,41 @@ from tests.end_to_end.product import Product
 pytestmark = pytest.mark.engines
 
 
+Ask = Callable[[str], httpx.Response]
+
+
 @pytest.fixture
-def our_app(product: Product, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    """The recipe's app, pointed at the running product."""
+def ask(product: Product, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Asks the recipe's app, pointed at the running product."""
     monkeypatch.setattr(headless, "PULSE_URL", str(product.client.base_url))
-    with TestClient(headless.app) as client:
-        yield client
+
+    async def asked(path: str) -> httpx.Response:
+        transport = httpx.ASGITransport(headless.app)
+        async with (
+            headless.lifespan(headless.app),
+            httpx.AsyncClient(transport=transport, base_url="http://ours.test") as client,
+        ):
+            return await client.get(path)
+
+    return lambda path: asyncio.run(asked(path))
 
 
-def test_the_json_is_the_document_of_the_hosted_page(product: Product, our_app: TestClient) -> None:
-    ours, theirs = our_app.get("/our-status/demo.json").json(), product.status()
+def test_the_json_is_the_document_of_the_hosted_page(product: Product, ask: Ask) -> None:
+    ours, theirs = ask("/our-status/demo.json").json(), product.status()
 
     assert ours["page"] == theirs["page"]
     assert [group["name"] for group in ours["groups"]] == ["Shop", "Behind the shop"]
 
 
-def test_the_template_names_every_monitor_and_its_status(product: Product, our_app: TestClient) -> None:
-    text = our_app.get("/our-status/demo").text
+def test_the_template_names_every_monitor_and_its_status(product: Product, ask: Ask) -> None:
+    text = ask("/our-status/demo").text
 
     for monitor in product.monitors().values():
         assert f"{monitor['name']}: up" in text
 
 
-def test_an_unknown_page_is_a_404_of_our_own(our_app: TestClient) -> None:
-    assert our_app.get("/our-status/nowhere").status_code == 404
+def test_an_unknown_page_is_a_404_of_our_own(ask: Ask) -> None:
+    assert ask("/our-status/nowhere").status_code == 404
 
 
 @pytest.mark.browser

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from click.testing import CliRunner, Result
 from typer.main import get_command
 
 from infra import cli
-from infra.settings import get_settings
+from infra import commands as commands_of_infra
+from infra.kafka import PartitionsDiffer, TopicNotConfigured, TopicNotCreated
+from infra.settings import Settings, get_settings
 from tests.engines import free_ports
 
 SERVICES = {"up", "probe", "stream", "query"}
@@ -98,6 +101,28 @@ def test_another_app_at_the_port_of_the_sample_app_is_told_apart(monkeypatch: py
     assert "The sample app does not answer" in told.stderr
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        PartitionsDiffer("monitors", 4, 8),
+        TopicNotCreated("monitors", "a policy forbids it"),
+        TopicNotConfigured("monitors", "TopicAuthorizationFailedError"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_kafka_does_not_let_be_done_with_a_topic_is_told(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: Settings) -> None:
+        raise error
+
+    monkeypatch.setattr(commands_of_infra, "provision_topics", refuse)
+    told = pulse("migrate")
+
+    assert told.exit_code == 1
+    assert told.stderr == f"{error}\n"
+
+
 @pytest.mark.parametrize("words", sorted(SERVICES - {"up"}))
 def test_a_service_without_engines_is_wrong_use(words: str) -> None:
     told = pulse(words)
@@ -112,6 +137,13 @@ def test_what_prints_data_prints_it_as_json_too(words: str) -> None:
     silent |= {"epoch new", "epoch accept-gap"} | SERVICES
 
     assert ("--json" in {option for each in ALL[words].params for option in each.opts}) == (words not in silent)
+
+
+def test_it_says_which_version_it_is() -> None:
+    told = CliRunner().invoke(PULSE, ["--version"])
+
+    assert told.exit_code == 0
+    assert told.stdout == f"pulse {version('pulseapi')}\n"
 
 
 @pytest.mark.parametrize("words", ["status", "apply", "maintenance", "replay", "query"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra import kafka as clients
@@ -18,6 +18,7 @@ from infra.kafka import (
     PartitionsDiffer,
     TableReader,
     connection_options,
+    new_topic,
     open_producer,
     partition_of,
     provision_topics,
@@ -85,6 +86,14 @@ def test_partitions_are_those_of_kafkas_own_partitioner(key: str, murmur2: int) 
     assert partition_of(key, 32) == (murmur2 & 0x7FFFFFFF) % 32
 
 
+@pytest.mark.parametrize(("replicas", "in_sync"), [(1, "1"), (2, "1"), (3, "2"), (5, "3")])
+def test_what_is_acknowledged_outlives_a_broker_where_the_others_can_go_on(replicas: int, in_sync: str) -> None:
+    topic = new_topic(CHECK_RESULTS, Settings(kafka_replication=replicas))
+
+    assert topic.replication_factor == replicas
+    assert topic.topic_configs["min.insync.replicas"] == in_sync
+
+
 @pytest.mark.engines
 def test_topics_are_created_once(kafka: str) -> None:
     settings = Settings(kafka=kafka)
@@ -139,6 +148,36 @@ async def _config_of(settings: Settings, topic: str) -> dict[str, str]:
 def test_another_partition_count_is_refused(engine_settings: Settings) -> None:
     with pytest.raises(PartitionsDiffer, match="PULSE_PARTITIONS=8"):
         run(provision_topics(engine_settings.model_copy(update={"partitions": 16})))
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("count", [4, 16])
+def test_a_reader_reads_no_part_of_a_topic(engine_settings: Settings, count: int) -> None:
+    async def work() -> None:
+        async with open_producer(engine_settings) as producer:
+            await producer.send_and_wait(MONITORS.name, b"x", key=b"default/api", partition=7)
+        other = engine_settings.model_copy(update={"partitions": count})
+        with pytest.raises(PartitionsDiffer, match="PULSE_PARTITIONS=8"):
+            await TableReader(other, MONITORS, lambda _: None).run()
+
+    run(work())
+
+
+@pytest.mark.engines
+def test_partitions_that_somebody_added_to_a_topic_change_nothing(engine_settings: Settings) -> None:
+    async def work() -> None:
+        admin = AIOKafkaAdminClient(**connection_options(engine_settings))
+        await admin.start()
+        try:
+            await admin.create_partitions({CHECK_RESULTS.name: NewPartitions(16)})
+            while len((await admin.describe_topics([CHECK_RESULTS.name]))[0]["partitions"]) < 16:
+                await asyncio.sleep(0.05)
+        finally:
+            await admin.close()
+
+        assert await provision_topics(engine_settings) == []
+
+    run(work())
 
 
 @pytest.mark.engines

@@ -439,6 +439,20 @@ def test_deleted_monitors_are_not_in_the_view(migrated: Gateway) -> None:
 
 
 @pytest.mark.engines
+def test_a_monitor_is_what_its_newest_record_says_although_versions_count_from_0_again_in_a_new_log(
+    migrated: Gateway,
+) -> None:
+    migrated.post("TRUNCATE TABLE pulse.monitor_versions")
+    migrated.post(
+        """INSERT INTO pulse.monitor_versions (monitor, version, at, document) VALUES
+        ('w/a', 7, '2026-01-01 00:00:00', '{"url": "http://old"}'),
+        ('w/a', 2, '2026-02-01 00:00:00', '{"url": "http://new"}')"""
+    )
+
+    assert migrated.rows("SELECT url, version FROM pulse.pulse_monitors") == [["http://new", "2"]]
+
+
+@pytest.mark.engines
 def test_the_engine_can_read_every_statement_for_a_server(migrated: Gateway) -> None:
     account = sql_account(Settings(clickhouse=SecretStr("http://u:p@host/pulse")), "secret")
     assert not [statement for statement in account if re.search(r"\{[a-z_ ]+\}", statement)]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.running import DataLock, FolderInUse, Running, read_running
+from infra.locks import FolderInUse
+from infra.running import DataLock, Running, read_running
 from infra.settings import Settings
 
 RUNNING = Running(

@@ -71,6 +71,23 @@ def test_a_stop_is_by_sigterm_and_no_restart_follows(tmp_path: Path) -> None:
     run(work())
 
 
+def test_one_that_a_service_manager_stops_with_all_others_is_not_restarted(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with Kept(tmp_path, SLEEPS) as kept:
+            await kept.child.start()
+            kept.child.let_end()
+            process = psutil.Process(kept.child.pid)
+
+            process.terminate()
+            await kept.until(lambda: kept.child.pid is None)
+            await kept.child.stop(10)
+
+            assert (kept.child.state, kept.child.restarts, len(kept.pids)) == (State.STOPPED, 0, 1)
+            assert not kept.said("restarting")()
+
+    run(work())
+
+
 def test_a_child_that_ends_is_restarted_and_says_why(tmp_path: Path) -> None:
     async def work() -> None:
         async with Kept(tmp_path, FAILS) as kept:

@@ -13,6 +13,7 @@ from probes.check import check
 from probes.compiled import CompiledMonitor, Compiler, Prepared
 from probes.fetch import Fetched, Fetcher
 from probes.lag import LagMeter
+from probes.own_health import OwnNetwork
 from probes.schedule import wall_clock_ms
 from probes.secrets import Secrets
 from schemas.enums import Outcome, Reason
@@ -111,6 +112,17 @@ def test_a_fault_of_our_own_is_unknown_and_not_the_targets() -> None:
 
     assert (result.outcome, result.reason) == (Outcome.UNKNOWN, Reason.PROBE_ERROR)
     assert (result.scheduled_at, result.monitor_version) == (1_000, 3)
+
+
+def test_what_a_probe_without_a_network_sees_is_unknown_and_not_the_targets() -> None:
+    async def exchange() -> Fetched:
+        return Fetched(Reason.TIMEOUT, "still connecting", address="8.8.4.4")
+
+    network = OwnNetwork(route=lambda: False)
+    result = asyncio.run(check(compiled_of(exchange), 1_000, LagMeter(), network))
+
+    assert (result.outcome, result.reason) == (Outcome.UNKNOWN, Reason.PROBE_OFFLINE)
+    assert result.message == f"{network.verdict} (here: still connecting)"
 
 
 @pytest.mark.parametrize(("blocked_s", "overloaded"), [(0.0, False), (0.2, True)])

@@ -4,7 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from probes.emit import ACKNOWLEDGED_WITHIN_S, CALM_WITHIN_S, MAX_BATCH_BYTES, TROUBLE_WITHIN_S, Emitter, NotDelivered
+from probes.emit import (
+    ACKNOWLEDGED_WITHIN_S,
+    CALM_WITHIN_S,
+    MAX_BATCH_BYTES,
+    SPOOLED_AT_ONCE,
+    TROUBLE_WITHIN_S,
+    Emitter,
+    NotDelivered,
+)
 from probes.spool import Frame, Spool
 from schemas.enums import Outcome
 from schemas.events import CheckBatch, CheckResult, Evidence, decode_log
@@ -20,6 +28,7 @@ class Broker:
         self.closed = False
         self.hangs = False
         self.takes_at_once = 1_000
+        self.taken_at_once: list[int] = []
 
     async def deliver(self, frames: Sequence[Frame]) -> None:
         if self.hangs:
@@ -29,6 +38,7 @@ class Broker:
         if len(frames) > self.takes_at_once:
             raise NotDelivered("the way to it is too narrow")
         self.frames += frames
+        self.taken_at_once.append(len(frames))
 
     async def close(self) -> None:
         self.closed = True
@@ -142,6 +152,29 @@ def test_what_waits_goes_by_a_narrow_way_too(tmp_path: Path) -> None:
 
     run_virtual(main())
     assert broker.scheduled_at == list(range(300))
+
+
+def test_what_waits_goes_in_large_parts_again_once_the_way_is_wide(tmp_path: Path) -> None:
+    broker = Broker()
+    emits = emitter(broker, tmp_path)
+
+    async def an_outage(takes_at_once: int) -> None:
+        broker.up = False
+        for number in range(300):
+            emits.add(result(number, outcome=Outcome.DOWN), partition=0)
+            await asyncio.sleep(TROUBLE_WITHIN_S + 0.01)
+        broker.up, broker.takes_at_once = True, takes_at_once
+        await asyncio.sleep(300)
+
+    async def main() -> None:
+        running = asyncio.create_task(emits.run())
+        await an_outage(takes_at_once=5)
+        assert max(broker.taken_at_once) <= 5
+        await an_outage(takes_at_once=1_000)
+        running.cancel()
+
+    run_virtual(main())
+    assert max(broker.taken_at_once) == SPOOLED_AT_ONCE
 
 
 def test_a_full_disk_throws_the_oldest_away_and_counts_them(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_fetch_tells_everything_about_its_response(servers: Servers) -> None:
     assert (response.status, response.reason_phrase, response.http_version) == (200, "OK", "1.1")
     assert ("content-type", "application/json") in response.headers
     assert response.body == HELLO
-    assert (response.address, response.redirects, response.certificate_expires_at) == ("127.0.0.1", 0, 0)
+    assert (fetched.address, response.redirects, response.certificate_expires_at) == ("127.0.0.1", 0, 0)
 
 
 def test_the_phases_add_up_to_no_more_than_the_total(servers: Servers) -> None:
@@ -208,7 +208,7 @@ def test_the_first_address_that_answers_is_used() -> None:
     fetched, network = race()
 
     assert fetched.response is not None
-    assert fetched.response.address == "2620:fe::fe"
+    assert fetched.address == "2620:fe::fe"
     assert len(network.connects) == 1
 
 
@@ -216,7 +216,7 @@ def test_an_address_that_keeps_silent_gives_way_to_the_next() -> None:
     fetched, network = race(blackholes=["2620:fe::fe"])
 
     assert fetched.response is not None
-    assert fetched.response.address == "9.9.9.9"
+    assert fetched.address == "9.9.9.9"
     assert fetched.phases.connect_us >= 250_000
     assert [address for address, _ in network.connects] == ADDRESSES[:2]
 
@@ -225,7 +225,7 @@ def test_an_address_that_refuses_gives_way_at_once() -> None:
     fetched, _ = race(refusing=["2620:fe::fe", "9.9.9.9"])
 
     assert fetched.response is not None
-    assert fetched.response.address == "2620:fe::9"
+    assert fetched.address == "2620:fe::9"
 
 
 def test_at_most_three_addresses_are_tried() -> None:

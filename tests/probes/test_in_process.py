@@ -22,3 +22,16 @@ def test_a_check_has_no_cookies_of_the_one_before() -> None:
     )
     with AppUnderTest(app) as under_test:
         assert [under_test.check(monitor).outcome for _ in range(2)] == [Outcome.UP, Outcome.UP]
+
+
+def test_a_client_certificate_is_not_asked_for_as_there_is_nobody_to_show_it_to() -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    def health() -> str:
+        return "fine"
+
+    shown = {"certificate": "${NOT_IN_CI}", "key": "${NOR_THIS}"}
+    monitor = Monitor.model_validate({"slug": "api", "url": "https://api.test/", "client_certificate": shown})
+    with AppUnderTest(app) as under_test:
+        assert under_test.check(monitor).outcome is Outcome.UP

@@ -26,13 +26,11 @@ def answered(status: int = 200, body: bytes = b"", total_us: int = 1_000, **more
         "http_version": "1.1",
         "headers": [("content-type", "application/json"), ("set-cookie", "session=1")],
         "body_truncated": False,
-        "address": "192.0.2.1",
         "redirects": 0,
         "certificate_expires_at": 0,
     }
-    return Fetched(
-        Reason.OK, "", Response(status=status, body=body, **(fields | more)), Phases(ttfb_us=900, total_us=total_us)
-    )
+    response = Response(status=status, body=body, **(fields | more))
+    return Fetched(Reason.OK, "", response, Phases(ttfb_us=900, total_us=total_us), "192.0.2.1")
 
 
 def judged(

@@ -75,8 +75,8 @@ def run_pytest(project: Path, *arguments: str) -> "subprocess.CompletedProcess[s
     )
 
 
-def test_each_monitor_is_a_test_of_the_application(project: Path) -> None:
-    done = run_pytest(project, "-v", "--pulse", "--pulse-app", "main:app")
+def test_each_monitor_is_a_test_of_the_application_and_warns_of_nothing(project: Path) -> None:
+    done = run_pytest(project, "-v", "-W", "error", "--pulse", "--pulse-app", "main:app")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout

@@ -121,6 +121,27 @@ def test_a_changed_monitor_keeps_its_slots_and_a_removed_one_has_none() -> None:
     assert len(schedule) == 1
 
 
+def test_a_monitor_whose_interval_grows_is_checked_when_it_was_due_before_it_goes_on_at_its_new_slots() -> None:
+    log, hour_ms = Log(), 3_600_000
+
+    async def main() -> None:
+        schedule = scheduled(log)
+        schedule.put(Job("m"))
+        schedule.start()
+        await asyncio.sleep(25)
+        schedule.put(Job("m", hour_ms))
+        await asyncio.sleep(3 * hour_ms / 1_000)
+        await schedule.stop(0)
+
+    run_virtual(main())
+    slots, offset = log.slots("m"), offset_ms("m", "eu", hour_ms)
+    often, seldom = [at for at in slots if at <= EPOCH_MS + 35_000], [at for at in slots if at > EPOCH_MS + 35_000]
+    assert {later - earlier for earlier, later in pairwise(often)} == {10_000}
+    assert often[-1] > EPOCH_MS + 25_000
+    assert len(seldom) == 3
+    assert {(at - offset) % hour_ms for at in seldom} == {0}
+
+
 def test_a_monitor_added_while_running_starts_at_its_next_slot() -> None:
     log = Log()
     schedule = scheduled(log)
@@ -165,6 +186,28 @@ def test_a_target_at_its_bound_holds_back_its_own_checks_alone() -> None:
     assert log.slots("b"), "the two take turns"
     told = len(log.slots("a")) + len(log.slots("b")) + len(log.missed)
     assert told >= 18, "each of 20 slots started or was told as missed; two may still wait"
+
+
+def test_a_monitor_that_was_given_another_target_does_not_wait_at_the_old_one() -> None:
+    log = Log()
+
+    async def check(job: Job) -> None:
+        await asyncio.sleep(3_600 if job.target == "hanging" else 0)
+
+    schedule = scheduled(log, check, limits=Limits(in_flight=10, per_target=1))
+
+    async def main() -> None:
+        schedule.put(Job("a", target="hanging"))
+        schedule.put(Job("b", target="hanging"))
+        schedule.start()
+        await asyncio.sleep(15)
+        waits = "b" if log.slots("a") else "a"
+        schedule.put(Job(waits, target="fine"))
+        await asyncio.sleep(20)
+        await schedule.stop(0)
+        assert len(log.slots(waits)) == 2
+
+    run_virtual(main())
 
 
 def test_no_slot_is_silently_missed_when_the_probe_is_at_its_bound() -> None:

@@ -1,8 +1,9 @@
-"""`pulse probe` on a real Kafka: monitors shared, handed over without a gap, and an orderly end."""
+"""`pulse probe`: monitors shared, handed over without a gap, an orderly end; what it asks and tells of itself."""
 
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,12 +19,12 @@ from aiokafka import AIOKafkaConsumer
 
 from infra.kafka import open_producer, partition_of, provision_topics
 from infra.settings import Settings
+from probes.service import ProbeService, open_files
 from schemas.events import CheckBatch, CheckResult, decode_log
 from schemas.monitors import Monitor, Record
 from schemas.topics import CHECK_RESULTS, MONITORS
 from tests.engines import forget_topics
 
-pytestmark = pytest.mark.engines
 MONITOR_COUNT = 40
 PATIENCE_S = 60.0
 
@@ -144,6 +145,7 @@ def settings(kafka: str) -> Settings:
     return empty
 
 
+@pytest.mark.engines
 def test_probes_share_monitors_and_hand_them_over_without_a_gap(settings: Settings, tmp_path: Path) -> None:
     ends: list[float] = []
 
@@ -181,3 +183,26 @@ def test_probes_share_monitors_and_hand_them_over_without_a_gap(settings: Settin
 
     asyncio.run(answering(work))
     assert max(ends) < 10
+
+
+def test_a_probe_that_takes_its_network_for_lost_says_so_at_healthz(tmp_path: Path) -> None:
+    service = ProbeService(Settings(kafka="127.0.0.1:1", data=tmp_path))
+    assert service.problem() is None
+
+    service.network.offline = True
+
+    assert service.problem() == service.network.verdict
+
+
+@pytest.mark.parametrize(("granted", "found"), [(1 << 62, 1 << 62), (20_000, 10_240), (1_000, 256)])
+def test_a_probe_asks_for_as_many_open_files_as_the_system_grants(
+    monkeypatch: pytest.MonkeyPatch, granted: int, found: int
+) -> None:
+    def grant(_: int, limits: tuple[int, int]) -> None:
+        if limits[0] > granted:
+            raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 1 << 62))
+    monkeypatch.setattr(resource, "setrlimit", grant)
+
+    assert open_files() == found

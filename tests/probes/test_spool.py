@@ -1,13 +1,20 @@
 """Results on disk: in order, bounded, and whole after a crash."""
 
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from infra.cli import Exit
+from infra.locks import lock
+from infra.settings import Settings
 from probes import spool as spool_module
+from probes.emit import spool_folder
 from probes.spool import Frame, Spool
 
 
@@ -135,3 +142,17 @@ def test_room_is_made_while_the_oldest_are_being_delivered(tmp_path: Path) -> No
     kept = drained(spool)
     assert kept == [frame(n) for n in range(30 - len(kept), 30)]
     assert spool.lost_results + len(kept) == 30, "what made room is not taken for delivered"
+
+
+def test_a_second_probe_of_the_same_name_leaves_the_first_ones_results_alone(tmp_path: Path) -> None:
+    settings = Settings(kafka="127.0.0.1:1", data=tmp_path)
+    held = lock(spool_folder(settings), "")
+
+    environment = os.environ | {"PULSE_KAFKA": "127.0.0.1:1", "PULSE_DATA": str(tmp_path)}
+    command = [sys.executable, "-m", "infra.cli", "probe"]
+    second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    os.close(held)
+
+    assert second.returncode == Exit.USAGE
+    assert f"in use by process {os.getpid()}" in second.stderr
+    assert "PULSE_PROBE" in second.stderr

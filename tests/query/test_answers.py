@@ -57,6 +57,17 @@ def breaks(filled: Filled, monitor: str, down_ms: int) -> None:
     filled.facts.take_day(monitor, Bucket(BROKEN_DAY, BROKEN_DAY + DAY_MS, spans_ms))
 
 
+def test_a_monitor_that_is_created_anew_under_a_name_has_the_past_of_that_name_and_no_present(filled: Filled) -> None:
+    past = document_of(filled).groups[0].monitors[0].days[:-1]
+    filled.delete_monitor("api")
+    assert [each.slug for each in document_of(filled).groups[0].monitors] == ["shop", "mail"]
+
+    filled.monitor("api")
+
+    anew = document_of(filled).groups[0].monitors[0]
+    assert (anew.slug, anew.status, anew.days[:-1]) == ("api", Status.UNKNOWN, past)
+
+
 def test_json_put_together_is_the_json_of_the_whole(filled: Filled) -> None:
     breaks(filled, "default/shop", HOUR_MS)
     filled.maintenance("upgrade", NOW, NOW + HOUR_MS, "shop", "api")

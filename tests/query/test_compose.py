@@ -22,6 +22,7 @@ from schemas.events import Evidence, Failure, Incident, TimelineEntry
 from schemas.monitors import Group, told_every_ms
 from tests.query.filled import Filled
 
+URL = "https://acme.test/"
 NOW = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS + DAY_MS // 2
 
 
@@ -186,29 +187,59 @@ def test_an_incident_tells_its_cause_and_no_body_header_or_address(filled: Fille
 
 
 @pytest.mark.parametrize(
-    ("reason", "message"),
+    ("url", "reason", "message"),
     [
-        (Reason.BLOCKED_ADDRESS, "10.0.0.7 is not public (private); open networks with PULSE_PROBE_ALLOW"),
-        (Reason.DNS_ERROR, "db.internal: there is no such name"),
+        (URL, Reason.BLOCKED_ADDRESS, "10.0.0.7 is not public (private); open networks with PULSE_PROBE_ALLOW"),
+        (URL, Reason.DNS_ERROR, "db.internal: there is no such name"),
+        (URL, Reason.TLS_ERROR, "the certificate is for another name than db.internal"),
+        (URL, Reason.REDIRECT, "cannot follow the Location: no host: 'ftp://db.internal/?token=x'"),
+        ("dns://db.internal", Reason.ASSERTION, '$.records is ["10.0.0.7"]; expected: contains "10.0.0.8"'),
     ],
 )
-def test_what_is_the_operators_business_is_not_told_to_everyone(filled: Filled, reason: Reason, message: str) -> None:
-    api = filled.monitor("api")
+def test_what_is_the_operators_business_is_not_told_to_everyone(
+    filled: Filled, url: str, reason: Reason, message: str
+) -> None:
+    api = filled.monitor("api", url=url)
     filled.page("acme", "api")
     filled.facts.take_current(api, Current(1, Status.DOWN, NOW - HOUR_MS, NOW, reason, message))
     opened = TimelineEntry(EntryKind.OPENED, NOW - HOUR_MS, Status.DOWN, message)
     doubted = TimelineEntry(EntryKind.UPDATE, NOW, Status.UNKNOWN, "no secret PULSE_SECRET_TOKEN")
-    filled.facts.take_incident(open_incident(api, reason=reason, message=message, entries=(opened, doubted)))
+    worse = TimelineEntry(EntryKind.ESCALATED, NOW, Status.DOWN, message + ", again")
+    failure = Failure("$.records", Severity.DOWN, "10.0.0.7", "10.0.0.7", message)
+    filled.facts.take_incident(
+        open_incident(api, reason=reason, message=message, failures=(failure,), entries=(opened, doubted, worse))
+    )
 
     document = document_of(filled)
     everything = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS) + at_once(render_page(document))
 
     for named in (b"10.0.0.7", b"PULSE_", b"db.internal"):
         assert named not in everything
-    assert [each.message for each in document.incidents[0].timeline] == ["It is unknown to us.", ""]
+    assert [each.message for each in document.incidents[0].timeline] == ["It is down.", "It is unknown to us.", ""]
 
 
-@pytest.mark.parametrize("kind", [EntryKind.ESCALATED, EntryKind.UPDATE])
+def test_of_what_followed_an_opening_everyone_hears_the_status_and_no_message_whose_reason_is_not_known(
+    filled: Filled,
+) -> None:
+    api = filled.monitor("api")
+    filled.page("acme", "api")
+    opened = TimelineEntry(EntryKind.OPENED, NOW - 9, Status.DEGRADED, "cache: fail")
+    story = (
+        (TimelineEntry(EntryKind.ESCALATED, NOW - 8, Status.DOWN, "db.internal: there is no such name"), "It is down."),
+        (TimelineEntry(EntryKind.UPDATE, NOW - 7, Status.DOWN, "We know.", "Ada"), "We know."),
+        (TimelineEntry(EntryKind.EASED, NOW - 6, Status.DEGRADED, "cache: fail"), "cache: fail"),
+        (TimelineEntry(EntryKind.RESOLVED, NOW - 5, Status.PAUSED, "It was paused."), "It was paused."),
+        (TimelineEntry(EntryKind.REOPENED, NOW - 4, Status.DOWN, "10.0.0.7 is not public"), "It is down."),
+    )
+    entries = (opened, *(entry for entry, _ in story))
+    filled.facts.take_incident(open_incident(api, reason=Reason.COMPONENT, message="cache: fail", entries=entries))
+
+    (incident,) = document_of(filled).incidents
+
+    assert [each.message for each in reversed(incident.timeline)] == ["cache: fail", *(told for _, told in story)]
+
+
+@pytest.mark.parametrize("kind", [EntryKind.ESCALATED, EntryKind.REOPENED, EntryKind.UPDATE])
 def test_a_cause_that_opened_an_incident_is_not_called_that_of_what_became_of_it(
     filled: Filled, kind: EntryKind
 ) -> None:
@@ -220,7 +251,7 @@ def test_a_cause_that_opened_an_incident_is_not_called_that_of_what_became_of_it
 
     page = at_once(render_page(document_of(filled))).decode()
 
-    assert ("<dt>Cause at first</dt>" in page) == (kind is EntryKind.ESCALATED)
+    assert ("<dt>Cause at first</dt>" in page) == (kind is not EntryKind.UPDATE)
 
 
 def test_a_resolved_incident_is_shown_for_14_days_and_marks_its_day_for_90(filled: Filled) -> None:
@@ -262,7 +293,7 @@ def test_whatever_people_write_is_escaped_on_the_page(filled: Filled) -> None:
     assert page.count("<script") == 1
 
 
-def test_a_monitor_may_stand_in_two_groups_and_every_id_of_the_page_is_there_once(filled: Filled) -> None:
+def test_a_monitor_may_stand_in_two_groups_once_in_each_and_every_id_of_the_page_is_there_once(filled: Filled) -> None:
     api = filled.monitor("api", name="Public API")
     filled.page("acme", groups=[Group(name=name, monitors=["api", "api"]) for name in ("Shop", "All")])
     filled.status(api, Status.DOWN, NOW, Reason.TIMEOUT)
@@ -272,7 +303,7 @@ def test_a_monitor_may_stand_in_two_groups_and_every_id_of_the_page_is_there_onc
     page = at_once(render_page(document_of(filled))).decode()
     ids = Counter(re.findall(r' id="([^"]*)"', page))
 
-    assert page.count('<section class="monitor"') == 4
+    assert page.count('<section class="monitor"') == 2
     assert set(ids.values()) == {1}
     assert set(re.findall(r'aria-labelledby="([^"]*)"', page)) <= ids.keys()
 
@@ -316,11 +347,11 @@ def test_a_page_whose_facts_could_never_be_read_claims_nothing_of_the_past(fille
     assert "what was known then" in read
 
 
-def test_a_page_tells_maintenances_of_its_monitors_from_two_weeks_back_to_a_month_ahead(filled: Filled) -> None:
+def test_a_page_tells_maintenances_of_its_monitors_from_two_weeks_back_on(filled: Filled) -> None:
     for slug in ("api", "web", "elsewhere"):
         filled.monitor(slug, name=slug.upper())
     filled.page("acme", "api", "web")
-    begins = {"gone": -15, "was": -13, "is": 0, "soon": 1, "later": 29, "far": 31}
+    begins = {"gone": -15, "was": -13, "is": 0, "soon": 1, "far": 31}
     for slug, days in begins.items():
         filled.maintenance(slug, NOW + days * DAY_MS, NOW + days * DAY_MS + HOUR_MS, "elsewhere", "web")
     filled.maintenance("other", NOW, NOW + HOUR_MS, "elsewhere")
@@ -331,9 +362,42 @@ def test_a_page_tells_maintenances_of_its_monitors_from_two_weeks_back_to_a_mont
         ("was", MaintenanceState.PAST),
         ("is", MaintenanceState.ACTIVE),
         ("soon", MaintenanceState.UPCOMING),
-        ("later", MaintenanceState.UPCOMING),
+        ("far", MaintenanceState.UPCOMING),
     ]
     assert all((each.monitors, each.monitor_names) == (["web"], ["WEB"]) for each in maintenances)
+
+
+def test_of_many_resolved_incidents_the_newest_hundred_are_told_after_all_that_are_open(filled: Filled) -> None:
+    slugs = [f"m{number}" for number in range(60)]
+    for place, slug in enumerate(slugs):
+        monitor, begin = filled.monitor(slug), NOW - (place + 3) * 60_000
+        ended = {"state": IncidentState.RESOLVED, "resolved_at": begin + 1_000}
+        for name, at in (("i-1", begin), ("i-2", begin - HOUR_MS)):
+            filled.facts.take_incident(open_incident(monitor, id=name, opened_at=at, **ended))
+    filled.facts.take_incident(open_incident("default/m59", id="i-0", opened_at=NOW - 10 * DAY_MS))
+    filled.page("acme", *slugs)
+
+    document = document_of(filled)
+    resolved = [f"{each.monitor} {each.id}" for each in document.incidents[1:]]
+
+    assert document.incidents[0].state is IncidentState.OPEN
+    assert resolved == [*(f"{slug} i-1" for slug in slugs), *(f"{slug} i-2" for slug in slugs)][:100]
+    assert "The newest 100 incidents are shown." in at_once(render_page(document)).decode()
+
+
+def test_the_next_twenty_maintenances_are_told_however_far_they_are(filled: Filled) -> None:
+    filled.monitor("api")
+    filled.page("acme", "api")
+    for weeks in range(30, -1, -1):
+        filled.maintenance(f"in-{weeks}", NOW + weeks * 7 * DAY_MS, NOW + weeks * 7 * DAY_MS + HOUR_MS, "api")
+
+    document = document_of(filled)
+
+    assert [each.slug for each in document.maintenances] == [f"in-{weeks}" for weeks in range(21)]
+    farthest = document.maintenances[-1].starts_at
+    near, _, far = at_once(render_page(document)).decode().partition("<summary>16 more</summary>")
+    assert near.count(' id="maintenance-') == 5
+    assert f"{farthest.day} {farthest:%b %Y, %H:%M} UTC" in far
 
 
 def test_a_cancelled_maintenance_is_told_until_it_would_have_been_over(filled: Filled) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import socket
 from collections.abc import Iterator
 
 import httpx
@@ -23,7 +24,9 @@ from query.analytics.parquet import ParquetJoin
 from query.asgi import Receive, Scope, Send
 from query.uptime import DAY_MS
 from tests.infra.gateway import Gateway, start
-from tests.query.management.service import Service, running_service, with_service
+from tests.query.management.live import listening_service
+from tests.query.management.service import ADMIN_KEY, Service, running_service, with_service
+from tests.query.service import wait_until
 
 SINCE, UNTIL = 100 * DAY_MS + 7, 110 * DAY_MS - 9
 SIZES = st.dictionaries(
@@ -104,6 +107,33 @@ def test_an_export_is_refused_where_its_client_could_not_tell_that_it_broke_off(
         assert "proxy_http_version 1.1" in answer.json()["detail"]
 
     with_service(scenario)
+
+
+def test_a_client_that_stops_reading_gives_its_place_back_and_gets_no_whole_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    async def sizes(*_: object) -> list[dict[str, object]]:
+        return [{"monitor": "default/api", "day": 0, "results": 1}]
+
+    async def piece(*_: object) -> bytes:
+        asked.append(1)
+        return bytes(32 << 20)
+
+    monkeypatch.setattr("query.protocol.STALLED_S", 0.1)
+    monkeypatch.setattr("query.store.rows", sizes)
+    monkeypatch.setattr(exports, "_ask", piece)
+    wanted = f"GET /v1/analytics/export.csv HTTP/1.1\r\nHost: pulse\r\nAuthorization: Bearer {ADMIN_KEY}\r\n\r\n"
+    with listening_service() as (port, _), socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(wanted.encode())
+        wait_until(lambda: bool(asked), "the export is made")
+        wait_until(lambda: not exports._places._held, "its place is free", within_s=10)
+        with client.makefile("rb") as file:
+            received = file.read()
+
+    assert received.startswith(b"HTTP/1.1 200 OK")
+    assert not received.endswith(b"0\r\n\r\n")
 
 
 @pytest.fixture(scope="module")

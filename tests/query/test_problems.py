@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from query.problems import FieldProblem, Problem, ProblemKind, invalid, json_pointer, problems
+from tests.query.filled import Filled
 from tests.query.management.service import Service, with_service
 
 
@@ -62,6 +63,16 @@ def test_what_the_framework_refuses_has_the_same_shape(method: str, path: str, s
         assert (problem.type, problem.status, problem.instance) == (kind.uri, status, path.partition("?")[0])
 
     with_service(scenario)
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [("/v1/monitors", "GET, HEAD, POST"), ("/v1/monitors/api", "GET, HEAD, PUT, DELETE"), ("/v1/results", "POST")],
+)
+def test_who_uses_a_wrong_method_hears_of_all_that_are_right(path: str, methods: str) -> None:
+    answer = Filled().get(path, "PATCH")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
 
 
 def test_a_failure_of_the_service_itself_has_the_same_shape(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,14 +3,17 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import httpx
 import pytest
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.server import ServerState
 
-from query.protocol import PublicProtocol
+from query.protocol import STALLED_S, PublicProtocol
 from schemas.enums import Status
 from tests.engines import free_ports
 from tests.query.filled import Filled
@@ -152,3 +155,39 @@ def test_a_client_that_sends_and_does_not_read_is_not_buffered_for(server: uvico
 
         assert isinstance(protocol, PublicProtocol)
         assert protocol.transport.get_write_buffer_size() < 1 << 20
+
+
+class Transport:
+    """What was written and not yet taken, and whether the connection was broken off."""
+
+    def __init__(self, left_bytes: int) -> None:
+        self.left_bytes = left_bytes
+        self.is_aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.left_bytes
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+class Loop:
+    """Calls when it is told to what was to be called later."""
+
+    def call_later(self, delay_s: float, call: Callable[..., None], *arguments: object) -> None:
+        assert delay_s == STALLED_S
+        self.later = partial(call, *arguments)
+
+
+def test_a_client_is_waited_for_while_it_takes_anything(filled: Filled) -> None:
+    transport, loop = Transport(100), Loop()
+    protocol = PublicProtocol(uvicorn.Config(filled.app), ServerState(), {}, loop)
+    protocol.transport, protocol.flow = transport, FlowControl(transport)  # type: ignore[assignment,arg-type]
+    protocol.pause_writing()
+
+    for transport.left_bytes in (99, 98):
+        loop.later()
+        assert not transport.is_aborted
+
+    loop.later()
+    assert transport.is_aborted

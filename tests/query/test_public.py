@@ -151,6 +151,22 @@ def test_who_mistypes_an_address_of_a_custom_domain_gets_a_page_that_says_so(fil
         assert "There is no status page here" in answer.text
 
 
+@pytest.mark.parametrize("host", ["pulse.acme.test", "localhost:8080"])
+def test_who_opens_the_installations_own_name_is_led_to_what_it_can_do(host: str) -> None:
+    filled = Filled(public_url="https://pulse.acme.test")
+
+    answer = filled.get("/", headers={"host": host})
+
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
+def test_a_page_under_the_installations_own_name_hides_the_rest_of_it() -> None:
+    filled = Filled()
+    filled.page("acme", domains=["localhost"])
+
+    assert [filled.get(path, headers={"host": "localhost"}).status_code for path in ("/", "/docs")] == [200, 404]
+
+
 def test_an_unknown_host_is_not_found_and_not_redirected(filled: Filled) -> None:
     answer = filled.get("/", headers={"host": "evil.test"})
 

@@ -76,6 +76,24 @@ def test_a_group_of_nothing_is_no_component_and_so_not_a_degraded_one() -> None:
     ]
 
 
+def test_a_monitor_is_one_component_in_the_first_group_that_names_it_and_groups_of_one_name_are_one() -> None:
+    filled = page_with(Status.DEGRADED, Status.UP, Status.UP)
+    named = (("First", ["m0"]), ("All", ["m0", "m1", "m1"]), ("First", ["m0", "m2"]), ("Again", ["m1"]))
+    filled.page("acme", groups=[Group(name=name, monitors=monitors) for name, monitors in named])
+
+    components = v2(filled, "components")["components"]
+
+    assert [each["name"] for each in components] == ["First", "m0", "m2", "All", "m1"]
+    assert len({each["id"] for each in components}) == len(components)
+
+
+def test_one_monitor_in_two_groups_is_not_a_whole_system() -> None:
+    filled = page_with(Status.DEGRADED)
+    filled.page("acme", groups=[Group(name=name, monitors=["m0"]) for name in ("Shop", "All")])
+
+    assert v2(filled, "status")["status"]["description"] == "Partially Degraded Service"
+
+
 def test_what_cannot_be_seen_is_never_operational() -> None:
     members = v2(page_with(Status.UNKNOWN, Status.PAUSED), "components")["components"][1:]
 

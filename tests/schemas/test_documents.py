@@ -106,6 +106,11 @@ zzz: 1
     ("text", "told"),
     [
         ("monitors: [", "1:12: not YAML"),
+        (
+            "a: {b: Bearer ${TOKEN}}",
+            "1:16: not YAML: while parsing a flow mapping, expected ',' or '}', but got '{'; look",
+        ),
+        ("a: b: c", "1:5: not YAML: mapping values are not allowed here; look at the indentation, and put quotes"),
         ("a: 1\na: 2", "2:1: a: is given twice"),
         ("- a", "1:1: should be a mapping of fields"),
         ("monitors: 3", "1:1: monitors: should be a list"),
@@ -147,6 +152,12 @@ def test_two_monitors_cannot_have_one_slug() -> None:
         ("timeout: 5m", "timeout: this may last from 100ms to 1m"),
         ("auth: {bearer: abc}", "auth.bearer: this is a secret: refer to it, like ${API_TOKEN}"),
         ("auth: {basic: {username: 'a:b', password: '${A}'}}", "auth.basic.username: a user name has no colon"),
+        (
+            "assertions: [{body: text, matches: 'é('}]",
+            "assertions[0].matches: not a regular expression (RE2): missing ): é(",
+        ),
+        ("assertions: [{jsonpath: $.a, exists: false}]", "assertions[0].exists: this can only be true; `exists` and"),
+        (f"name: {'x' * 201}", "name: has 200 characters at most"),
         ("assertions: [{status: 2XX}]", "assertions[0].status: write 204, 2xx or 200-299, or several"),
     ],
 )

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -27,9 +27,10 @@ from schemas.events import (
     TimelineEntry,
     decode_log,
 )
-from schemas.monitors import Maintenance, Monitor, Record
-from schemas.topics import CHECK_RESULTS, MAINTENANCES, MONITORS
+from schemas.monitors import Key, KeyScope, Maintenance, Monitor, Page, Record
+from schemas.topics import CHECK_RESULTS, KEYS, MAINTENANCES, MONITORS, PAGES, Topic
 from stream import rows
+from stream.audit import Audit
 from stream.epochs import (
     OtherPartitions,
     OutdatedRules,
@@ -303,6 +304,33 @@ def test_that_versions_reach_the_log_and_the_store_and_are_found_there(engine_se
 
     told = [decode_log(record.value) for record in log[partition]]
     assert [event.state for event in told if isinstance(event, MonitorRevised)] == ["active", "paused", "deleted"]
+
+
+def test_that_every_version_of_pages_and_keys_is_kept_with_who_wrote_it(engine_settings: Settings) -> None:
+    key = Key(id="6fJq0aBc1xYz", secret_sha256="0" * 64, scopes=[KeyScope.READ])
+    kept = "SELECT id, by, document != '' FROM configuration_versions FINAL ORDER BY topic, id, version"
+
+    async def write(topic: Topic, name: str, document: Page | Key | None, by: str) -> None:
+        record = Record[Any](workspace="default", by=by, at=NOW, document=document)
+        async with open_producer(engine_settings) as producer:
+            await producer.send_and_wait(topic.name, record.to_log(), key=name.encode(), partition=0)
+
+    async def keep(client: AsyncClient, sink: Sink, count: int) -> list[Sequence[Any]]:
+        """As a worker does that begins, until there are so many."""
+        following = asyncio.create_task(Audit(engine_settings, sink).run())
+        while len(rows := [*(await client.query(kept)).result_rows]) < count:
+            assert not following.done()
+        following.cancel()
+        return rows
+
+    async def act(client: AsyncClient, sink: Sink, _: Snapshots) -> list[Sequence[Any]]:
+        await write(KEYS, key.id, key, by="ann")
+        await write(PAGES, "acme", Page(slug="acme"), by="ann")
+        await keep(client, sink, 2)
+        await write(PAGES, "acme", None, by="bob")
+        return await keep(client, sink, 3)
+
+    assert on_store(engine_settings, act) == [(key.id, "ann", True), ("acme", "ann", True), ("acme", "bob", False)]
 
 
 def test_that_each_monitor_of_a_maintenance_is_told_of_it_and_of_being_left_out(engine_settings: Settings) -> None:

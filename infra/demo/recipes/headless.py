@@ -35,7 +35,7 @@ async def fetch_status(request: Request, slug: str) -> httpx.Response:
     except httpx.TransportError as error:
         raise HTTPException(502, "the status service does not answer") from error
     if answer.status_code != 200:
-        raise HTTPException(answer.status_code, f"no status page {slug}")
+        raise HTTPException(answer.status_code, f"the status service answers {answer.status_code} for {slug}")
     return answer
 
 

@@ -14,7 +14,8 @@ from typing import Final
 
 import uvicorn
 
-from infra.embedded.clickhouse.data_folder import DataFolder, FolderInUse
+from infra.embedded.clickhouse.data_folder import DataFolder
+from infra.locks import FolderInUse
 from infra.logs import configure_logs
 
 HOST: Final = "127.0.0.1"

@@ -1,12 +1,13 @@
 """The gateway's folder: one process at a time, passwords of mode 0600, the engine's configuration."""
 
-import fcntl
 import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 from xml.sax.saxutils import escape
+
+from infra.locks import lock
 
 MEMORY_BYTES: Final = 600 * 1024 * 1024
 """What the engine's queries and caches may take together; above it a query fails with code 241."""
@@ -26,15 +27,6 @@ _CONFIG: Final = """<clickhouse>
 """
 
 
-class FolderInUse(RuntimeError):
-    """Another process serves this folder."""
-
-    def __init__(self, folder: Path, pid: str) -> None:
-        super().__init__(
-            f"The ClickHouse data in {folder} are in use by process {pid}: stop it first, or choose another folder."
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class DataFolder:
     """A locked folder with what the gateway needs; the lock lasts as long as the process."""
@@ -48,9 +40,8 @@ class DataFolder:
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Lock the folder, and create in it what is missing. Raises FolderInUse, OSError."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        locked = lock(folder, "choose another folder")
         folder = folder.resolve()
-        lock = _lock(folder)
         backups = folder / "backups"
         config_file = folder / "config.xml"
         config_file.write_text(_CONFIG.format(memory_bytes=MEMORY_BYTES, backups=escape(str(backups))), "utf-8")
@@ -59,21 +50,8 @@ class DataFolder:
             config_file=config_file,
             password=_password(folder / "password"),
             reader_password=_password(folder / "reader-password"),
-            lock=lock,
+            lock=locked,
         )
-
-
-def _lock(folder: Path) -> int:
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid = os.pread(file, 32, 0).decode("ascii", "replace").strip() or "(unknown)"
-        os.close(file)
-        raise FolderInUse(folder, pid) from None
-    os.ftruncate(file, 0)
-    os.pwrite(file, str(os.getpid()).encode(), 0)
-    return file
 
 
 def _password(path: Path) -> str:

@@ -13,10 +13,12 @@ NXDOMAIN, SERVFAIL = 3, 2
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """`names` maps a name to addresses, to `CNAME x`, or to a response code; names it lacks are not answered."""
+    """`names` maps a name to addresses, to `CNAME x`, or to a response code; `others` is that of all other names."""
 
     def __init__(self, names: dict[str, list[str] | int]) -> None:
         self.names = names
+        self.others: int | None = None
+        """None: no answer."""
         self.questions: Counter[str] = Counter()
         self.port = 0
 
@@ -28,7 +30,7 @@ class NameServer(asyncio.DatagramProtocol):
         name, end = _read_name(data)
         kind = int.from_bytes(data[end : end + 2])
         self.questions[name] += 1
-        known = self.names.get(name)
+        known = self.names.get(name, self.others)
         if known is None:
             return
         code, records = (known, []) if isinstance(known, int) else (0, self._records(name, kind))

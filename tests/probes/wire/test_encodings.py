@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.wire.encodings import Undecodable, decode
+from probes.wire.encodings import MAX_MEMBERS, Undecodable, decode
 from tests.probes.servers.answers import deflated
 
 ENCODE = {
@@ -36,6 +36,31 @@ def test_a_body_is_cut_exactly_at_the_limit(coding: str) -> None:
 
     assert decode(encoded, coding, 4_096, truncated=False) == (b"ab" * 2_048, False)
     assert decode(encoded, coding, 4_095, truncated=False) == ((b"ab" * 2_048)[:4_095], True)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=5))
+def test_the_members_of_a_gzip_and_the_frames_of_a_zstd_are_one_body(parts: list[bytes]) -> None:
+    frames = b"".join(map(ENCODE["zstd"], parts))
+    assert decode(frames, "zstd", 4_096, truncated=False) == (b"".join(parts), False)
+
+    encoded = b"".join(map(gzip.compress, parts))
+
+    assert decode(encoded, "gzip", 4_096, truncated=False) == (b"".join(parts), False)
+    assert decode(encoded + bytes(8), "gzip", 4_096, truncated=False) == (b"".join(parts), False)
+
+
+def test_a_cut_is_seen_in_every_member_of_a_gzip() -> None:
+    encoded = gzip.compress(b"one") + gzip.compress(b"two")
+
+    assert decode(encoded, "gzip", 5, truncated=False) == (b"onetw", True)
+    with pytest.raises(Undecodable, match="ends too early"):
+        decode(encoded[:-9], "gzip", 4_096, truncated=False)
+
+
+def test_more_members_than_anybody_needs_are_not_read() -> None:
+    encoded = gzip.compress(b"a") * (MAX_MEMBERS + 1)
+
+    assert decode(encoded, "gzip", 4_096, truncated=False) == (b"a" * MAX_MEMBERS, True)
 
 
 def test_the_beginning_of_a_gzip_is_as_far_as_it_goes() -> None:

@@ -1,4 +1,4 @@
-"""When certificates expire, read off their DER."""
+"""Which certificates are trusted, and when they expire, read off their DER."""
 
 import datetime
 import ssl
@@ -8,7 +8,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.wire.tls import expiry_of
+from probes.wire.tls import expiry_of, make_context
 
 UTC = datetime.UTC
 
@@ -16,6 +16,14 @@ UTC = datetime.UTC
 def certificate(expires: datetime.datetime) -> bytes:
     leaf = trustme.CA().issue_cert("good.test", not_after=expires)
     return ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())
+
+
+def test_every_python_trusts_the_same_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    strict = ssl.create_default_context()
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT  # as it is from Python 3.13 on
+    monkeypatch.setattr(ssl, "create_default_context", lambda: strict)
+
+    assert not make_context("https", verify=True).verify_flags & ssl.VERIFY_X509_STRICT
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 from pydantic import SecretStr
 
+from query.protocol import PublicProtocol
 from tests.engines import free_ports
 from tests.query.management.service import Service, running_service
 
@@ -22,7 +23,7 @@ def listening_service(clickhouse: SecretStr | None = None) -> Iterator[tuple[int
 
     async def serve() -> None:
         async with running_service(clickhouse=clickhouse) as service:
-            config = uvicorn.Config(service.app, port=port, lifespan="off", log_config=None)
+            config = uvicorn.Config(service.app, port=port, http=PublicProtocol, lifespan="off", log_config=None)
             running.append((uvicorn.Server(config), service))
             started.set()
             await running[0][0].serve()

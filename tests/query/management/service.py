@@ -20,7 +20,7 @@ from query.context import Context
 from query.keys import new_key
 from query.public import PublicFace
 from schemas.monitors import Key, KeyScope, Record
-from schemas.topics import KEYS
+from schemas.topics import KEYS, Topic
 
 ADMIN_KEY = "pulse_admin_0123456789"
 
@@ -30,30 +30,59 @@ class Acknowledged:
     offset: int
 
 
+class LateCatalog(Catalog):
+    """A catalogue that takes in at once what this process writes, and what `late` holds when it catches up.
+
+    `away`: it cannot be known what stands in the log.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.late: list[tuple[Topic, LogRecord]] = []
+        self.away = False
+
+    async def catch_up(self, *topics: Topic) -> None:
+        if self.away:
+            raise KafkaTimeoutError
+        for topic, record in self.late:
+            if topic in topics:
+                self.read(topic.name, record)
+        self.late = [each for each in self.late if each[0] not in topics]
+
+    def read(self, topic: str, record: LogRecord) -> None:
+        for table in (self.monitors, self.pages, self.maintenances, self.keys):
+            if table.topic.name == topic:
+                self.take(table, record)
+
+
 class FakeLog:
     """A producer whose records reach the catalogue as soon as they are acknowledged.
 
     `away`: it takes none, or none of a partition. `slow`: it acknowledges nothing until that is set.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: LateCatalog) -> None:
         self.records: defaultdict[tuple[str, int], list[LogRecord]] = defaultdict(list)
         self.away = False
         self.away_partitions: set[int] = set()
         self.slow: asyncio.Event | None = None
-        self._catalog = catalog
+        self.catalog = catalog
 
     async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> "asyncio.Future[Acknowledged]":
         if self.away or partition in self.away_partitions:
             raise KafkaTimeoutError
-        log = self.records[topic, partition]
-        record = LogRecord(partition, len(log), 0, key.decode(), value)
-        log.append(record)
-        catalog = self._catalog
-        for table in (catalog.monitors, catalog.pages, catalog.maintenances, catalog.keys):
-            if table.topic.name == topic:
-                self._catalog.take(table, record)
+        record = self._append(topic, value, key, partition)
+        self.catalog.read(topic, record)
         return asyncio.ensure_future(self._acknowledge(record.offset))
+
+    def of_another_process(self, topic: Topic, value: bytes, key: str, partition: int = 0) -> None:
+        """A record that another process has just written."""
+        self.catalog.late.append((topic, self._append(topic.name, value, key.encode(), partition)))
+
+    def _append(self, topic: str, value: bytes, key: bytes, partition: int) -> LogRecord:
+        log = self.records[topic, partition]
+        log.append(LogRecord(partition, len(log), 0, key.decode(), value))
+        return log[-1]
 
     async def _acknowledge(self, offset: int) -> Acknowledged:
         if self.slow:
@@ -86,9 +115,10 @@ def settings_of_test(**values: Any) -> Settings:
 
 @asynccontextmanager
 async def running_service(**settings: Any) -> AsyncIterator[Service]:
-    context = Context.of(settings_of_test(**settings))
-    log = FakeLog(context.catalog)
-    context.catalog.caught_up.set()
+    catalog = LateCatalog(settings_of_test(**settings))
+    context = replace(Context.of(settings_of_test(**settings)), catalog=catalog)
+    log = FakeLog(catalog)
+    catalog.caught_up.set()
 
     @asynccontextmanager
     async def open_log() -> AsyncIterator[Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -182,7 +183,7 @@ def test_a_maintenance_is_started_planned_listed_and_ended_from_the_shell(servic
     assert running.startswith("database-upgrade-")
     planned = ("maintenance", "plan", "--monitor", "web", "--at", "2090-12-01T02:00Z", "--for", "2h", "--title", "Move")
     assert pulse(*planned).stdout == "move-20901201-0200\n"
-    assert pulse(*planned).exit_code == 1, "there is one already"
+    assert pulse(*planned, "--monitor", "api").exit_code == 1, "there is another one already"
 
     listed = json.loads(pulse("maintenance", "list", "--json").stdout)["maintenances"]
     assert [(each["slug"], each["state"]) for each in listed] == [
@@ -331,6 +332,29 @@ def test_in_another_folder_than_pulse_up_it_says_where_the_key_is(
 
     assert refused.exit_code == 2
     assert "set PULSE_DATA to its data folder" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["keys revoke ../monitors/api", "maintenance end ../monitors/api", "corrections -m api/..", "corrections -m ''"],
+)
+def test_what_is_no_slug_and_no_id_leads_to_no_other_address(service: Service, pulse: Pulse, words: str) -> None:
+    pulse("apply", "--yes")
+    told = pulse(*shlex.split(words))
+    assert told.exit_code == 2
+    assert "hyphens" in told.stderr
+    assert len(service.log.all("monitors")) == 2
+
+
+def test_a_file_that_was_cut_short_to_nothing_prunes_nothing(service: Service, pulse: Pulse) -> None:
+    pulse("apply", "--yes")
+    Path("pulse.yaml").write_text("")
+    told = pulse("apply", "--yes", "--prune")
+    assert told.exit_code == 2
+    assert "write `monitors: []`" in told.stderr
+    Path("pulse.yaml").write_text("monitors: []")
+    assert pulse("apply", "--yes", "--prune").exit_code == 0
+    assert service.context.catalog.monitors.entries == {}
 
 
 def test_a_key_that_is_printed_for_people_is_alone_on_stdout(service: Service, pulse: Pulse) -> None:

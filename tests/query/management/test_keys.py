@@ -64,6 +64,26 @@ def test_without_a_good_key_nothing_opens() -> None:
     with_service(scenario)
 
 
+def test_a_key_that_another_process_has_just_made_opens() -> None:
+    async def scenario(service: Service) -> None:
+        text, kept = new_key("new", [KeyScope.READ], None)
+        record = Record[Key](workspace="default", by="test", at=0, document=kept)
+        service.log.of_another_process(KEYS, record.to_log(), kept.id)
+        async with service.as_key(text) as client:
+            assert (await client.get("/v1/monitors")).status_code == 200
+
+    with_service(scenario)
+
+
+def test_while_the_log_is_away_a_key_that_is_not_known_here_is_unknown() -> None:
+    async def scenario(service: Service) -> None:
+        service.log.catalog.away = True
+        async with service.as_key(new_key("new", [KeyScope.READ], None)[0]) as client:
+            assert (await client.get("/v1/monitors")).status_code == 401
+
+    with_service(scenario)
+
+
 def test_a_revoked_key_opens_nothing() -> None:
     async def scenario(service: Service) -> None:
         made = (await service.client.post("/v1/keys", json={"scopes": ["read"]})).json()

@@ -8,6 +8,7 @@ import pytest
 from infra.kafka import partition_of
 from query.management.models import MonitorDetail, MonitorList
 from schemas.monitors import Monitor, Record
+from schemas.topics import MONITORS
 from tests.query.management.service import Service, with_service
 
 API = {"slug": "api", "url": "https://api.example.com/health", "interval": "30s"}
@@ -81,10 +82,19 @@ def test_equals_null_is_another_test_than_not_equals_null() -> None:
     with_service(scenario)
 
 
-def test_a_second_creation_is_a_conflict() -> None:
+def test_a_creation_that_is_sent_again_is_answered_as_the_first_was() -> None:
+    async def scenario(service: Service) -> None:
+        first, again = [await service.client.post("/v1/monitors", json=API) for _ in range(2)]
+        assert (again.status_code, again.headers, again.json()) == (201, first.headers, first.json())
+        assert len(service.log.all("monitors")) == 1
+
+    with_service(scenario)
+
+
+def test_a_creation_of_another_document_under_the_same_slug_is_a_conflict() -> None:
     async def scenario(service: Service) -> None:
         await service.client.post("/v1/monitors", json=API)
-        again = await service.client.post("/v1/monitors", json=API)
+        again = await service.client.post("/v1/monitors", json={**API, "interval": "10s"})
         assert again.status_code == 409
         assert again.headers["Content-Type"] == "application/problem+json"
         assert again.json()["type"] == "urn:pulse:problem:conflict"
@@ -177,9 +187,37 @@ def test_if_match_changes_only_the_version_that_was_read() -> None:
         etag = (await service.client.post("/v1/monitors", json=API)).headers["ETag"]
         mine = {**API, "interval": "10s"}
         assert (await service.client.put("/v1/monitors/api", json=mine, headers={"If-Match": etag})).status_code == 200
+        again = await service.client.put("/v1/monitors/api", json=mine, headers={"If-Match": etag})
+        assert again.status_code == 200, "its first answer may have been lost"
         late = await service.client.put("/v1/monitors/api", json=API, headers={"If-Match": etag})
         assert late.status_code == 412
         assert (await service.client.delete("/v1/monitors/api", headers={"If-Match": etag})).status_code == 412
+
+    with_service(scenario)
+
+
+def test_a_write_is_judged_by_what_another_process_has_just_written() -> None:
+    async def scenario(service: Service) -> None:
+        etag = (await service.client.post("/v1/monitors", json=API)).headers["ETag"]
+        theirs = Monitor.model_validate({**API, "interval": "10s"})
+        record = Record[Monitor](workspace="default", by="ada", at=1, document=theirs)
+        partition = partition_of("default/api", 8)
+        service.log.of_another_process(MONITORS, record.to_log(), "default/api", partition)
+        mine = {**API, "interval": "60s"}
+        assert (await service.client.put("/v1/monitors/api", json=mine, headers={"If-Match": etag})).status_code == 412
+
+        service.log.of_another_process(MONITORS, record.to_log(), "default/api", partition)
+        assert (await service.client.put("/v1/monitors/api", json=API)).json()["version"] == 3
+
+    with_service(scenario)
+
+
+def test_while_it_cannot_be_known_what_stands_in_the_log_a_write_is_refused() -> None:
+    async def scenario(service: Service) -> None:
+        service.log.catalog.away = True
+        refused = await service.client.post("/v1/monitors", json=API)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+        assert service.log.all("monitors") == []
 
     with_service(scenario)
 
@@ -191,6 +229,23 @@ def test_a_deleted_monitor_is_gone_and_its_record_says_who_did_it() -> None:
         assert (await service.client.get("/v1/monitors/api")).status_code == 404
         told = json.loads(service.log.all("monitors")[-1].value or b"")
         assert (told["by"], told["document"]) == ("admin-key", None)
+
+    with_service(scenario)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["monitors/{}/history", "monitors/{}/corrections", "analytics/budget?monitor={}&objective=0.99"]
+    + [f"analytics/{kind}?monitor={{}}" for kind in ("uptime", "latency", "reasons", "results", "components")],
+)
+def test_the_history_of_a_deleted_monitor_can_be_asked_for_and_of_one_that_never_was_not(address: str) -> None:
+    async def scenario(service: Service) -> None:
+        await service.client.post("/v1/monitors", json=API)
+        await service.client.delete("/v1/monitors/api")
+        told = await service.client.get(f"/v1/{address.format('api')}")
+        assert told.json()["type"] == "urn:pulse:problem:store-away", "there is no ClickHouse here to answer"
+        told = await service.client.get(f"/v1/{address.format('apy')}")
+        assert told.status_code == 404
 
     with_service(scenario)
 

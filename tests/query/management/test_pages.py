@@ -3,7 +3,7 @@
 import asyncio
 
 from query.management.models import PageDetail, PageList
-from tests.query.management.service import Service, with_service
+from tests.query.management.service import Service, key_of_another_workspace, with_service
 
 API = {"slug": "api", "url": "https://api.example.com/health"}
 ACME = {"slug": "acme", "title": "Acme", "domains": ["status.acme.dev"], "groups": [{"name": "A", "monitors": ["api"]}]}
@@ -75,10 +75,13 @@ def test_the_name_under_which_the_api_is_served_is_no_pages_domain() -> None:
     with_service(scenario, public_url="https://pulse.acme.test")
 
 
-def test_a_second_creation_is_a_conflict() -> None:
+def test_a_second_creation_is_a_conflict_unless_it_is_the_same() -> None:
     async def scenario(service: Service) -> None:
-        await service.client.post("/v1/pages", json={"slug": "acme"})
-        assert (await service.client.post("/v1/pages", json={"slug": "acme"})).status_code == 409
+        first, again = [await service.client.post("/v1/pages", json={"slug": "acme"}) for _ in range(2)]
+        assert (again.status_code, again.json()) == (201, first.json())
+        assert (await service.client.post("/v1/pages", json={"slug": "acme", "title": "A"})).status_code == 409
+        async with service.as_key(await key_of_another_workspace(service)) as theirs:
+            assert (await theirs.post("/v1/pages", json={"slug": "acme"})).status_code == 409
 
     with_service(scenario)
 

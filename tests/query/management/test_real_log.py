@@ -65,12 +65,19 @@ def test_what_another_process_has_just_written_counts(engine_settings: Settings)
     async def scenario() -> None:
         async with running(engine_settings) as one, running(engine_settings) as other:
             for n in range(60):
-                assert (await one.post("/v1/monitors", json=API | {"slug": f"api-{n}"})).status_code == 201
+                monitor, path = API | {"slug": f"api-{n}"}, f"/v1/monitors/api-{n}"
+                first = await one.post("/v1/monitors", json=monitor)
+                assert (await one.put(path, json=monitor | {"interval": "10s"})).status_code == 200
+                late = await other.put(path, json=monitor, headers={"If-Match": first.headers["ETag"]})
+                assert late.status_code == 412, late.text
                 page = {"slug": f"acme-{n}", "groups": [{"name": "A", "monitors": [f"api-{n}"]}]}
                 shown = await other.post("/v1/pages", json=page)
                 assert shown.status_code == 201, shown.text
                 assert (await other.delete(f"/v1/pages/acme-{n}")).status_code == 204
-                assert (await one.delete(f"/v1/monitors/api-{n}")).status_code == 204
+                assert (await one.delete(path)).status_code == 204
+                key = (await one.post("/v1/keys", json={"scopes": ["read"]})).json()["key"]
+                told = await other.get("/v1/monitors", headers={"Authorization": f"Bearer {key}"})
+                assert told.status_code == 200, told.text
             page = {"slug": "acme", "groups": [{"name": "A", "monitors": ["never-was"]}]}
             assert (await other.post("/v1/pages", json=page)).status_code == 422
 
@@ -98,6 +105,7 @@ def test_incidents_and_history_are_read_from_the_store(engine_settings: Settings
             assert (await client.get("/v1/incidents", params={"monitor": "misspelt"})).status_code == 404
             await client.delete("/v1/monitors/api")
             assert len((await client.get("/v1/incidents", params={"monitor": "api"})).json()["incidents"]) == 3
+            assert len((await client.get("/v1/monitors/api/history")).json()["spans"]) == 3
             await client.post("/v1/monitors", json=API)
 
             whole = (await client.get("/v1/incidents/incident00003")).json()

@@ -126,20 +126,24 @@ def histories(draw: st.DrawFn, monitors: int = 1) -> History:
 
 @st.composite
 def days(draw: st.DrawFn) -> History:
-    """Four days of a monitor that is checked twice an hour, by probes that are never in doubt.
+    """Days of a monitor that is checked seldom, by probes that are never in doubt.
 
-    The message of a silence tells the newest doubt of any region, and a correction does not read on which day that was.
+    The message of a silence tells the newest doubt of any region, and a correction does not read on which day that was;
+    nor which version was the highest that had been named before, where a later result names a lower one.
     """
-    name, interval_ms, length_ms = "default/m0", 1_800_000, 4 * 86_400_000
+    name, interval_ms = "default/m0", draw(st.sampled_from((1_800_000, 1_800_000, 7_200_000, 21_600_000)))
+    length_ms = max(4 * 86_400_000, 100 * interval_ms)
     versions = draw(st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True))
-    gaps_ms = st.sampled_from((0, interval_ms, 7_200_000, 36_000_000))
-    policies = {(name, version): replace(draw(terms(interval_ms)), reopen_gap_ms=draw(gaps_ms)) for version in versions}
+    quorum, gap_ms = draw(st.integers(0, 2)), draw(st.sampled_from((0, interval_ms, 7_200_000, 36_000_000)))
+    policies = {
+        (name, version): replace(draw(terms(interval_ms)), quorum=quorum, reopen_gap_ms=gap_ms) for version in versions
+    }
     results: list[tuple[str, CheckResult]] = []
     for region in ("ams", "lon")[: draw(st.integers(1, 2))]:
         found = draw(_results(name, interval_ms, length_ms, sorted(versions)))
         results += [(region, result) for result in found if result.outcome is not Outcome.UNKNOWN]
     end = BEGIN + length_ms + 1_200_000
-    every_ms = draw(st.sampled_from((1_300_000, interval_ms, 7_200_000)))
+    every_ms = draw(st.sampled_from((3 * interval_ms // 4, interval_ms, 4 * interval_ms)))
     ticks = range(BEGIN + draw(st.integers(0, every_ms)), end, every_ms)
     events = [*draw(_decisions(name, length_ms)), *((at, Tick(at)) for at in ticks)]
     return History(results, events, policies, end + 43_200_000)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.enums import CorrectionKind, EntryKind, IncidentState, Outcome, Reason
+from schemas.enums import CorrectionKind, EntryKind, IncidentState, Outcome, Reason, Status
 from schemas.events import (
     CheckBatch,
     CheckResult,
@@ -118,10 +118,9 @@ def _as_stored(result: CheckResult) -> CheckResult:
 @st.composite
 def corrected(draw: st.DrawFn) -> histories.History:
     """A history whose record was corrected once or a few times."""
-    history, unit = draw(
-        st.one_of(st.tuples(histories.histories(), st.just(MINUTE)), st.tuples(histories.days(), st.just(30 * MINUTE)))
-    )
-    name = next(monitor for monitor, _ in history.terms)
+    history = draw(st.one_of(histories.histories(), histories.days()))
+    (name, _), terms = next(iter(history.terms.items()))
+    unit = max(MINUTE, terms.interval_ms)
     orders: list[tuple[int, LogEvent]] = []
     for number in range(draw(st.integers(1, 4))):
         told_at = draw(st.integers(BEGIN + 5 * unit, history.end))
@@ -215,6 +214,22 @@ def test_a_change_of_the_day_before_is_corrected_where_results_after_midnight_co
     assert stream.tables.incidents("default/m") == expected.incidents
 
 
+def test_a_pause_of_which_the_log_was_told_too_late_holds_from_its_beginning_once_its_day_is_corrected() -> None:
+    stream = Stream(lambda monitor, version: Terms())
+    for minute in range(30, 90):
+        at = BEGIN + minute * MINUTE
+        stream.take(CheckBatch("p", "ams", at, (CheckResult("default/m", at, at, 1, Outcome.UP),)))
+    now, paused_at = BEGIN + 90 * MINUTE, BEGIN + 40 * MINUTE
+    stream.take(MonitorRevised("default/m", 2, paused_at, "paused"))
+    told = stream.tables.changes("default/m")
+    order = CorrectionOrdered("c", "default/m", CorrectionKind.REPLAY, now, now - MINUTE, now, "somebody", REASON)
+    stream.take(order)
+
+    corrected = stream.tables.changes("default/m")
+    assert [change.at for change in told if change.status is Status.PAUSED] == [now - 11 * MINUTE]
+    assert [change.at for change in corrected if change.status is Status.PAUSED] == [paused_at]
+
+
 @pytest.mark.parametrize("results", [72, 20], ids=["seen until now", "silent for days"])
 @pytest.mark.parametrize("outcome", [Outcome.UP, Outcome.DOWN])
 def test_what_has_lasted_for_days_stays_as_it_was_told(results: int, outcome: Outcome) -> None:
@@ -251,14 +266,15 @@ def test_a_monitor_of_which_nothing_was_seen_for_days_keeps_its_incident_through
 
 
 def told_of_days(bad: set[int], hours: int, terms: Terms, slots: range, policy: PolicyChange | None = None) -> Stream:
-    """Results every half hour, `bad` ones down; then those of `slots` are annulled, or replayed under a policy."""
+    """A result every interval, `bad` ones down; then those of `slots` are annulled, or replayed under a policy."""
     stream = Stream(lambda monitor, version: terms)
-    for slot in range(2 * hours):
-        at = BEGIN + slot * 30 * MINUTE
+    count = hours * HOUR // terms.interval_ms
+    for slot in range(count):
+        at = BEGIN + slot * terms.interval_ms
         seen = (Outcome.DOWN, Reason.TIMEOUT) if slot in bad else (Outcome.UP, Reason.OK)
         stream.take(CheckBatch("p", "ams", at, (CheckResult("default/m", at, at, 1, *seen),)))
         stream.take(Tick(at))
-    now, since, until = (BEGIN + slot * 30 * MINUTE for slot in (2 * hours, slots.start, slots.stop))
+    now, since, until = (BEGIN + slot * terms.interval_ms for slot in (count, slots.start, slots.stop))
     kind = CorrectionKind.REPLAY if policy else CorrectionKind.ANNUL
     order = CorrectionOrdered("c", "default/m", kind, now, since, until, "somebody", REASON, policy or PolicyChange())
     stream.take(order)
@@ -295,6 +311,15 @@ def test_what_has_flapped_for_days_flaps_on_at_the_beginning_of_what_is_folded_a
 
     (expected,) = expect(stream.log, stream.terms_of).values()
     assert [entry[0] for entry in expected.incidents[0].entries] == ["opened"]
+    assert stream.tables.incidents("default/m") == expected.incidents
+
+
+def test_how_a_monitor_that_is_checked_seldom_flapped_is_known_at_the_beginning_of_what_is_folded_anew() -> None:
+    terms = Terms(interval_ms=6 * HOUR, silence_ms=12 * HOUR, recoveries=1, reopen_gap_ms=0)
+    stream = told_of_days({*range(1, 27, 2)}, 300, terms, range(49, 50))
+
+    (expected,) = expect(stream.log, stream.terms_of).values()
+    assert stream.tables.changes("default/m") == expected.changes
     assert stream.tables.incidents("default/m") == expected.incidents
 
 

@@ -1,5 +1,6 @@
 """The rules one by one, on short stories of one monitor."""
 
+import tracemalloc
 from bisect import bisect_right
 from itertools import chain
 from math import floor, log2
@@ -98,6 +99,16 @@ def test_the_end_of_a_maintenance_is_told_even_if_its_results_are_settled_before
     changes = log.add(Tick(BEGIN + 32 * MINUTE)).changes
 
     assert [(change.status, change.at) for change in changes] == [(Status.UP, BEGIN + 3 * MINUTE)]
+
+
+def test_a_maintenance_that_is_told_again_does_not_bring_back_what_was_called_off_since() -> None:
+    log = Log()
+    log.see("uu")
+    planned = MaintenanceRevised("m", NAME, BEGIN, BEGIN + 2 * MINUTE, BEGIN + 5 * MINUTE, version=1)
+    called_off = replace(planned, ends_at=planned.starts_at, version=2)
+    log.add(planned, called_off, planned)
+
+    assert not log.add(Tick(BEGIN + 3 * MINUTE)).changes
 
 
 def test_one_failure_and_unknown_results_confirm_nothing() -> None:
@@ -216,6 +227,24 @@ def test_a_deleted_monitor_is_told_no_more_once_all_of_it_is_settled_and_goes_on
     } | dict.fromkeys((Status.DEGRADED, Status.UNKNOWN, Status.MAINTENANCE, Status.PAUSED), 0)
 
 
+def test_a_deleted_monitor_is_kept_packed_with_its_maintenance_which_holds_when_it_is_made_anew() -> None:
+    log, begin, day = Log(), BEGIN + 1_440 * MINUTE, 1_440 * MINUTE
+    log.see("uu")
+    log.add(MaintenanceRevised("m", NAME, BEGIN + MINUTE, begin, begin + day))
+    log.add(MonitorRevised(NAME, 2, BEGIN + 2 * MINUTE, "deleted"))
+    for minute in range(3, 120):
+        log.add(Tick(BEGIN + minute * MINUTE))
+    (row,) = log.fold.changed()
+    watched, held = [*log.fold.monitors], log.fold.monitors_in("m")
+    log.add(MonitorRevised(NAME, 3, begin - MINUTE, "active"))
+
+    (told,) = log.add(Tick(begin + MINUTE)).changes
+
+    assert (row.monitor, watched) == (NAME, [])
+    assert (held, log.fold.monitors_in("n")) == ({NAME}, set())
+    assert (told.status, told.at) == (Status.MAINTENANCE, begin)
+
+
 def in_a_new_log(before: Log, terms: Terms = DEFAULT_TERMS) -> Log:
     """The states of a log that is gone, under the next."""
     log = Log(terms)
@@ -266,6 +295,27 @@ def test_a_region_that_nobody_probes_any_more_is_not_kept() -> None:
         log.add(batch("u", minute, region="lon"), Tick(BEGIN + minute * MINUTE))
 
     assert [region.name for region in log.fold.monitors[NAME].regions] == ["lon"]
+
+
+def taken_bytes(minutes: int) -> int:
+    """What fifty monitors take after two hours, of which their results came for so long."""
+    tracemalloc.start()
+    fold = PartitionFold(lambda monitor, version: DEFAULT_TERMS)
+    for minute in range(120):
+        at = BEGIN + minute * MINUTE
+        if minute < minutes:
+            results = (CheckResult(f"default/m{number}", at, at, 1, Outcome.UP) for number in range(50))
+            fold.fold(minute, CheckBatch("p", "ams", at, tuple(results)))
+        fold.fold(minute, Tick(at))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return taken
+
+
+def test_a_fleet_that_is_silent_takes_no_more_memory_than_one_that_is_seen() -> None:
+    _, silent, seen = (taken_bytes(minutes) for minutes in (10, 10, 120))  # the first one fills caches
+
+    assert silent < seen
 
 
 def test_an_incident_stays_small_enough_for_a_record_however_many_components_fail_in_it() -> None:

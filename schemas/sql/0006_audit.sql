@@ -1,0 +1,13 @@
+-- Every version of every page and key, so that it stays known who changed what; `monitor_versions` and
+-- `maintenance_windows` keep those of the others.
+CREATE TABLE IF NOT EXISTS configuration_versions {sharded by id}
+(
+    topic    LowCardinality(String) COMMENT 'pages or keys',
+    id       String,
+    version  UInt64 COMMENT 'the offset of its record in the topic',
+    at       DateTime64(3, 'UTC'),
+    by       String,
+    document String COMMENT 'JSON; empty where it was deleted'
+)
+ENGINE = {replicated}ReplacingMergeTree
+ORDER BY (topic, id, version);
