@@ -12,7 +12,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from infra.clickhouse import open_client
 from infra.settings import Settings
-from query.analytics.common import SPANS
+from query.analytics.common import SPANS, steps_of
 from query.analytics.models import CompareAnswer, UptimeAnswer
 from query.uptime import DAY_MS, HOUR_MS
 from tests.query.management.service import Service, running_service, with_service
@@ -157,6 +157,16 @@ def test_few_monitors_and_buckets_are_told_as_many_are(
         assert [await ask(service, name, **window, **asked) for name, asked in questions] == few
 
     with_filled_service(engine_settings, scenario)
+
+
+def test_steps_that_are_buckets_are_no_borders_even_where_the_last_is_not_over() -> None:
+    now = 2 * HOUR_MS + HOUR_MS // 2
+
+    assert steps_of([0, HOUR_MS, 2 * HOUR_MS, now], "uptime_hourly") == (
+        "toUnixTimestamp(bucket)",
+        {"since": 0, "until": now // 1000},
+    )
+    assert steps_of([0, HOUR_MS, now], "uptime_hourly")[1]["borders"] == [0, HOUR_MS // 1000]
 
 
 class Others:
