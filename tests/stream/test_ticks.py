@@ -59,9 +59,21 @@ def test_that_monitors_that_came_after_the_snapshot_are_counted() -> None:
     assert REGISTRY.get_sample_value("pulse_stream_monitors", {"partition": "0"}) == 1
 
 
-def test_that_a_tick_below_what_is_folded_betrays_a_topic_made_anew() -> None:
+@pytest.mark.parametrize(("offset", "events_behind", "says_seconds"), [(3, 0, False), (7, 4, True)])
+def test_that_only_who_has_something_to_fold_is_behind(offset: int, events_behind: int, says_seconds: bool) -> None:
     async def scenario() -> None:
-        await ticker(FakeOutbox(1), await folded(3), {0}).tick()
+        await ticker(FakeOutbox(offset), await folded(3), {0}).tick()
+
+    asyncio.run(scenario())
+
+    assert REGISTRY.get_sample_value("pulse_stream_lag_events", {"partition": "0"}) == events_behind
+    assert (REGISTRY.get_sample_value("pulse_stream_behind_seconds", {"partition": "0"}) != 0) is says_seconds
+
+
+@pytest.mark.parametrize("offset", [1, 2])
+def test_that_a_tick_not_above_what_is_folded_betrays_a_topic_made_anew(offset: int) -> None:
+    async def scenario() -> None:
+        await ticker(FakeOutbox(offset), await folded(3), {0}).tick()
 
     with pytest.raises(LogWentBack, match="made anew"):
         asyncio.run(scenario())
