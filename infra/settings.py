@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -14,9 +14,11 @@ from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from infra.running import read_running
+from schemas.monitors import SLUG_PATTERN
 
 OWN_ADDRESS_OF: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - nothing is bound here
 """By the name of all addresses, to which nobody should connect."""
+MIN_ADMIN_KEY: Final = 16
 _split = BeforeValidator(lambda v: [part.strip() for part in v.split(",") if part.strip()] if isinstance(v, str) else v)
 
 
@@ -24,6 +26,26 @@ def _checked_address(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise ValueError("write host:port, like 127.0.0.1:8080")
+    return text
+
+
+def _checked_servers(text: str) -> str:
+    servers = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}", server) for server in servers):
+        raise ValueError("write host:port, or several with commas between, like kafka-1:9092,kafka-2:9092")
+    return ",".join(servers)
+
+
+def _checked_network(network: object) -> object:
+    try:
+        return ip_network(network) if isinstance(network, str) else network
+    except ValueError as error:
+        raise ValueError(f"{error}; write a network like 10.1.0.0/16, or an address like 10.1.0.5") from None
+
+
+def _checked_region(text: str) -> str:
+    if not re.fullmatch(SLUG_PATTERN, text):
+        raise ValueError("a region has lower case letters, digits and inner hyphens, like eu-west: monitors name it so")
     return text
 
 
@@ -56,18 +78,24 @@ def _checked_key(text: object) -> object:
     return key
 
 
+def _not_to_be_guessed(key: SecretStr) -> SecretStr:
+    if len(key) < MIN_ADMIN_KEY:
+        raise ValueError(f"a key with every scope has {MIN_ADMIN_KEY} characters at least")
+    return key
+
+
 ApiKey = Annotated[SecretStr, BeforeValidator(_checked_key)]
+AdminKey = Annotated[ApiKey, AfterValidator(_not_to_be_guessed)]
+Region = Annotated[str, AfterValidator(_checked_region)]
+Servers = Annotated[str, AfterValidator(_checked_servers)]
 ClickHouseUrl = Annotated[SecretStr, AfterValidator(_checked_clickhouse)]
 PublicUrl = Annotated[str, AfterValidator(_checked_public_url)]
 Address = Annotated[str, AfterValidator(_checked_address)]
 Port = Annotated[int, Field(ge=0, lt=1 << 16)]
 Place = Annotated[Path, AfterValidator(Path.expanduser)]
 Names = Annotated[list[str], NoDecode, _split]
-Networks = Annotated[
-    list[IPv4Network | IPv6Network],
-    NoDecode,
-    _split,
-]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_checked_network)]
+Networks = Annotated[list[Network], NoDecode, _split]
 
 
 class RunningSource(PydanticBaseSettingsSource):
@@ -97,7 +125,7 @@ class Settings(BaseSettings):
     )
     maven_mirror: SecretStr | None = Field(None, description="A Maven repository to use instead of Maven Central.")
 
-    kafka: str | None = Field(None, description="Kafka's bootstrap servers, host:port,host:port.")
+    kafka: Servers | None = Field(None, description="Kafka's bootstrap servers, host:port,host:port.")
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How Kafka is spoken to: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
     )
@@ -127,7 +155,7 @@ class Settings(BaseSettings):
     embedded_clickhouse_port: Port = Field(18123, description="Where the ClickHouse of `pulse up` listens.")
     demo_port: Port = Field(18000, description="Where the sample app of `pulse up --demo` listens.")
 
-    region: str = Field("local", description="The region of `pulse probe`.")
+    region: Region = Field("local", description="The region of `pulse probe`.")
     probe: str = Field("probe-0", description="The name of this probe.")
     probe_allow: Networks = Field([], description="Private networks that checks may reach: 10.1.0.0/16,127.0.0.0/8")
     probe_deny: Networks = Field([], description="Networks that checks never reach, like a site's own NAT64 prefix.")
@@ -144,8 +172,8 @@ class Settings(BaseSettings):
     stream_metrics_port: Port = Field(0, description="Where the stream worker serves /metrics; 0: nowhere.")
 
     api_key: ApiKey | None = Field(None, description="The key that the pulse command sends.")
-    admin_key: ApiKey | None = Field(
-        None, min_length=16, description="A key with every scope, known to the query service; not to be guessed."
+    admin_key: AdminKey | None = Field(
+        None, description="A key with every scope, known to the query service; not to be guessed."
     )
     max_monitors: int = Field(20_000, ge=1, description="Monitors that a workspace may have.")
     max_pages: int = Field(1_000, ge=1, description="Status pages that a workspace may have.")

@@ -23,6 +23,7 @@ from infra.shared import Shared
 from probes.guard import is_local
 from schemas.enums import Reason
 from schemas.events import CheckResult
+from schemas.urls import InvalidUrl, parse_url
 
 UNREACHED: Final = frozenset({Reason.DNS_ERROR, Reason.CONNECT_ERROR, Reason.TIMEOUT})
 LOST: Final = "the probe has lost its own network"
@@ -58,10 +59,11 @@ class Canary:
 
 def parse_canary(text: str) -> Canary:
     """`host:port` or `[v6]:port`. Raises InvalidCanary."""
-    host, colon, port = text.strip().rpartition(":")
-    if not colon or not host or not port.isdigit():
-        raise InvalidCanary(f"not a canary: {text!r}; write host:port, like 1.1.1.1:443")
-    return Canary(host.strip("[]"), int(port))
+    try:
+        url = parse_url(f"tcp://{text.strip()}", ("tcp",))
+    except InvalidUrl as error:
+        raise InvalidCanary(f"not a canary: {text!r} ({error}); write host:port, like 1.1.1.1:443") from None
+    return Canary(url.host, url.port)
 
 
 def has_route() -> bool:
@@ -148,8 +150,9 @@ class OwnNetwork:
                 await self._learn_of_resolver(target[0])
         elif result.reason in UNREACHED:
             self._see(target, near=near).failing[target] = address
-            self._conclude(offline=await self._is_offline(near=near))
-            return self.offline
+            ours = await self._is_offline(near=near)
+            self._conclude(offline=ours or (near and self.offline))
+            return ours
         elif result.dns_us:  # nobody but a resolver was asked
             self._far.failing.pop(target, None)
         self._conclude(offline=self.offline and bool(self._far.failing))

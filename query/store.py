@@ -74,8 +74,12 @@ def refusal(error: Exception) -> ProblemError:
 
 @cache
 def sql(package: str, name: str, **marks: str) -> str:
-    """The text of `sql/<name>.sql` of a package, with SQL in the place of its marks."""
-    text = files(package).joinpath("sql", f"{name}.sql").read_text("utf-8")
+    """The text of `sql/<name>.sql` of a package, with SQL in the place of its marks.
+
+    It is without comments, through which the client would read word by word at each question.
+    """
+    lines = files(package).joinpath("sql", f"{name}.sql").read_text("utf-8").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("--"))
     for mark, value in marks.items():
         text = text.replace(f"{{{mark}}}", value)
     return text

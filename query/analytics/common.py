@@ -21,7 +21,7 @@ MAX_DAYS: Final = 3_660
 MAX_RAW_DAYS: Final = 93
 MAX_MONITORS: Final = 50
 SPANS: Final = ("up", "degraded", "down", "unknown", "maintenance", "paused")
-BUCKET_MS: Final = {"uptime_hourly": HOUR_MS, "uptime_daily": DAY_MS}
+BUCKET_MS: Final = {"uptime_hourly": HOUR_MS, "uptime_daily": DAY_MS, "latency_hourly": HOUR_MS}
 FEW_BUCKETS: Final = 1_000
 """Summed here in less time than ClickHouse takes to plan it."""
 
@@ -39,12 +39,14 @@ def wanted_monitors(context: Context, caller: Caller, monitors: list[str]) -> li
     return sorted(entry.id for entry in context.catalog.monitors.of_workspace(caller.workspace))
 
 
-async def rows_of(context: Context, monitors: list[str], name: str, parameters: store.Row) -> list[store.Row]:
+async def rows_of(
+    context: Context, monitors: list[str], name: str, parameters: store.Row, **marks: str
+) -> list[store.Row]:
     """The rows of a question about these monitors (ids). Many are asked for by their workspace: a query is no list."""
     if not monitors:
         return []
     chosen, choice = chosen_among(monitors)
-    rows = await store.rows(context, PACKAGE, name, choice | parameters, chosen=chosen)
+    rows = await store.rows(context, PACKAGE, name, choice | parameters, chosen=chosen, **marks)
     wanted = set(monitors)
     return [row for row in rows if row["monitor"] in wanted]
 
@@ -52,16 +54,17 @@ async def rows_of(context: Context, monitors: list[str], name: str, parameters: 
 async def uptime_rows(context: Context, monitors: list[str], source: str, places: list[int]) -> list[store.Row]:
     """Milliseconds of each status of monitors (ids), from a rollup, between borders (int ms)."""
     name, in_buckets = uptime_question(monitors, source, places)
-    rows = await rows_of(context, monitors, name, between(places) | {"source": source})
+    begin, steps = steps_of(places, source)
+    rows = await rows_of(context, monitors, name, steps | {"source": source}, begin=begin)
     return summed(rows, places) if in_buckets else rows
 
 
 def uptime_question(monitors: list[str], source: str, places: list[int]) -> tuple[str, bool]:
     """Which question has the uptime between borders (int ms), and whether its rows are buckets yet to be summed."""
-    buckets = len(range(places[0], places[-1], BUCKET_MS[source]))
-    if len(places) - 1 == buckets:
+    if _are_buckets(places, source):
         return "uptime_buckets", False
-    return ("uptime_buckets", True) if len(monitors) * buckets <= FEW_BUCKETS else ("uptime", False)
+    few = len(monitors) * (places[-1] - places[0]) <= FEW_BUCKETS * BUCKET_MS[source]
+    return ("uptime_buckets", True) if few else ("uptime", False)
 
 
 def summed(rows: list[store.Row], places: list[int]) -> list[store.Row]:
@@ -83,6 +86,21 @@ def chosen_among(monitors: list[str]) -> tuple[str, dict[str, Any]]:
     if len(monitors) <= MAX_MONITORS:
         return "monitor IN {monitors:Array(String)}", {"monitors": monitors}
     return "startsWith(monitor, {prefix:String})", {"prefix": monitors[0].partition("/")[0] + "/"}
+
+
+def steps_of(places: list[int], source: str) -> tuple[str, dict[str, Any]]:
+    """SQL for where the step of a rollup's bucket begins, as plain as the borders (int ms) allow; its parameters."""
+    window = {"since": places[0] // 1000, "until": places[-1] // 1000}
+    if len(places) == 2:
+        return "{since:UInt32}", window
+    if _are_buckets(places, source):
+        return "toUnixTimestamp(bucket)", window
+    return "roundDown(toUnixTimestamp(bucket), {borders:Array(UInt32)})", between(places)
+
+
+def _are_buckets(places: list[int], source: str) -> bool:
+    """Whether each step is one bucket of a rollup, of which the last may not be over."""
+    return len(places) - 1 == len(range(places[0], places[-1], BUCKET_MS[source]))
 
 
 def between(places: list[int]) -> dict[str, Any]:

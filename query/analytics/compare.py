@@ -13,10 +13,10 @@ from query.analytics.common import (
     Analyst,
     Monitors,
     answer_window,
-    between,
     rows_of,
     slug_of,
     spans_of,
+    steps_of,
     uptime_rows,
     wanted_monitors,
 )
@@ -103,10 +103,11 @@ async def compare_windows(
 
 
 async def _window(context: Context, monitors: list[str], source: str, since: int, until: int) -> _Window:
-    latency = between([since, until]) | {"region": "", "by_region": False, "shares": list(SHARES.values())}
+    begin, steps = steps_of([since, until], "latency_hourly")
+    latency = steps | {"region": "", "by_region": False, "shares": list(SHARES.values())}
     uptime = await uptime_rows(context, monitors, source, [since, until])
     incidents = await rows_of(context, monitors, "incidents", {"since": since, "until": until})
-    found = [uptime, incidents, await rows_of(context, monitors, "latency", latency)]
+    found = [uptime, incidents, await rows_of(context, monitors, "latency", latency, begin=begin)]
     return _Window(until - since, *({row["monitor"]: row for row in rows} for rows in found))
 
 

@@ -6,7 +6,16 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 
 from query import store
-from query.analytics.common import MAX_DAYS, MAX_RAW_DAYS, Analyst, OneMonitor, answer_window, between, rows_of
+from query.analytics.common import (
+    MAX_DAYS,
+    MAX_RAW_DAYS,
+    Analyst,
+    OneMonitor,
+    answer_window,
+    between,
+    rows_of,
+    steps_of,
+)
 from query.analytics.models import LatencyAnswer, LatencyPoint, Phase, Phases
 from query.analytics.steps import Step, Zone, aligned, borders
 from query.context import CurrentContext
@@ -39,14 +48,13 @@ async def analyse_latency(
     identity = known_monitor(context, caller, monitor)
     source, largest_days = ("latency_hourly", MAX_DAYS) if phase is Phase.TOTAL else ("check_results", MAX_RAW_DAYS)
     since, until = aligned(window_ms(begin, end, default_days=1, largest_days=largest_days), HOUR_MS, zone)
-    parameters = between(borders(since, until, step, zone)) | {
-        "region": region,
-        "by_region": by_region,
-        "shares": list(SHARES.values()),
-        "phase": f"{phase}_us",
-    }
-    name = "latency" if phase is Phase.TOTAL else "phase"
-    rows = await rows_of(context, [identity], name, parameters)
+    places = borders(since, until, step, zone)
+    asked = {"region": region, "by_region": by_region, "shares": list(SHARES.values())}
+    if phase is Phase.TOTAL:
+        begin_of, steps = steps_of(places, source)
+        rows = await rows_of(context, [identity], "latency", asked | steps, begin=begin_of)
+    else:
+        rows = await rows_of(context, [identity], "phase", asked | between(places) | {"phase": f"{phase}_us"})
     return LatencyAnswer(
         **answer_window(since, until, source, [min(row["as_of"], until) for row in rows]),
         monitor=monitor,

@@ -90,13 +90,22 @@ async def _send(service: Service, change: Change) -> None:
     path = f"/v1/{change.kind}/{change.slug}"
     headers = {} if change.version is None else {"If-Match": f'"{change.version}"'}
     if change.document is None:
-        await service.send("DELETE", path, headers=headers)
+        await _delete(service, path, headers)
         return
     body: dict[str, Any] = change.document.model_dump(mode="json", exclude_unset=True)
     if change.action is Action.CREATE:
         await service.send("POST", f"/v1/{change.kind}", json=body)
     else:
         await service.send("PUT", path, json=body, headers=headers)
+
+
+async def _delete(service: Service, path: str, headers: dict[str, str]) -> None:
+    """Someone else may have been quicker: two pipelines of one commit, say."""
+    try:
+        await service.send("DELETE", path, headers=headers)
+    except ServiceError as error:
+        if not error.is_missing:
+            raise
 
 
 def _location(pointer: str) -> list[str | int]:

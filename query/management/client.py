@@ -23,12 +23,18 @@ _NO_KEY: Final = (
 
 
 class ServiceError(Exception):
-    """The service refused, or could not be reached. `errors` are the problem's: [{detail, pointer}]."""
+    """The service refused, or could not be reached. `errors` are the problem's: [{detail, pointer}].
 
-    def __init__(self, message: str, code: Exit, errors: list[dict[str, str]] | None = None) -> None:
+    `is_missing`: there is no such thing.
+    """
+
+    def __init__(
+        self, message: str, code: Exit, errors: list[dict[str, str]] | None = None, *, is_missing: bool = False
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.errors = errors or []
+        self.is_missing = is_missing
 
 
 class Service:
@@ -82,7 +88,9 @@ class Service:
             return ServiceError(f"{self._client.base_url}: {detail}. {advice}", Exit.USAGE)
         if response.status_code >= 500 or response.status_code == 429:
             return ServiceError(f"{self._client.base_url}: {detail}", Exit.UNREACHABLE)
-        return ServiceError(detail, Exit.NOT_FINE, problem.get("errors"))
+        return ServiceError(
+            detail, Exit.NOT_FINE, problem.get("errors"), is_missing=response.status_code == httpx.codes.NOT_FOUND
+        )
 
 
 def _is_ours(response: httpx.Response) -> bool:

@@ -204,7 +204,8 @@ def _check_flapping(change: PolicyChange, policy: Policy) -> None:
 def _expect_kept(context: Context, monitor: Monitor, kind: CorrectionKind, since: int) -> None:
     """Raises ProblemError where results that a correction from `since` on reads may be gone: it would miss them.
 
-    It reads from one day and the longest run of results before the day (UTC) in which it begins.
+    It needs one day and the longest run of results before the day (UTC) in which it begins; what it reads beyond that,
+    of a monitor that is checked seldom, only tells how that one flapped.
     """
     kept_days = context.settings.retention_days
     allowed_days = max(0, kept_days - 2 - ceil((LONGEST_RUN + 1) * monitor.silence_ms / DAY_MS))

@@ -1,5 +1,5 @@
--- Every version of every page and key, so that it stays known who changed what; `monitor_versions` and
--- `maintenance_windows` keep those of the others.
+-- Every version of every page and key, so that it stays known who changed what, also where versions count from 0 again
+-- after a loss of Kafka's data; `monitor_versions` and `maintenance_windows` keep those of the others.
 CREATE TABLE IF NOT EXISTS configuration_versions {sharded by id}
 (
     topic    LowCardinality(String) COMMENT 'pages or keys',
@@ -10,4 +10,4 @@ CREATE TABLE IF NOT EXISTS configuration_versions {sharded by id}
     document String COMMENT 'JSON; empty where it was deleted'
 )
 ENGINE = {replicated}ReplacingMergeTree
-ORDER BY (topic, id, version);
+ORDER BY (topic, id, version, at);

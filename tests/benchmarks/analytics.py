@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from infra.clickhouse import open_client
 from infra.settings import Settings
-from query.analytics.common import PACKAGE, between, chosen_among, summed, uptime_question
+from query.analytics.common import PACKAGE, between, chosen_among, steps_of, summed, uptime_question
 from query.analytics.latency import SHARES
 from query.store import limits, sql
 from query.uptime import DAY_MS, HOUR_MS
@@ -79,7 +79,7 @@ class Question:
     name: str
     product: str
     raw: str
-    chosen: str
+    marks: dict[str, str]
     parameters: dict[str, Any]
     agree: Callable[[Rows, Rows], bool]
 
@@ -157,20 +157,21 @@ def questions(year: Year) -> list[Question]:
     badge, _ = uptime_question(monitors[7:8], "uptime_daily", month)
     page, page_names = chosen_among(monitors)
     one, name = chosen_among(monitors[7:8])
+    latency = {"chosen": one, "begin": steps_of(hours, "latency_hourly")[0]}
     fleet = {"prefix": "default/", "limit": RANKED}
     all_regions = {"region": "", "by_region": False, "shares": list(SHARES.values())}
     return [
-        Question("bars", bars, RAW_BARS, page, page_names | between(days) | by_day, _same_bars),
+        Question("bars", bars, RAW_BARS, {"chosen": page}, page_names | between(days) | by_day, _same_bars),
         Question(
             "badge",
             badge,
             RAW_BARS,
-            one,
+            {"chosen": one},
             name | between(month) | by_day,
             lambda rows, expected: _same_bars(summed(rows, month), expected),
         ),
-        Question("ranking", "worst", RAW_RANKING, OF_FLEET, fleet | between(quarter) | by_day, _same_spans),
-        Question("latency", "latency", RAW_LATENCY, one, name | between(hours) | all_regions, _same_quantiles),
+        Question("ranking", "worst", RAW_RANKING, {"chosen": OF_FLEET}, fleet | between(quarter) | by_day, _same_spans),
+        Question("latency", "latency", RAW_LATENCY, latency, name | between(hours) | all_regions, _same_quantiles),
     ]
 
 
@@ -189,10 +190,10 @@ async def _ask(client: AsyncClient, question: Question) -> Took:
     """Both sides, in turn, and whether they agree."""
     rollups_ms, raw_ms = [], []
     for number in range(ROUNDS):
-        answer = await _run(client, sql(PACKAGE, question.product, chosen=question.chosen), question.parameters)
+        answer = await _run(client, sql(PACKAGE, question.product, **question.marks), question.parameters)
         rollups_ms.append(answer.took_ms)
         if number < RAW_ROUNDS:
-            raw = await _run(client, question.raw.replace("{chosen}", question.chosen), question.parameters)
+            raw = await _run(client, question.raw.replace("{chosen}", question.marks["chosen"]), question.parameters)
             raw_ms.append(raw.took_ms)
             agree = answer.rows and question.agree(answer.rows, raw.rows)
             assert agree, f"{question.name}: rollups and raw rows disagree"

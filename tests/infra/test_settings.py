@@ -111,6 +111,44 @@ def test_a_variable_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) ->
     assert settings.partitions == Settings.model_fields["partitions"].default
 
 
+@pytest.mark.parametrize("kafka", ["kafka", "kafka:x", ":9092", "http://kafka:9092", "k-1:9092;k-2:9092", "k-1:9092,"])
+def test_brokers_that_nobody_can_reach_are_refused_with_an_example(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_KAFKA", kafka)
+
+    with pytest.raises(InvalidSettings, match="PULSE_KAFKA: write host:port, or several"):
+        get_settings()
+
+
+def test_brokers_may_have_spaces_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSE_KAFKA", "kafka-1.acme.dev:9092, [::1]:9092")
+
+    assert get_settings().kafka == "kafka-1.acme.dev:9092,[::1]:9092"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        (
+            "PROXIES",
+            "10.0.0.0/8, 10.1.0.5/16",
+            r"PULSE_PROXIES\.1: 10.1.0.5/16 has host bits set; write a network like",
+        ),
+        ("PROBE_ALLOW", "here", r"PULSE_PROBE_ALLOW\.0: 'here' does not appear to be .*; write a network like"),
+        ("REGION", "EU", "PULSE_REGION: a region has lower case letters, digits and inner hyphens"),
+        ("ADMIN_KEY", "secret", "PULSE_ADMIN_KEY: a key with every scope has 16 characters at least"),
+    ],
+)
+def test_what_is_wrong_with_a_setting_is_told_once_and_in_words(
+    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"PULSE_{name}", value)
+
+    with pytest.raises(InvalidSettings, match=f"^{told}") as refused:
+        get_settings()
+    assert "\n" not in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if name.endswith("_port")])
 def test_a_port_that_there_cannot_be_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"PULSE_{name.upper()}", "70000")

@@ -120,8 +120,6 @@ def test_private_addresses_side_by_side_are_as_many_places() -> None:
 
 
 def test_a_resolver_proves_itself_by_a_name_that_was_never_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("probes.own_health.CANARY_TIMEOUT_S", 0.3)
-
     async def main() -> tuple[list[bool], set[str]]:
         async with name_server({}) as server:
             channel = partial(aiodns.DNSResolver, [f"127.0.0.1:{server.port}"])
@@ -197,6 +195,13 @@ def test_a_name_beside_us_that_answers_says_nothing_of_the_way_to_the_world() ->
     found = blamed(network, (1, UP), (2, SILENT), (1, UP), (3, SILENT), addresses=["10.0.0.7", "8.8.4.4"])
 
     assert found == [False, True, False, True]
+
+
+def test_a_name_beside_us_that_fails_is_believed_and_does_not_bring_the_world_back() -> None:
+    network = OwnNetwork(route=connected, resolver=silent)
+
+    assert blamed(network, (2, SILENT), (1, SILENT), addresses=["8.8.4.4", "10.0.0.7"]) == [True, False]
+    assert network.offline
 
 
 def test_a_name_that_led_nowhere_for_a_while_is_where_it_was_again() -> None:
@@ -287,7 +292,7 @@ def test_canaries_are_host_and_port(text: str, canary: Canary) -> None:
     assert parse_canary(text) == canary
 
 
-@pytest.mark.parametrize("text", ["1.1.1.1", ":53", "a:b", ""])
+@pytest.mark.parametrize("text", ["1.1.1.1", ":53", "a:b", "", "1.1.1.1:99999", "a..b:443"])
 def test_what_is_no_canary_is_refused_and_the_message_shows_one(text: str) -> None:
     with pytest.raises(InvalidCanary, match="write host:port"):
         parse_canary(text)

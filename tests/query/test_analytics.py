@@ -12,7 +12,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from infra.clickhouse import open_client
 from infra.settings import Settings
-from query.analytics.common import SPANS
+from query.analytics.common import SPANS, steps_of
 from query.analytics.models import CompareAnswer, UptimeAnswer
 from query.uptime import DAY_MS, HOUR_MS
 from tests.query.management.service import Service, running_service, with_service
@@ -159,6 +159,16 @@ def test_few_monitors_and_buckets_are_told_as_many_are(
     with_filled_service(engine_settings, scenario)
 
 
+def test_steps_that_are_buckets_are_no_borders_even_where_the_last_is_not_over() -> None:
+    now = 2 * HOUR_MS + HOUR_MS // 2
+
+    assert steps_of([0, HOUR_MS, 2 * HOUR_MS, now], "uptime_hourly") == (
+        "toUnixTimestamp(bucket)",
+        {"since": 0, "until": now // 1000},
+    )
+    assert steps_of([0, HOUR_MS, now], "uptime_hourly")[1]["borders"] == [0, HOUR_MS // 1000]
+
+
 class Others:
     """Other requests, and how often they had their turn since the store has answered."""
 
@@ -267,6 +277,10 @@ def test_latency_is_read_off_the_histograms(engine_settings: Settings) -> None:
         for point in told["points"]:
             assert low <= point["p50_ms"] <= point["p99_ms"] <= point["p999_ms"] <= high
             assert point["mean"]["total_ms"] == pytest.approx(32)
+        hourly = await ask(service, "latency", monitor="api", step="hour", **window)
+        begins = [f"{begin + timedelta(hours=hour):%Y-%m-%dT%H:00:00.000Z}" for hour in range(48)]
+        assert [(point["begin"], point["checks"]) for point in hourly["points"]] == [(begin, 200) for begin in begins]
+        assert hourly["as_of"] == hourly["end"]
         split = await ask(service, "latency", monitor="api", step="all", by_region="true", **window)
         assert [(point["region"], point["checks"]) for point in split["points"]] == [("eu", 4_800), ("us", 4_800)]
         only = await ask(service, "latency", monitor="api", step="all", region="us", **window)

@@ -1,5 +1,5 @@
 -- Quantiles of latency of monitors between borders, read off histograms whose bin i begins at 2 ^ (i / 8) ms: the bin
--- where the rank falls, and the place in it by logarithmic interpolation; and the sums of the phases.
+-- where the rank falls, and the place in it by logarithmic interpolation; and the sums of the phases; in any order.
 WITH
     sumForEach(histogram) AS bins,
     arrayCumSum(bins)::Array(Float64) AS cumulative,
@@ -7,7 +7,7 @@ WITH
     arrayMap(rank -> arrayFirstIndex(count -> count >= rank, cumulative), ranks) AS places
 SELECT
     monitor,
-    roundDown(toUnixTimestamp(bucket), {borders:Array(UInt32)}) AS begin,
+    {begin} AS begin,
     if({by_region:Bool}, region, '') AS of_region,
     sum(checks) AS answered,
     1000 * (toUnixTimestamp(max(bucket)) + 3600) AS as_of,

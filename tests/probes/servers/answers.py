@@ -45,7 +45,7 @@ HONEST: dict[str, bytes] = {
     "early-hints-first": b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" * 2 + sized(HELLO),
     "chunked": CHUNKED + b'6\r\n{"stat\r\nE\r\nus":"healthy"}\r\n0\r\n\r\n',
     "chunked-with-spaces": CHUNKED + b"14  \r\n" + HELLO + b"\r\n0  \r\n\r\n",
-    "folded-header": sized(HELLO, "P3P: policyref=x,\r\n\tCP=y"),
+    "folded-header": sized(HELLO, "P3P: policyref=x,\r\n CP=y"),
     "chunked-with-extensions": CHUNKED + b"14;name=value\r\n" + HELLO + b"\r\n0;last\r\n\r\n",
     "chunked-with-trailers": CHUNKED + b"0014\r\n" + HELLO + b"\r\n0\r\nX-Checksum: abc\r\n\r\n",
     "length-and-chunked": OK

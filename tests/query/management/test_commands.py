@@ -19,9 +19,11 @@ from typer.testing import CliRunner
 from infra.cli import build
 from infra.settings import get_settings
 from query import store
-from query.management.apply import WRITES_AT_ONCE
+from query.management.apply import WRITES_AT_ONCE, carry_out, make_plan
+from query.management.client import open_service
 from query.management.commands import create_key_command
 from query.problems import ProblemError, ProblemKind
+from schemas.documents import load_document
 from schemas.moments import format_moment
 from schemas.monitors import Maintenance, Record
 from tests.engines import free_ports
@@ -344,6 +346,21 @@ def test_what_is_no_slug_and_no_id_leads_to_no_other_address(service: Service, p
     assert told.exit_code == 2
     assert "hyphens" in told.stderr
     assert len(service.log.all("monitors")) == 2
+
+
+def test_of_two_pipelines_that_apply_one_file_at_once_both_are_fine(service: Service, pulse: Pulse) -> None:
+    async def twice(document: str) -> list[tuple[int, list[Any]]]:
+        Path("pulse.yaml").write_text(document)
+        wanted = load_document(Path("pulse.yaml"))
+        async with open_service(get_settings()) as one, open_service(get_settings()) as other:
+            plans = [await make_plan(each, wanted, Path("pulse.yaml"), prune=True) for each in (one, other)]
+            outcomes = [await carry_out(each, plan) for each, plan in zip((one, other), plans, strict=True)]
+        return [(outcome.made, outcome.refused) for outcome in outcomes]
+
+    assert asyncio.run(twice(DOCUMENT)) == [(3, [])] * 2
+    assert asyncio.run(twice(DOCUMENT.replace("30s", "40s"))) == [(1, [])] * 2
+    assert asyncio.run(twice("monitors: []")) == [(3, [])] * 2
+    assert service.context.catalog.monitors.entries == {}
 
 
 def test_a_file_that_was_cut_short_to_nothing_prunes_nothing(service: Service, pulse: Pulse) -> None:
