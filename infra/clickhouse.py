@@ -219,7 +219,12 @@ async def migrate(settings: Settings) -> list[str]:
 
 
 async def _keep_results_for(client: AsyncClient, settings: Settings) -> None:
-    """Bring the retention of raw results to the setting, where it was another one."""
+    """Bring the retention of raw results to the setting, where one is made and it was another one.
+
+    Whoever migrates without it may just not know it: the default in its place would delete what is older.
+    """
+    if "retention_days" not in settings.model_fields_set:
+        return
     table, alter = _written("check_results{local}", settings)[0], _written(_RETENTION, settings)[0]
     ttl = f"toIntervalDay({settings.retention_days})"
     query = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"

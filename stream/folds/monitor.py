@@ -320,7 +320,7 @@ class MonitorFold:
         for region in self.regions:
             facts.latency += [_latency(self.name, region.name, version, hour) for hour in region.tell_latency(cut)]
         # Each monitor at a moment of its own, so that a fleet is told evenly.
-        every_ms = told_every_ms(self.terms.newest.interval_ms)
+        every_ms = self._told_every_ms()
         self.told_at = self.horizon
         self.tell_at = self.horizon + every_ms - (self.horizon - crc32(self.name.encode())) % every_ms
         self.changed = True
@@ -329,6 +329,12 @@ class MonitorFold:
             self._let_go(cut)
             if self._has_ended:
                 self.tell_at = FOREVER
+
+    def _told_every_ms(self) -> int:
+        """More often at the beginning, when somebody waits for the first figures."""
+        interval_ms = self.terms.newest.interval_ms
+        usual_ms = told_every_ms(interval_ms)
+        return interval_ms if self.horizon < self.start + usual_ms else usual_ms
 
     def _let_go(self, cut: int) -> None:
         """Give the bases what is from before `cut`, as nothing will come there any more."""

@@ -134,6 +134,10 @@ def test_raw_results_are_kept_as_long_as_the_setting_says(gateway: Gateway) -> N
     count = "SELECT count() FROM kept.check_results"
     assert gateway.rows(count) == [["2"]]
 
+    _migrate(gateway, "kept")
+    table = "SELECT engine_full FROM system.tables WHERE database = 'kept' AND name = 'check_results'"
+    assert "toIntervalDay(400)" in gateway.rows(table)[0][0]
+
     _migrate(gateway, "kept", retention_days=30)
 
     _wait_until(

@@ -440,15 +440,16 @@ def test_a_healthy_monitor_at_a_minute_takes_at_most_1_kb() -> None:
     assert len(row.state) <= 1_000
 
 
-def test_a_fleet_is_told_evenly_each_monitor_once_in_its_time() -> None:
+def test_a_fleet_is_told_evenly_each_monitor_once_in_its_time_and_a_new_one_in_its_interval() -> None:
     fold, names, told = PartitionFold(lambda monitor, version: DEFAULT_TERMS), [f"default/m{n}" for n in range(100)], []
-    for minute in range(6):
+    for minute in range(11):
         at = BEGIN + minute * MINUTE
         fold.fold(minute, CheckBatch("p", "ams", at, tuple(CheckResult(n, at, at, 1, Outcome.UP) for n in names)))
         ticks = (fold.fold(minute, Tick(tick)) for tick in range(at, at + MINUTE, MINUTE // 6))
         told += [[current.monitor for current in facts.current] for facts in ticks]
 
-    first, *others = told[:31]
+    first, in_its_interval, in_its_time = told[0], told[1:7], told[36:]
     assert first == names
-    assert sorted(chain.from_iterable(others)) == sorted(names)
-    assert max(map(len, others)) < 20
+    for others, most in ((in_its_interval, 30), (in_its_time, 20)):
+        assert sorted(chain.from_iterable(others)) == sorted(names)
+        assert max(map(len, others)) < most
