@@ -10,7 +10,7 @@ import msgspec
 from pydantic import ValidationError
 
 from infra.kafka import LogRecord
-from schemas.events import UNREADABLE
+from schemas.events import UNREADABLE, TimeMs
 from schemas.monitors import Monitor
 from stream.folds import Terms
 
@@ -34,7 +34,7 @@ class Revision(NamedTuple):
 
 class _Record(msgspec.Struct, frozen=True):
     by: str
-    at: int
+    at: TimeMs
     document: msgspec.Raw
 
 

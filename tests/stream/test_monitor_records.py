@@ -80,6 +80,7 @@ def test_that_a_deleted_monitor_has_no_terms() -> None:
         b"\xff",
         b"[]",
         b'{"by":"ann","at":5}',
+        written({}).replace(b"5", b"99999999999999999", 1),
         written("text"),
         written({"interval": "soon"}),
         written({"interval": "1ms"}),
