@@ -40,9 +40,10 @@ monitor's name and the incident's number.
 
 Uptime. Milliseconds of each status in hours and days (UTC) from the monitor's beginning up to what is known, told when
 the history changes, and otherwise at ticks, once in five intervals or two minutes, whichever is longer, each monitor at
-a moment of its own in that time; at its beginning once in an interval. Of a deleted one nothing is told once all of it
-is settled and told, until an event names it again; its incidents are then counted on. Latency: answers (up or degraded)
-that were measured, and not under overload, by the hour of their schedule and by region, told at the same ticks.
+a moment of its own in that time; as long as nothing is known of a new one, once in an interval. Of a deleted one
+nothing is told once all of it is settled and told, until an event names it again; its incidents are then counted on.
+Latency: answers (up or degraded) that were measured, and not under overload, by the hour of their schedule and by
+region, told at the same ticks.
 
 Corrections. A replay puts its policy over that of every version for what is scheduled in its span; an annulment takes
 the results of its span (of a region, or of all) out of the fold, as if they had never been, except that the monitor

@@ -27,7 +27,7 @@ from stream.folds.facts import STATUSES, ComponentStatus, CurrentStatus, Facts, 
 from stream.folds.latency import Hour
 from stream.folds.region import FOREVER, Offs, Region
 from stream.folds.story import NEVER, STATUSES_OF, Change, Notes, Story, Trouble, change_of, incident_id, incident_of
-from stream.folds.tail import UP, Details
+from stream.folds.tail import UNKNOWN, UP, Details
 from stream.folds.terms import HeldTerms, KnownTerms, Terms
 from stream.folds.timeline import BAD_STATUSES, GONE, MAINTENANCE, PAUSED, Moment, moments, terms_at
 from stream.folds.uptime import Bucket, Uptime
@@ -320,7 +320,7 @@ class MonitorFold:
         for region in self.regions:
             facts.latency += [_latency(self.name, region.name, version, hour) for hour in region.tell_latency(cut)]
         # Each monitor at a moment of its own, so that a fleet is told evenly.
-        every_ms = self._told_every_ms()
+        every_ms = self._told_every_ms(told.story.status)
         self.told_at = self.horizon
         self.tell_at = self.horizon + every_ms - (self.horizon - crc32(self.name.encode())) % every_ms
         self.changed = True
@@ -330,11 +330,12 @@ class MonitorFold:
             if self._has_ended:
                 self.tell_at = FOREVER
 
-    def _told_every_ms(self) -> int:
-        """More often at the beginning, when somebody waits for the first figures."""
+    def _told_every_ms(self, status: int) -> int:
+        """Sooner where nothing of a new monitor is known yet: somebody waits for its first figures."""
         interval_ms = self.terms.newest.interval_ms
         usual_ms = told_every_ms(interval_ms)
-        return interval_ms if self.horizon < self.start + usual_ms else usual_ms
+        is_awaited = status in (NEVER, UNKNOWN) and self.horizon < self.start + usual_ms
+        return interval_ms if is_awaited else usual_ms
 
     def _let_go(self, cut: int) -> None:
         """Give the bases what is from before `cut`, as nothing will come there any more."""

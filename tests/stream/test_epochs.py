@@ -13,7 +13,7 @@ from stream.snapshots import Epoch
 from tests.stream.world import LOG, history
 
 HELD = Epoch(3, LOG, 5, 2, 8)
-DIGESTS = {2: "17f893073b2be204df2cf69f424af175407f5252a80b6c9f06c4e015f2bc8d4f"}
+DIGESTS = {2: "2c346a50316080419af895bf8547844b5645e048d3f54fbdad87f1d4f332e131"}
 """By shape, of the states that a small history leaves."""
 
 

@@ -440,16 +440,25 @@ def test_a_healthy_monitor_at_a_minute_takes_at_most_1_kb() -> None:
     assert len(row.state) <= 1_000
 
 
-def test_a_fleet_is_told_evenly_each_monitor_once_in_its_time_and_a_new_one_in_its_interval() -> None:
+def test_a_fleet_is_told_evenly_each_monitor_once_in_its_time() -> None:
     fold, names, told = PartitionFold(lambda monitor, version: DEFAULT_TERMS), [f"default/m{n}" for n in range(100)], []
-    for minute in range(11):
+    for minute in range(6):
         at = BEGIN + minute * MINUTE
         fold.fold(minute, CheckBatch("p", "ams", at, tuple(CheckResult(n, at, at, 1, Outcome.UP) for n in names)))
         ticks = (fold.fold(minute, Tick(tick)) for tick in range(at, at + MINUTE, MINUTE // 6))
         told += [[current.monitor for current in facts.current] for facts in ticks]
 
-    first, in_its_interval, in_its_time = told[0], told[1:7], told[36:]
+    first, *others = told[:31]
     assert first == names
-    for others, most in ((in_its_interval, 30), (in_its_time, 20)):
-        assert sorted(chain.from_iterable(others)) == sorted(names)
-        assert max(map(len, others)) < most
+    assert sorted(chain.from_iterable(others)) == sorted(names)
+    assert max(map(len, others)) < 20
+
+
+def test_the_first_figures_of_a_new_monitor_are_told_within_an_interval_of_its_first_result() -> None:
+    log = Log()
+    log.add(MonitorRevised(NAME, 1, BEGIN, "active"), Tick(BEGIN), Tick(BEGIN + 2 * MINUTE), batch("u", 2))
+
+    told = [log.add(Tick(tick)) for tick in range(BEGIN + 2 * MINUTE, BEGIN + 3 * MINUTE + 1, 10_000)]
+
+    assert [hour.checks for facts in told for hour in facts.latency] == [1]
+    assert max(bucket.spans_ms[0] for facts in told for bucket in facts.uptime) > 0
