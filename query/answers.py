@@ -28,9 +28,14 @@ MADE_AGAIN_AFTER_MS: Final = 8_000
 """Uptime figures grow all the time, and maintenances begin; a change of status does not wait for this."""
 GIVEN_FOR_MS: Final = 20_000
 """What is older is made before it is given, and not after: nobody may have asked for long."""
+BADGES_GIVEN_FOR_MS: Final = 60_000
+"""Caches keep them for minutes anyhow."""
+GIVEN_WHILE_WAITING_MS: Final = 120_000
+"""Where more is asked for than can be made again so soon, what waits for its turn is given meanwhile."""
 SPREAD_MS: Final = 4_000
 """Each answer waits for a time of its own, up to so much longer: what was asked for at once is not made at once."""
 
+BADGE_VIEWS: Final = frozenset({"svg", "json"})
 OPEN_TO_ALL: Final = [(b"access-control-allow-origin", b"*")]
 PAGE_POLICY: Final = (
     b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -100,11 +105,16 @@ class Answers:
         if kept is None or self._is_overtaken(kept, now):
             return at_once(self._make(target, page, kept, now))
         age_ms = now - kept.made_at
-        if age_ms >= GIVEN_FOR_MS:
+        if age_ms >= self._given_for_ms(target):
             return at_once(self._make(target, page, kept, now))
         if age_ms >= MADE_AGAIN_AFTER_MS + hash(target) % SPREAD_MS:
             self._make_soon(target)
         return kept
+
+    def _given_for_ms(self, target: Target) -> int:
+        if target in self._aged:
+            return GIVEN_WHILE_WAITING_MS
+        return BADGES_GIVEN_FOR_MS if target.view in BADGE_VIEWS else GIVEN_FOR_MS
 
     def _is_overtaken(self, kept: Snapshot, now: int) -> bool:
         """Whether it says what is no longer so."""
@@ -145,7 +155,7 @@ class Answers:
         return snapshot
 
     def _content(self, target: Target, page: Entry[Page], now: int) -> Steps[bytes | None]:
-        if target.view in ("svg", "json"):
+        if target.view in BADGE_VIEWS:
             return self._badge(target, page, now)
         document = yield from compose(page, self._catalog, self._facts, self._base_url, now)
         if target.view == "page":

@@ -56,7 +56,7 @@ def main() -> None:
         serving("reference", server_core, 1) as compared,
         serving("floor", server_core, 0) as floor,
     ):
-        for targets in (pages, documents, badges):
+        for targets in (pages, badges, documents):
             load(service.port, load_core, targets, seconds=0)
         rss_mb = service.process.memory_info().rss / 1e6
         address = f"http://127.0.0.1:{service.port}{documents[0]}"
@@ -75,6 +75,7 @@ def main() -> None:
             lambda: load(compared.port, load_core, documents[:1])["requests_per_second"],
             ROUNDS,
         )
+        load(service.port, load_core, badges, seconds=0)
         for _ in range(ROUNDS):
             ask("badge", badges)
             ask("not_modified", documents[:1], known)

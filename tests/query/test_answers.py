@@ -12,7 +12,14 @@ from types import SimpleNamespace
 import orjson
 import pytest
 
-from query.answers import GIVEN_FOR_MS, JSON_OPTIONS, MADE_AGAIN_AFTER_MS, SPREAD_MS, document_json
+from query.answers import (
+    GIVEN_FOR_MS,
+    GIVEN_WHILE_WAITING_MS,
+    JSON_OPTIONS,
+    MADE_AGAIN_AFTER_MS,
+    SPREAD_MS,
+    document_json,
+)
 from query.compose import compose
 from query.page import render_page, say_day
 from query.reads import Bucket
@@ -166,6 +173,19 @@ def test_what_nobody_asked_for_for_long_is_made_before_it_is_given(filled: Fille
     before = aged(filled, target, GIVEN_FOR_MS)
 
     assert filled.app.answers.find(target) is not before
+
+
+@pytest.mark.parametrize(("aged_ms", "is_given"), [(GIVEN_FOR_MS, True), (GIVEN_WHILE_WAITING_MS, False)])
+def test_what_waits_to_be_made_again_is_given_for_longer(filled: Filled, aged_ms: int, is_given: bool) -> None:
+    target = Target("status", "acme")
+    aged(filled, target, MADE_AGAIN_AFTER_MS + SPREAD_MS)
+
+    async def scenario() -> None:
+        filled.app.answers.find(target)
+        before = aged(filled, target, aged_ms)
+        assert (filled.app.answers.find(target) is before) == is_given
+
+    asyncio.run(scenario())
 
 
 def test_while_clickhouse_is_away_a_maintenance_begins_all_the_same_and_an_incident_gets_no_older(
