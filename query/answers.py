@@ -19,7 +19,7 @@ from query.page import render_page
 from query.snapshots import Edition, Kind, Snapshot, Snapshots
 from query.status_document import Day, StatusDocument
 from query.statuspage import statuspage
-from query.targets import Target, target_of
+from query.targets import BADGE_VIEWS, Target, target_of
 from query.turns import Steps, at_once, in_turns
 from schemas.monitors import Page, monitor_id
 from schemas.topics import MAINTENANCES, MONITORS, PAGES, Topic
@@ -35,7 +35,6 @@ GIVEN_WHILE_WAITING_MS: Final = 120_000
 SPREAD_MS: Final = 4_000
 """Each answer waits for a time of its own, up to so much longer: what was asked for at once is not made at once."""
 
-BADGE_VIEWS: Final = frozenset({"svg", "json"})
 OPEN_TO_ALL: Final = [(b"access-control-allow-origin", b"*")]
 PAGE_POLICY: Final = (
     b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "

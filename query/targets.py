@@ -19,7 +19,8 @@ PATHS: Final = {
     "feed": "/p/{slug}/{file}",
 }
 WINDOWS: Final = frozenset(window.value for window in Window)
-BADGE_FILES: Final = {f"{kind}.{extension}": (kind, extension) for kind in BadgeKind for extension in ("svg", "json")}
+BADGE_VIEWS: Final = ("svg", "json")
+BADGE_FILES: Final = {f"{kind}.{extension}": (kind, extension) for kind in BadgeKind for extension in BADGE_VIEWS}
 
 
 class Target(NamedTuple):
